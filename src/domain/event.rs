@@ -1,0 +1,97 @@
+//! Events: what happened, in an order without holes.
+
+use std::fmt;
+
+use super::TimestampMs;
+
+/// What kind of thing happened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum EventKind {
+    /// A cluster was created.
+    ClusterCreated,
+    /// A cluster was deleted.
+    ClusterDeleted,
+    /// A revision was registered.
+    TaskDefinitionRegistered,
+    /// A revision was deregistered.
+    TaskDefinitionDeregistered,
+    /// A revision was deleted.
+    TaskDefinitionDeleted,
+    /// A task was accepted, or its `lastStatus` changed.
+    TaskStateChange,
+    /// A task was asked to stop by its user.
+    TaskStopRequested,
+    /// Something about a task that its user should know: a wait, a retry, a field without effect.
+    TaskNotice,
+    /// Something about the server: started, engine away, engine back.
+    Server,
+}
+
+/// Every kind with the name under which it is stored and shown.
+const KINDS: [(EventKind, &str); 9] = [
+    (EventKind::ClusterCreated, "ClusterCreated"),
+    (EventKind::ClusterDeleted, "ClusterDeleted"),
+    (
+        EventKind::TaskDefinitionRegistered,
+        "TaskDefinitionRegistered",
+    ),
+    (
+        EventKind::TaskDefinitionDeregistered,
+        "TaskDefinitionDeregistered",
+    ),
+    (EventKind::TaskDefinitionDeleted, "TaskDefinitionDeleted"),
+    (EventKind::TaskStateChange, "TaskStateChange"),
+    (EventKind::TaskStopRequested, "TaskStopRequested"),
+    (EventKind::TaskNotice, "TaskNotice"),
+    (EventKind::Server, "Server"),
+];
+
+impl EventKind {
+    /// As it is stored and shown: `TaskStateChange`.
+    pub fn as_str(self) -> &'static str {
+        KINDS
+            .iter()
+            .find(|(kind, _)| *kind == self)
+            .map_or("", |(_, name)| name)
+    }
+
+    /// The kind of that name.
+    pub fn parse(name: &str) -> Option<Self> {
+        KINDS
+            .iter()
+            .find(|(_, known)| *known == name)
+            .map(|(kind, _)| *kind)
+    }
+}
+
+impl fmt::Display for EventKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// An event that is about to be recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// When it happened.
+    pub at: TimestampMs,
+    /// What kind of thing it is.
+    pub kind: EventKind,
+    /// The cluster that it happened in, if it did in one.
+    pub cluster: Option<String>,
+    /// What it is about: a task ID, `family:revision`, a cluster's name, or `neargate`.
+    pub subject: String,
+    /// For a change of state, the new state.
+    pub status: Option<String>,
+    /// One sentence for people.
+    pub message: String,
+}
+
+/// An event that was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Event {
+    /// Counts up from 1 without holes.
+    pub seq: u64,
+    /// What happened.
+    pub event: NewEvent,
+}

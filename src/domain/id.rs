@@ -1,0 +1,148 @@
+//! Identifiers and names. A value that exists is well formed.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// Where identifiers come from. Randomness is an input, so that a simulation can repeat itself.
+pub trait IdSource: Send + Sync {
+    /// 128 bits that no earlier call gave.
+    fn next_id(&self) -> u128;
+}
+
+/// A name or identifier that does not have the form it must have.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{what} `{value}` is not valid: {rule}")]
+pub struct InvalidName {
+    /// What was to be named, in lower case: `cluster name`.
+    pub what: &'static str,
+    /// The text that was given, cut to 64 characters.
+    pub value: String,
+    /// The rule that it breaks, as the end of a sentence.
+    pub rule: &'static str,
+}
+
+impl InvalidName {
+    fn new(what: &'static str, value: &str, rule: &'static str) -> Self {
+        Self {
+            what,
+            value: value.chars().take(64).collect(),
+            rule,
+        }
+    }
+}
+
+/// The letters, digits, hyphens and underscores of which ECS makes names, up to 255 of them.
+fn is_ecs_name(text: &str) -> bool {
+    (1..=255).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+}
+
+const NAME_RULE: &str = "use up to 255 letters, digits, hyphens and underscores";
+
+macro_rules! text_newtype {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $check:expr, $rule:expr) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text of it.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = InvalidName;
+
+            fn from_str(text: &str) -> Result<Self, InvalidName> {
+                let check: fn(&str) -> bool = $check;
+                if check(text) {
+                    Ok(Self(text.to_owned()))
+                } else {
+                    Err(InvalidName::new($what, text, $rule))
+                }
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = InvalidName;
+
+            fn try_from(text: String) -> Result<Self, InvalidName> {
+                text.parse()
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(name: $name) -> String {
+                name.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+text_newtype!(
+    /// The name of a cluster.
+    ClusterName, "cluster name", is_ecs_name, NAME_RULE
+);
+text_newtype!(
+    /// The name of a task definition without its revision.
+    Family, "family", is_ecs_name, NAME_RULE
+);
+text_newtype!(
+    /// The name of a container within its task.
+    ContainerName, "container name", is_ecs_name, NAME_RULE
+);
+text_newtype!(
+    /// A task's identifier: 32 lower-case hexadecimal digits, as in an ECS task ARN.
+    TaskId, "task ID", |t| is_hex(t, 32), "a task ID has 32 hexadecimal digits, in lower case"
+);
+text_newtype!(
+    /// Tells one Neargate's objects on an engine from another's: 8 lower-case hexadecimal digits, drawn
+    /// when its database is made and kept for as long as that lives.
+    InstanceId, "instance ID", |t| is_hex(t, 8), "an instance ID has 8 hexadecimal digits, in lower case"
+);
+
+fn is_hex(text: &str, length: usize) -> bool {
+    text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
+}
+
+impl TaskId {
+    /// A new identifier from `ids`.
+    pub fn generate(ids: &dyn IdSource) -> Self {
+        Self(format!("{:032x}", ids.next_id()))
+    }
+}
+
+impl InstanceId {
+    /// A new identifier from `ids`.
+    pub fn generate(ids: &dyn IdSource) -> Self {
+        Self(format!("{:032x}", ids.next_id())[..8].to_owned())
+    }
+}
+
+/// One revision of a task definition, written `family:revision`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct FamilyRevision {
+    /// The family.
+    pub family: Family,
+    /// Counts up from 1 within the family; never used twice.
+    pub revision: u32,
+}
+
+impl fmt::Display for FamilyRevision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}:{}", self.family, self.revision)
+    }
+}

@@ -1,0 +1,36 @@
+//! The nouns of Neargate and their rules, in ECS's words.
+//!
+//! Nothing here waits, reads a file, asks a clock or draws a random number: every other room imports
+//! this one, and it imports none. A value of a type in here is a value that is allowed; what comes from
+//! outside is turned into these types once, at the edge.
+
+mod cluster;
+mod event;
+mod fault;
+mod id;
+mod overrides;
+mod size;
+mod task;
+mod task_definition;
+mod time;
+mod usage;
+
+pub use cluster::{Cluster, DEFAULT_CLUSTER};
+pub use event::{Event, EventKind, NewEvent};
+pub use fault::{Fault, Faults};
+pub use id::{
+    ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName, TaskId,
+};
+pub use overrides::{ContainerOverride, TaskOverrides};
+pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
+pub use task::{
+    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,
+    StopCode, StopRequest, Task, TaskSpec,
+};
+pub use task_definition::{
+    Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,
+    NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition, SystemControl, TaskDefinition,
+    TaskDefinitionStatus, Tmpfs, Ulimit,
+};
+pub use time::{DurationMs, TimestampMs};
+pub use usage::{EndEvidence, UsageChange, UsageInterval};

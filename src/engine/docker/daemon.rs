@@ -1,0 +1,253 @@
+//! The seam below the Docker adapter: a Docker daemon, container by container.
+//!
+//! Two things stand behind it: the real daemon ([`super::client`]) and the model of one
+//! ([`crate::engine::sim`]). Everything above it is the same code for both. It speaks Docker's words, and
+//! of Docker's API only what the adapter needs; nothing here knows what a task is.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use super::super::{EngineError, LogLine, PullProgress};
+use crate::domain::{
+    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SystemControl, TimestampMs, Tmpfs,
+    Ulimit,
+};
+
+/// A Docker daemon. Every call has a deadline and may fail with what [`EngineError`] lists.
+#[async_trait]
+pub trait Daemon: Send + Sync + 'static {
+    /// `GET /version` and `GET /info`, in one.
+    async fn info(&self) -> Result<DaemonInfo, EngineError>;
+
+    /// `POST /containers/create`. A name in use is [`EngineError::NameTaken`], an image that is not
+    /// there is [`EngineError::NotFound`].
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError>;
+
+    /// `POST /containers/{id}/start`. Starting what runs succeeds.
+    async fn start_container(&self, id: &str) -> Result<(), EngineError>;
+
+    /// `POST /containers/{id}/kill`. Signalling what does not run succeeds, as does what is not there.
+    async fn signal_container(&self, id: &str, signal: &str) -> Result<(), EngineError>;
+
+    /// `POST /containers/{id}/rename`.
+    async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError>;
+
+    /// `DELETE /containers/{id}?force=1&v=1`. Removing what is not there, or is being removed, succeeds.
+    async fn remove_container(&self, id: &str) -> Result<(), EngineError>;
+
+    /// `GET /containers/{id or name}/json`; `None` when the daemon says that there is none.
+    async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError>;
+
+    /// `GET /containers/json?all=1` with one label filter, `key=value`.
+    async fn list_containers(&self, label: &str) -> Result<Vec<ContainerSummary>, EngineError>;
+
+    /// `GET /containers/{id}/logs`.
+    async fn container_logs(
+        &self,
+        id: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError>;
+
+    /// `GET /images/{name}/json`; `None` when the daemon says that there is none.
+    async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError>;
+
+    /// `POST /images/create?fromImage=`: the stream ends when the image is there, or with an error.
+    async fn pull_image(
+        &self,
+        name: &str,
+    ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError>;
+
+    /// `POST /images/load`: a tar as `docker save` makes it.
+    async fn load_image(&self, tar: Bytes) -> Result<(), EngineError>;
+
+    /// `POST /networks/create`: a bridge. A network of that name that exists is left as it is.
+    async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError>;
+
+    /// `DELETE /networks/{name}`. Removing what is not there succeeds; one in use is `Refused`.
+    async fn remove_network(&self, name: &str) -> Result<(), EngineError>;
+
+    /// `GET /events` of containers with one label, `key=value`. Ends when the connection does.
+    async fn events(&self, label: &str) -> Result<BoxStream<'static, ContainerEvent>, EngineError>;
+}
+
+/// What a container is created from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ContainerSpec {
+    /// Unique on the daemon.
+    pub name: String,
+    /// Name or ID of the image.
+    pub image: String,
+    /// Ours, and the user's.
+    pub labels: BTreeMap<String, String>,
+    /// `NAME=value`.
+    pub env: Vec<String>,
+    /// Replaces the image's.
+    pub cmd: Option<Vec<String>>,
+    /// Replaces the image's.
+    pub entrypoint: Option<Vec<String>>,
+    /// Replaces the image's.
+    pub working_dir: Option<String>,
+    /// Replaces the image's.
+    pub user: Option<String>,
+    /// What `hostname` says inside. Not with a joined network.
+    pub hostname: Option<String>,
+    /// A network's name, `none`, or `container:<id>` to join that one's namespace.
+    pub network_mode: String,
+    /// Ports to publish on the host, on this address.
+    pub published: Vec<PortMapping>,
+    /// The address of the host to publish on.
+    pub publish_ip: String,
+    /// `name:address` lines for /etc/hosts. Not with a joined network.
+    pub extra_hosts: Vec<String>,
+    /// In thousand-millionths of a CPU; 0 means no limit.
+    pub nano_cpus: i64,
+    /// Relative weight; 0 means the daemon's default.
+    pub cpu_shares: i64,
+    /// In bytes; 0 means no limit. Swap is never added to it.
+    pub memory_bytes: i64,
+    /// In bytes; 0 means none.
+    pub memory_reservation_bytes: i64,
+    /// How many processes and threads; `None` means no limit.
+    pub pids_limit: Option<i64>,
+    /// The cgroup to put it below, if not the daemon's own.
+    pub cgroup_parent: Option<String>,
+    /// Docker's own health check.
+    pub health_check: Option<HealthCheck>,
+    /// The root file system is read-only.
+    pub readonly_rootfs: bool,
+    /// Standard input stays open.
+    pub open_stdin: bool,
+    /// A terminal.
+    pub tty: bool,
+    /// A small init as process 1.
+    pub init: bool,
+    /// Size of /dev/shm in bytes.
+    pub shm_size_bytes: Option<i64>,
+    /// File systems in memory.
+    pub tmpfs: Vec<Tmpfs>,
+    /// Kernel limits.
+    pub ulimits: Vec<Ulimit>,
+    /// Kernel parameters.
+    pub sysctls: Vec<SystemControl>,
+    /// Added to Docker's default set.
+    pub cap_add: Vec<String>,
+    /// Taken from it.
+    pub cap_drop: Vec<String>,
+    /// Log bytes that the daemon keeps, in two files that take turns; `None`: no log at all.
+    pub log_max_bytes: Option<u64>,
+}
+
+/// What the daemon says of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerInspect {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Without the leading slash.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// ID of the image, `sha256:…`.
+    pub image_id: String,
+    /// Docker's word for its state: `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`.
+    pub status: String,
+    /// Of the last run. Only means something when it has ended.
+    pub exit_code: i64,
+    /// The kernel killed it for its memory.
+    pub oom_killed: bool,
+    /// What went wrong at the start.
+    pub error: Option<String>,
+    /// `None` when it never started.
+    pub started_at: Option<TimestampMs>,
+    /// `None` when it has not ended.
+    pub finished_at: Option<TimestampMs>,
+    /// Of Docker's health check, if there is one.
+    pub health: Option<HealthStatus>,
+    /// The output of the last check.
+    pub health_output: Option<String>,
+    /// `container:<id>`, or a network.
+    pub network_mode: String,
+    /// On the network of that mode.
+    pub ip_address: Option<String>,
+    /// Ports that are published.
+    pub bindings: Vec<NetworkBinding>,
+    /// The signal that asks it to stop; SIGTERM when the image says nothing.
+    pub stop_signal: String,
+}
+
+/// What a list says of one container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerSummary {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Without the leading slash.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// Docker's word for its state.
+    pub status: String,
+    /// `container:<id>`, or a network.
+    pub network_mode: String,
+}
+
+/// What the daemon says of one image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageInspect {
+    /// `sha256:…`.
+    pub id: String,
+    /// `repository@sha256:…`, when it came from a registry.
+    pub repo_digests: Vec<String>,
+}
+
+/// Who the daemon is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DaemonInfo {
+    /// `20.10.24`, say.
+    pub version: String,
+    /// The API's, as negotiated.
+    pub api_version: String,
+    /// The host's name.
+    pub host: String,
+    /// `linux`.
+    pub os: String,
+    /// In Go's words: `amd64`, `arm64`.
+    pub architecture: String,
+    /// Processors.
+    pub cpus: u32,
+    /// Bytes.
+    pub memory_bytes: u64,
+    /// `1` or `2`.
+    pub cgroup_version: String,
+    /// `cgroupfs`, `systemd` or `none`.
+    pub cgroup_driver: String,
+}
+
+/// Which lines are wanted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LogOptions {
+    /// Go on as new lines come.
+    pub follow: bool,
+    /// Only from this time on.
+    pub since: Option<TimestampMs>,
+    /// Only so many from the end.
+    pub tail: Option<u64>,
+}
+
+/// Something happened to a container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerEvent {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name when it happened.
+    pub name: String,
+    /// All of its labels.
+    pub labels: BTreeMap<String, String>,
+    /// Docker's word for it: `start`, `die`, `oom`, `destroy`, `health_status: healthy`, …
+    pub action: String,
+}

@@ -1,0 +1,3 @@
+//! The Docker adapter.
+
+pub mod daemon;

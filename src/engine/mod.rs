@@ -1,0 +1,296 @@
+//! The engine port: what Neargate needs of the thing that runs containers, in terms of tasks.
+//!
+//! An engine is told "bring this task a step further" and "what do you see"; it never decides whether a
+//! task should live, and it never reads the store. Every call may be repeated: objects are found again by
+//! names made from the task's ID, so a call that was carried out twice has the effect of one. An answer
+//! is either what is there, or an [`EngineError`] that means *unknown*; absence is only reported when the
+//! engine itself said so.
+//!
+//! Adapters: [`docker`] for the Docker Engine API. [`sim`] is the same adapter over a model of a Docker
+//! daemon. One contract suite (`tests/engine_contract.rs`) is passed by all of them.
+
+pub mod docker;
+pub mod sim;
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+
+use crate::domain::{ContainerName, HealthStatus, NetworkBinding, TaskId, TaskSpec, TimestampMs};
+
+/// What runs containers.
+#[async_trait]
+pub trait Engine: Send + Sync + 'static {
+    /// Who answers, and what it has to give.
+    async fn info(&self) -> Result<EngineInfo, EngineError>;
+
+    /// What the engine has of one task. Costs one look per container of the task, whatever else runs.
+    async fn observe(&self, order: &Order) -> Result<Observation, EngineError>;
+
+    /// Takes one task as far towards its goal as it can go without waiting for anything but the engine
+    /// itself, and reports what is there afterwards. `seen` is the newest report of the same task.
+    ///
+    /// A pull or a container that takes its time is not waited for: a [`Hint`] follows when there is
+    /// something new to look at, and [`Observation::wake_at`] says when to come back without one.
+    async fn advance(&self, order: &Order, seen: Observation) -> Result<Observation, EngineError>;
+
+    /// Removes everything that the engine has of a task, running or not. Removing nothing succeeds.
+    async fn remove(&self, task: &TaskId) -> Result<(), EngineError>;
+
+    /// The tasks of which the engine has anything that is ours. Costs a look at everything: for sweeps.
+    async fn list(&self) -> Result<Vec<TaskId>, EngineError>;
+
+    /// What a container wrote, in order.
+    async fn logs(
+        &self,
+        request: LogRequest,
+    ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError>;
+
+    /// Hints to look at something. The stream ends when the connection is lost: whoever listens must then
+    /// look at everything once and listen anew. A hint may be missing, late, doubled or wrong.
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError>;
+
+    /// Gives back what was made ahead of need (warm sandboxes, the network if nothing is left on it).
+    /// Tasks go on.
+    async fn shut_down(&self);
+}
+
+/// What an engine is to do about one task.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Order {
+    /// The task.
+    pub task_id: TaskId,
+    /// The cluster's name, for labels.
+    pub cluster: String,
+    /// What it runs.
+    pub spec: TaskSpec,
+    /// Where it is to go.
+    pub goal: Goal,
+    /// What is recorded of its containers. One that is recorded as started is never created again.
+    pub known: BTreeMap<ContainerName, Known>,
+    /// Now.
+    pub now: TimestampMs,
+}
+
+/// Where a task is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// All containers started, in the order that their dependencies ask for.
+    Run,
+    /// All containers ended, in the reverse order, each with its signal and its stop timeout.
+    Stop {
+        /// When that was decided: the first stop timeout counts from here.
+        since: TimestampMs,
+    },
+}
+
+/// How far the record says that a container has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// It has been started.
+    Started,
+    /// It has ended.
+    Ended,
+}
+
+/// What an engine has of one task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// The task's network namespace.
+    pub network: NetworkObservation,
+    /// The task's containers that exist, by name.
+    pub containers: BTreeMap<ContainerName, ContainerObservation>,
+    /// Pulls that go on for this task, by image.
+    pub pulls: BTreeMap<String, PullProgress>,
+    /// What cannot succeed by being repeated.
+    pub failure: Option<StartFailure>,
+    /// When to come back if no hint comes first.
+    pub wake_at: Option<TimestampMs>,
+    /// What the task is waiting for, in one sentence.
+    pub waiting: Option<String>,
+}
+
+/// A task's network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NetworkObservation {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is there.
+    Up {
+        /// Its own address, if it has one.
+        address: Option<String>,
+        /// The ports that are published on the host.
+        bindings: Vec<NetworkBinding>,
+    },
+    /// It was there and has ended: whatever still runs in it is cut off.
+    Down,
+}
+
+/// One container of a task that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerObservation {
+    /// The engine's ID of it.
+    pub runtime_id: String,
+    /// The digest of its image: of the repository if it came from one, of the image itself otherwise.
+    pub image_digest: Option<String>,
+    /// Where it is in its life.
+    pub state: ContainerState,
+    /// By the engine's clock.
+    pub started_at: Option<TimestampMs>,
+    /// What its health check says, if it has one.
+    pub health: HealthStatus,
+    /// The last output of a health check that fails.
+    pub health_output: Option<String>,
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Created and not started.
+    Created,
+    /// Its process runs (or is paused).
+    Running,
+    /// Its process has ended.
+    Exited {
+        /// Of the process; `None` when the engine does not know.
+        exit_code: Option<i64>,
+        /// The kernel killed it for its memory.
+        oom_killed: bool,
+        /// By the engine's clock.
+        finished_at: TimestampMs,
+        /// What the engine has to say about it, when it could not be started.
+        error: Option<String>,
+    },
+}
+
+/// How far the pull of an image has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// Bytes that have arrived, over all layers that the engine has named so far.
+    pub current_bytes: u64,
+    /// Bytes in all of those layers.
+    pub total_bytes: u64,
+}
+
+/// Why a task cannot be started: repeating it would not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartFailure {
+    /// The container that it is about, unless it is about the task.
+    pub container: Option<ContainerName>,
+    /// In ECS's words: `CannotPullContainerError: …`.
+    pub reason: String,
+}
+
+/// Something may have changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hint {
+    /// With this task.
+    Task(TaskId),
+    /// With anything.
+    Everything,
+}
+
+/// Which of a container's lines are wanted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogRequest {
+    /// The task.
+    pub task_id: TaskId,
+    /// The container.
+    pub container: ContainerName,
+    /// Whether to go on as new lines come, until the container ends.
+    pub follow: bool,
+    /// Only lines written at or after this time.
+    pub since: Option<TimestampMs>,
+    /// Only so many lines from the end of what is there.
+    pub tail: Option<u64>,
+}
+
+/// One line that a container wrote, or a piece of one that is longer than the engine keeps together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogLine {
+    /// When, by the engine's clock.
+    pub at: TimestampMs,
+    /// Where to.
+    pub stream: LogStream,
+    /// What, without the line's end. Any bytes.
+    pub text: Bytes,
+}
+
+/// Where a container wrote to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+impl LogStream {
+    /// `stdout` or `stderr`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+        }
+    }
+}
+
+/// Who answers, and what it has to give.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// `docker` or `sim`.
+    pub kind: &'static str,
+    /// Of the engine.
+    pub version: String,
+    /// Of its API, as negotiated.
+    pub api_version: String,
+    /// The host's name for itself.
+    pub host: String,
+    /// `linux/amd64`, say.
+    pub platform: String,
+    /// Processors of the host.
+    pub cpus: u32,
+    /// Memory of the host, in bytes.
+    pub memory_bytes: u64,
+}
+
+/// Why an engine did not do what it was asked.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EngineError {
+    /// It cannot be reached. Nothing is known about anything.
+    #[error("the engine is away: {0}")]
+    Away(String),
+    /// It did not answer in time. Whether it did what it was asked is unknown.
+    #[error("the engine did not answer within {limit_ms} ms: {what}")]
+    Timeout {
+        /// What it was asked.
+        what: String,
+        /// How long was waited.
+        limit_ms: u64,
+    },
+    /// It has nothing of that name.
+    #[error("{0} is not there")]
+    NotFound(String),
+    /// Something of that name is there that is not ours.
+    #[error("{0}")]
+    NameTaken(String),
+    /// It refused, and would again.
+    #[error("{0}")]
+    Refused(String),
+    /// It failed, and may not the next time.
+    #[error("{0}")]
+    Failed(String),
+}
+
+impl EngineError {
+    /// Whether asking again may help.
+    pub const fn retryable(&self) -> bool {
+        match self {
+            Self::Away(_) | Self::Timeout { .. } | Self::Failed(_) => true,
+            Self::NotFound(_) | Self::NameTaken(_) | Self::Refused(_) => false,
+        }
+    }
+}
