@@ -1,4 +1,14 @@
 //! Neargate: your own Fargate. See `ARCHITECTURE.md` for the map of the rooms.
 
+pub mod bell;
+pub mod clock;
+pub mod config;
+pub mod control;
 pub mod domain;
 pub mod engine;
+pub mod meter;
+pub mod plan;
+pub mod reconcile;
+pub mod shapes;
+pub mod store;
+pub mod telemetry;

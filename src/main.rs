@@ -1,2 +1,3 @@
 //! The thin binary.
+
 fn main() {}

@@ -1,1 +1,6 @@
+//! The integration tests: one binary, a hermetic environment for each test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod daemon_real;
+mod house;

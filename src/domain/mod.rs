@@ -8,6 +8,7 @@ mod cluster;
 mod event;
 mod fault;
 mod id;
+mod observation;
 mod overrides;
 mod size;
 mod task;
@@ -20,6 +21,10 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName, TaskId,
+};
+pub use observation::{
+    ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
+    PullProgress, StartFailure,
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};

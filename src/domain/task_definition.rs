@@ -45,6 +45,10 @@ pub enum NetworkMode {
 }
 
 /// One container of a task.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are ECS's, each a switch of its own"
+)]
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ContainerDefinition {
     /// Unique in the task.

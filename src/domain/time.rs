@@ -29,6 +29,7 @@ impl TimestampMs {
     }
 
     /// This point, `length` later.
+    #[must_use]
     pub const fn plus(self, length: DurationMs) -> Self {
         Self(self.0.saturating_add(length.0))
     }

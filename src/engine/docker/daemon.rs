@@ -78,6 +78,10 @@ pub trait Daemon: Send + Sync + 'static {
 }
 
 /// What a container is created from.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are Docker's, each a switch of its own"
+)]
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct ContainerSpec {
     /// Unique on the daemon.

@@ -1,3 +1,694 @@
-//! The Docker adapter.
+//! The Docker adapter: tasks on a Docker daemon.
+//!
+//! A task is a sandbox container that owns the network namespace, and the task's containers, which join
+//! it. What to do next is decided by [`crate::plan::pod`]; this module looks, carries out, and reports.
+//! It keeps nothing that it could not do without: what it remembers (pulls, warm sandboxes, who was
+//! signalled) is found again on the daemon or costs a repetition. It must never touch an object that does
+//! not carry this Neargate's label, and never use Docker's restart policies or `AutoRemove`, which lose exit
+//! codes and act behind our back.
 
+pub mod client;
 pub mod daemon;
+pub mod names;
+mod pool;
+mod pulls;
+pub mod sandbox_image;
+mod translate;
+mod warm;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::future::join_all;
+use futures_util::stream::BoxStream;
+use tokio::sync::{Semaphore, broadcast, mpsc};
+use tokio_stream::wrappers::ReceiverStream;
+use tokio_util::sync::CancellationToken;
+
+use self::daemon::{ContainerEvent, ContainerInspect, ContainerSpec, Daemon, LogOptions};
+use self::names::Names;
+use self::pool::Pool;
+use self::pulls::Pulls;
+use self::translate::HostFacts;
+use super::{Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order};
+use crate::domain::{
+    ContainerName, ContainerObservation, ContainerState, Goal, HealthStatus, IdSource, InstanceId,
+    NetworkObservation, Observation, StartFailure, TaskId, TimestampMs,
+};
+use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
+
+/// What the operator can choose.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// How many sandboxes are kept ready; 0 turns that off.
+    pub warm_sandboxes: u32,
+    /// How many containers are started at once. More than about 8 only makes each one slower.
+    pub starts_at_once: u32,
+    /// Address of the host on which the ports of `bridge` tasks are published.
+    pub publish_ip: String,
+    /// Log bytes that the daemon keeps for a container.
+    pub log_max_bytes: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            warm_sandboxes: 2,
+            starts_at_once: 8,
+            publish_ip: "127.0.0.1".to_owned(),
+            log_max_bytes: 10 * 1_048_576,
+        }
+    }
+}
+
+/// Hints that may wait for a listener. One that falls behind looks at everything.
+const HINTS_KEPT: usize = 1_024;
+
+/// Tasks on a Docker daemon.
+pub struct DockerEngine {
+    kind: &'static str,
+    daemon: Arc<dyn Daemon>,
+    names: Names,
+    ids: Arc<dyn IdSource>,
+    settings: Settings,
+    /// What must be there before the first task, and is known from then on.
+    prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
+    starts: Arc<Semaphore>,
+    pool: Arc<Pool>,
+    refill: Arc<tokio::sync::Notify>,
+    pulls: Arc<Pulls>,
+    hints: broadcast::Sender<Hint>,
+    /// Held while a sandbox is made ahead of need, so that none is overlooked when all are given back.
+    making: tokio::sync::Mutex<()>,
+    /// Nothing is made ahead of need any more.
+    closed: CancellationToken,
+    /// Containers that were asked to stop. Forgotten with the task.
+    signalled: Mutex<BTreeMap<TaskId, BTreeSet<ContainerName>>>,
+    /// Digests by image ID: an image with an ID never changes.
+    digests: Mutex<BTreeMap<String, String>>,
+}
+
+/// Digests that are remembered; the map is emptied when it is full.
+const DIGESTS_KEPT: usize = 4_096;
+
+impl DockerEngine {
+    /// Tasks of `instance` on `daemon`. `kind` is what [`EngineInfo::kind`] is to say.
+    pub fn new(
+        kind: &'static str,
+        daemon: Arc<dyn Daemon>,
+        instance: InstanceId,
+        ids: Arc<dyn IdSource>,
+        settings: Settings,
+    ) -> Arc<Self> {
+        let (hints, _) = broadcast::channel(HINTS_KEPT);
+        let engine = Arc::new(Self {
+            kind,
+            daemon,
+            names: Names::new(instance),
+            ids,
+            starts: Arc::new(Semaphore::new(settings.starts_at_once.max(1) as usize)),
+            settings,
+            prepared: tokio::sync::Mutex::new(None),
+            pool: Arc::new(Pool::default()),
+            refill: Arc::new(tokio::sync::Notify::new()),
+            pulls: Arc::new(Pulls::new(hints.clone())),
+            hints,
+            making: tokio::sync::Mutex::new(()),
+            closed: CancellationToken::new(),
+            signalled: Mutex::new(BTreeMap::new()),
+            digests: Mutex::new(BTreeMap::new()),
+        });
+        warm::spawn(&engine);
+        engine
+    }
+
+    /// What the daemon is, after making sure that the sandbox image and the network are there.
+    async fn prepared(&self) -> Result<Arc<HostFacts>, EngineError> {
+        let mut prepared = self.prepared.lock().await;
+        if let Some(facts) = prepared.as_ref() {
+            return Ok(Arc::clone(facts));
+        }
+        let info = self.daemon.info().await?;
+        let image = sandbox_image::sandbox_image(&info.architecture).ok_or_else(|| {
+            EngineError::Refused(format!(
+                "Neargate has no sandbox image for the architecture {}: it has amd64 and arm64",
+                info.architecture
+            ))
+        })?;
+        if self.daemon.inspect_image(&image.name).await?.is_none() {
+            self.daemon.load_image(image.tar).await?;
+        }
+        self.daemon
+            .ensure_network(&self.names.network(), &self.names.network_labels())
+            .await?;
+        let facts = Arc::new(HostFacts {
+            cpus: info.cpus,
+            sandbox_image: image.name,
+            publish_ip: self.settings.publish_ip.clone(),
+            log_max_bytes: self.settings.log_max_bytes,
+        });
+        *prepared = Some(Arc::clone(&facts));
+        Ok(facts)
+    }
+
+    /// Somebody may have removed what was prepared: it is made sure of again before the next use.
+    async fn forget_prepared(&self) {
+        *self.prepared.lock().await = None;
+    }
+
+    /// Whether the images of containers that do not exist yet are there.
+    async fn images(
+        &self,
+        order: &Order,
+        seen: &Observation,
+    ) -> Result<BTreeMap<String, ImageState>, EngineError> {
+        let names: BTreeSet<&String> = order
+            .spec
+            .containers
+            .iter()
+            .filter(|container| {
+                !seen.containers.contains_key(&container.name)
+                    && !order.known.contains_key(&container.name)
+            })
+            .map(|container| &container.image)
+            .collect();
+        let looks = names.into_iter().map(|name| async move {
+            if let Some(state) = self.pulls.state(name, &order.task_id) {
+                return Ok((name.clone(), state));
+            }
+            let state = match self.daemon.inspect_image(name).await? {
+                Some(image) => {
+                    self.remember_digest(&image.id, image.repo_digests.first());
+                    ImageState::Present
+                }
+                None => ImageState::Absent,
+            };
+            Ok((name.clone(), state))
+        });
+        join_all(looks).await.into_iter().collect()
+    }
+
+    fn remember_digest(&self, image_id: &str, repo_digest: Option<&String>) {
+        let digest = repo_digest
+            .and_then(|text| text.split_once('@'))
+            .map_or(image_id, |(_, digest)| digest);
+        let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        if digests.len() >= DIGESTS_KEPT {
+            digests.clear();
+        }
+        digests.insert(image_id.to_owned(), digest.to_owned());
+    }
+
+    /// Carries out one action and takes its effect into `seen`.
+    async fn act(
+        &self,
+        order: &Order,
+        seen: &Observation,
+        action: &PodAction,
+    ) -> Result<Effect, EngineError> {
+        match action {
+            PodAction::Pull(image) => {
+                self.pulls.begin(&self.daemon, image, &order.task_id);
+                Ok(Effect::None)
+            }
+            PodAction::MakeNetwork => self.make_network(order).await,
+            PodAction::Create(name) => self.create(order, name).await,
+            PodAction::Start(name) => self.start(order, seen, name).await,
+            PodAction::Terminate(name) => {
+                let container = self.names.container(&order.task_id, name);
+                if let Some(inspect) = self.daemon.inspect_container(&container).await? {
+                    self.daemon
+                        .signal_container(&inspect.id, &inspect.stop_signal)
+                        .await?;
+                }
+                let mut signalled = self
+                    .signalled
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                signalled
+                    .entry(order.task_id.clone())
+                    .or_default()
+                    .insert(name.clone());
+                Ok(Effect::None)
+            }
+            PodAction::Kill(name) => {
+                let container = self.names.container(&order.task_id, name);
+                self.daemon.signal_container(&container, "SIGKILL").await?;
+                Ok(Effect::None)
+            }
+        }
+    }
+
+    /// Gives the task a warm sandbox if one will do, or makes it one of its own.
+    async fn make_network(&self, order: &Order) -> Result<Effect, EngineError> {
+        let facts = self.prepared().await?;
+        let name = self.names.sandbox(&order.task_id);
+        if translate::fits_warm_sandbox(&self.names, &facts, order)
+            && let Some(warm) = self.pool.claim(self.daemon.as_ref(), &name).await?
+        {
+            self.refill.notify_one();
+            return Ok(Effect::Network(NetworkObservation::Up {
+                address: warm.address,
+                bindings: Vec::new(),
+            }));
+        }
+        let spec = translate::sandbox(&self.names, &facts, order);
+        let made = self
+            .create_and_start(&spec, |seen| self.names.is(seen, &order.task_id, None))
+            .await;
+        match made {
+            Ok(inspect) => Ok(Effect::Network(observe_network(Some(&inspect)))),
+            Err(error) => failure(None, "CannotCreateNetworkError", error),
+        }
+    }
+
+    /// Creates and starts what `spec` says; finds it if it was created before.
+    async fn create_and_start(
+        &self,
+        spec: &ContainerSpec,
+        is_ours: impl Fn(&ContainerInspect) -> bool,
+    ) -> Result<ContainerInspect, EngineError> {
+        let id = self.create_or_find(spec, is_ours).await?;
+        {
+            let _permit = self.starts.acquire().await;
+            self.daemon.start_container(&id).await?;
+        }
+        let inspect = self.daemon.inspect_container(&id).await?;
+        inspect.ok_or_else(|| {
+            EngineError::Failed(format!("{} was removed while it started", spec.name))
+        })
+    }
+
+    /// Creates what `spec` says, or finds what an earlier call created under the same name.
+    async fn create_or_find(
+        &self,
+        spec: &ContainerSpec,
+        is_ours: impl Fn(&ContainerInspect) -> bool,
+    ) -> Result<String, EngineError> {
+        match self.daemon.create_container(spec).await {
+            Err(EngineError::NameTaken(said)) => {
+                match self.daemon.inspect_container(&spec.name).await? {
+                    Some(found) if is_ours(&found) => Ok(found.id),
+                    Some(_) => Err(EngineError::NameTaken(format!(
+                        "the name {} is taken by a container that is not Neargate's; remove or rename that one: \
+                     docker rename {} OTHER_NAME",
+                        spec.name, spec.name
+                    ))),
+                    None => Err(EngineError::Failed(said)),
+                }
+            }
+            Err(EngineError::NotFound(what)) => {
+                // The image, the network or the sandbox has gone since it was looked at.
+                self.forget_prepared().await;
+                Err(EngineError::Failed(format!("{what} is gone")))
+            }
+            result => result,
+        }
+    }
+
+    async fn create(&self, order: &Order, name: &ContainerName) -> Result<Effect, EngineError> {
+        let facts = self.prepared().await?;
+        let Some(definition) = order.spec.container(name) else {
+            return Ok(Effect::None);
+        };
+        let sandbox = self.names.sandbox(&order.task_id);
+        let spec = translate::container(&self.names, &facts, order, definition, &sandbox);
+        let created = self
+            .create_or_find(&spec, |seen| {
+                self.names.is(seen, &order.task_id, Some(name))
+            })
+            .await;
+        match created {
+            Ok(id) => Ok(Effect::Container(name.clone(), created_container(id))),
+            Err(error) => failure(Some(name), "CannotCreateContainerError", error),
+        }
+    }
+
+    async fn start(
+        &self,
+        order: &Order,
+        seen: &Observation,
+        name: &ContainerName,
+    ) -> Result<Effect, EngineError> {
+        let Some(known) = seen.containers.get(name) else {
+            return Ok(Effect::None);
+        };
+        let started = {
+            let _permit = self.starts.acquire().await;
+            self.daemon.start_container(&known.runtime_id).await
+        };
+        let refused = match started {
+            Ok(()) => None,
+            Err(error) if error.retryable() => return Err(error),
+            Err(error) => Some(error.to_string()),
+        };
+        let Some(inspect) = self.daemon.inspect_container(&known.runtime_id).await? else {
+            return Err(EngineError::Failed(format!(
+                "container {name} was removed while it started"
+            )));
+        };
+        let mut container = self.observe_container(&inspect, order.now);
+        if let Some(error) = refused {
+            container.state = ContainerState::Exited {
+                exit_code: Some(inspect.exit_code),
+                oom_killed: false,
+                finished_at: order.now,
+                error: Some(cannot_start(&error)),
+            };
+        }
+        Ok(Effect::Container(name.clone(), container))
+    }
+
+    fn observe_container(
+        &self,
+        inspect: &ContainerInspect,
+        now: TimestampMs,
+    ) -> ContainerObservation {
+        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
+        let health = inspect.health.unwrap_or(HealthStatus::Unknown);
+        ContainerObservation {
+            runtime_id: inspect.id.clone(),
+            image_digest: digests.get(&inspect.image_id).cloned(),
+            state: observe_state(inspect, now),
+            started_at: inspect.started_at,
+            health,
+            health_output: inspect
+                .health_output
+                .clone()
+                .filter(|_| health == HealthStatus::Unhealthy),
+        }
+    }
+}
+
+/// What one action changed.
+enum Effect {
+    None,
+    Network(NetworkObservation),
+    Container(ContainerName, ContainerObservation),
+    Failure(StartFailure),
+}
+
+impl Effect {
+    fn take_into(self, seen: &mut Observation) {
+        match self {
+            Self::None => {}
+            Self::Network(network) => seen.network = network,
+            Self::Container(name, container) => {
+                seen.containers.insert(name, container);
+            }
+            Self::Failure(failure) => {
+                seen.failure.get_or_insert(failure);
+            }
+        }
+    }
+}
+
+/// An error that will not pass is the end of the task's start, in ECS's words; any other is tried again.
+fn failure(
+    container: Option<&ContainerName>,
+    word: &str,
+    error: EngineError,
+) -> Result<Effect, EngineError> {
+    if error.retryable() {
+        return Err(error);
+    }
+    Ok(Effect::Failure(StartFailure {
+        container: container.cloned(),
+        reason: format!("{word}: {error}"),
+    }))
+}
+
+fn cannot_start(error: &str) -> String {
+    format!("CannotStartContainerError: {error}")
+}
+
+fn created_container(id: String) -> ContainerObservation {
+    ContainerObservation {
+        runtime_id: id,
+        image_digest: None,
+        state: ContainerState::Created,
+        started_at: None,
+        health: HealthStatus::Unknown,
+        health_output: None,
+    }
+}
+
+/// Docker's words for the states: `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`.
+fn observe_state(inspect: &ContainerInspect, now: TimestampMs) -> ContainerState {
+    match inspect.status.as_str() {
+        // A start that failed leaves it `created`, with the error.
+        "created" if inspect.error.is_none() => ContainerState::Created,
+        "created" => ContainerState::Exited {
+            exit_code: Some(inspect.exit_code),
+            oom_killed: false,
+            finished_at: now,
+            error: inspect.error.as_deref().map(cannot_start),
+        },
+        "running" | "paused" | "restarting" => ContainerState::Running,
+        _ => ContainerState::Exited {
+            exit_code: Some(inspect.exit_code),
+            oom_killed: inspect.oom_killed,
+            finished_at: inspect.finished_at.unwrap_or(now),
+            error: inspect
+                .error
+                .clone()
+                .filter(|_| inspect.started_at.is_none()),
+        },
+    }
+}
+
+fn observe_network(sandbox: Option<&ContainerInspect>) -> NetworkObservation {
+    match sandbox {
+        None => NetworkObservation::Absent,
+        Some(sandbox) => match sandbox.status.as_str() {
+            // It is started when the network is made, which finds it by its name.
+            "created" => NetworkObservation::Absent,
+            "running" | "paused" | "restarting" => NetworkObservation::Up {
+                address: sandbox.ip_address.clone(),
+                bindings: sandbox.bindings.clone(),
+            },
+            _ => NetworkObservation::Down,
+        },
+    }
+}
+
+/// Whether an event of the daemon can mean something that this adapter did not do itself.
+fn is_news(event: &ContainerEvent) -> bool {
+    matches!(
+        event.action.as_str(),
+        "die" | "destroy" | "oom" | "pause" | "unpause"
+    ) || event.action.starts_with("health_status")
+}
+
+#[async_trait]
+impl Engine for DockerEngine {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        let info = self.daemon.info().await?;
+        Ok(EngineInfo {
+            kind: self.kind,
+            version: info.version,
+            api_version: info.api_version,
+            host: info.host,
+            platform: format!("{}/{}", info.os, info.architecture),
+            cpus: info.cpus,
+            memory_bytes: info.memory_bytes,
+        })
+    }
+
+    async fn observe(&self, order: &Order) -> Result<Observation, EngineError> {
+        let sandbox_name = self.names.sandbox(&order.task_id);
+        let containers = order.spec.containers.iter().map(|definition| async move {
+            let name = self.names.container(&order.task_id, &definition.name);
+            let inspect = self.daemon.inspect_container(&name).await?;
+            Ok::<_, EngineError>((&definition.name, inspect))
+        });
+        let (sandbox, containers) = tokio::join!(
+            self.daemon.inspect_container(&sandbox_name),
+            join_all(containers)
+        );
+        let sandbox = sandbox?.filter(|seen| self.names.is(seen, &order.task_id, None));
+        let mut seen = Observation {
+            network: observe_network(sandbox.as_ref()),
+            ..Observation::default()
+        };
+        for container in containers {
+            let (name, inspect) = container?;
+            let ours = inspect.filter(|one| self.names.is(one, &order.task_id, Some(name)));
+            if let Some(inspect) = ours {
+                seen.containers
+                    .insert(name.clone(), self.observe_container(&inspect, order.now));
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn advance(
+        &self,
+        order: &Order,
+        mut seen: Observation,
+    ) -> Result<Observation, EngineError> {
+        // Each step creates, starts or signals something, so the number of steps is bounded by the task.
+        let most_steps = 4 + 4 * order.spec.containers.len();
+        for _ in 0..most_steps {
+            let images = match order.goal {
+                Goal::Run => self.images(order, &seen).await?,
+                Goal::Stop { .. } => BTreeMap::new(),
+            };
+            let signalled = {
+                let signalled = self
+                    .signalled
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner);
+                signalled.get(&order.task_id).cloned().unwrap_or_default()
+            };
+            let plan = pod::plan(PodWorld {
+                spec: &order.spec,
+                goal: order.goal,
+                known: &order.known,
+                seen: &seen,
+                images: &images,
+                signalled: &signalled,
+                now: order.now,
+            });
+            seen.pulls = images
+                .iter()
+                .filter_map(|(name, state)| match state {
+                    ImageState::Pulling(progress) => Some((name.clone(), *progress)),
+                    _ => None,
+                })
+                .collect();
+            (seen.waiting, seen.wake_at, seen.failure) = (plan.waiting, plan.wake_at, plan.failure);
+            if plan.actions.is_empty() || seen.failure.is_some() {
+                return Ok(seen);
+            }
+            let kills = plan
+                .actions
+                .iter()
+                .any(|action| matches!(action, PodAction::Kill(_)));
+            let effects = join_all(
+                plan.actions
+                    .iter()
+                    .map(|action| self.act(order, &seen, action)),
+            )
+            .await;
+            for effect in effects {
+                effect?.take_into(&mut seen);
+            }
+            // What a SIGKILL did is told by the daemon; asking again at once would only repeat it.
+            if kills || seen.failure.is_some() {
+                return Ok(seen);
+            }
+        }
+        Ok(seen)
+    }
+
+    async fn remove(&self, task: &TaskId) -> Result<(), EngineError> {
+        let containers = self
+            .daemon
+            .list_containers(&Names::task_filter(task))
+            .await?;
+        let ours = containers.iter().filter(|one| self.names.owns(&one.labels));
+        let removals = join_all(ours.map(|one| self.daemon.remove_container(&one.id))).await;
+        removals.into_iter().collect::<Result<Vec<()>, _>>()?;
+        let sandbox = self
+            .daemon
+            .inspect_container(&self.names.sandbox(task))
+            .await?;
+        if let Some(sandbox) = sandbox.filter(|seen| self.names.is(seen, task, None)) {
+            self.daemon.remove_container(&sandbox.id).await?;
+        }
+        self.signalled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(task);
+        Ok(())
+    }
+
+    async fn survey(&self) -> Result<BTreeMap<TaskId, Fingerprint>, EngineError> {
+        let mut listed = self
+            .daemon
+            .list_containers(&self.names.instance_filter())
+            .await?;
+        listed.sort_by(|a, b| a.id.cmp(&b.id));
+        let mut hashers: BTreeMap<TaskId, DefaultHasher> = BTreeMap::new();
+        for one in &listed {
+            if let Some(task) = self.names.task_of_summary(one) {
+                (&one.id, &one.status).hash(hashers.entry(task).or_default());
+            }
+        }
+        Ok(hashers
+            .into_iter()
+            .map(|(task, hasher)| (task, Fingerprint(hasher.finish())))
+            .collect())
+    }
+
+    async fn logs(
+        &self,
+        request: LogRequest,
+    ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError> {
+        let name = self.names.container(&request.task_id, &request.container);
+        let found = self.daemon.inspect_container(&name).await?;
+        let container = found
+            .filter(|seen| {
+                self.names
+                    .is(seen, &request.task_id, Some(&request.container))
+            })
+            .ok_or(EngineError::NotFound(name))?;
+        let options = LogOptions {
+            follow: request.follow,
+            since: request.since,
+            tail: request.tail,
+        };
+        self.daemon.container_logs(&container.id, options).await
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError> {
+        let mut own = self.hints.subscribe();
+        let mut events = self.daemon.events(&self.names.instance_filter()).await?;
+        // The daemon may be another one than before, or the same after it lost what it had.
+        self.forget_prepared().await;
+        warm::adopt(self).await?;
+        let (sender, receiver) = mpsc::channel(HINTS_KEPT);
+        let (names, pool, refill) = (
+            self.names.clone(),
+            Arc::clone(&self.pool),
+            Arc::clone(&self.refill),
+        );
+        tokio::spawn(async move {
+            loop {
+                let hint = tokio::select! {
+                    event = events.next() => {
+                        let Some(event) = event else { return };
+                        if !is_news(&event) { continue }
+                        if names.is_warm(&event.name) && names.is_sandbox(&event.labels) {
+                            pool.forget(&event.id);
+                            refill.notify_one();
+                            continue;
+                        }
+                        match names.task_of(&event.name, &event.labels) {
+                            Some(task) => Hint::Task(task),
+                            None => continue,
+                        }
+                    }
+                    hint = own.recv() => match hint {
+                        Ok(hint) => hint,
+                        Err(broadcast::error::RecvError::Lagged(_)) => Hint::Everything,
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    },
+                    () = sender.closed() => return,
+                };
+                if sender.send(hint).await.is_err() {
+                    return;
+                }
+            }
+        });
+        Ok(ReceiverStream::new(receiver).boxed())
+    }
+
+    async fn shut_down(&self) {
+        warm::give_back(self).await;
+    }
+}

@@ -1,0 +1,48 @@
+# The habits of this project. `make` alone lists them.
+
+.DEFAULT_GOAL := help
+SHELL := /bin/bash
+CARGO ?= cargo
+
+.PHONY: help
+help: ## List the targets.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-10s %s\n", $$1, $$2}'
+
+.PHONY: demo
+demo: engine workload ## Run the main job from end to end on a real Docker engine.
+	$(CARGO) build --quiet --bin neargate
+	scripts/demo
+
+.PHONY: test
+test: engine workload ## Set up what the tests need, and run every one.
+	$(CARGO) test --all-targets --quiet
+
+.PHONY: check
+check: ## The daily loop: format, lint, unit tests. No engine needed.
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets --quiet -- -D warnings
+	$(CARGO) test --lib --quiet
+
+.PHONY: fmt
+fmt: ## Format the code.
+	$(CARGO) fmt
+
+.PHONY: lint
+lint: ## What CI checks beside the tests.
+	$(CARGO) fmt --check
+	$(CARGO) clippy --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --no-deps --document-private-items
+	command -v cargo-sqlx >/dev/null || $(CARGO) install sqlx-cli --version '^0.9' --locked --no-default-features --features sqlite
+	scripts/sqlx check
+
+.PHONY: bench
+bench: engine workload ## Measure, and print ratios from one run.
+	$(CARGO) bench --bench launch
+
+.PHONY: engine
+engine: ## Make sure that a Docker engine answers.
+	@docker/engine up
+
+.PHONY: workload
+workload: engine ## Build the sample workload's image.
+	@docker/workload/build

@@ -1,0 +1,223 @@
+-- The first schema.
+--
+-- Times are milliseconds since 1970 in UTC, enums are the words of ECS, documents are JSON. What can
+-- be refused here is refused here: a row that exists is a row that makes sense, whoever wrote it.
+
+-- Which Neargate this is. One row, for as long as the database lives.
+CREATE TABLE instance (
+    singleton   INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1),
+    instance_id TEXT    NOT NULL CHECK (length(instance_id) = 8 AND instance_id NOT GLOB '*[^0-9a-f]*'),
+    created_at  INTEGER NOT NULL
+) STRICT;
+
+-- A deleted cluster keeps its row, because the tasks that ran in it keep pointing at it.
+CREATE TABLE clusters (
+    name       TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 255),
+    created_at INTEGER NOT NULL,
+    deleted_at INTEGER
+) STRICT, WITHOUT ROWID;
+
+-- Outlives every revision of the family, so that no revision is ever given twice.
+CREATE TABLE families (
+    family        TEXT    NOT NULL PRIMARY KEY CHECK (length(family) BETWEEN 1 AND 255),
+    last_revision INTEGER NOT NULL CHECK (last_revision BETWEEN 1 AND 4294967295)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER families_only_count_up BEFORE UPDATE ON families
+WHEN NEW.family IS NOT OLD.family OR NEW.last_revision <= OLD.last_revision
+BEGIN
+    SELECT RAISE(ABORT, 'the last revision of a family only counts up');
+END;
+
+CREATE TRIGGER families_stay BEFORE DELETE ON families
+BEGIN
+    SELECT RAISE(ABORT, 'a family is never forgotten');
+END;
+
+CREATE TABLE task_definitions (
+    family          TEXT    NOT NULL REFERENCES families (family),
+    revision        INTEGER NOT NULL CHECK (revision >= 1),
+    status          TEXT    NOT NULL CHECK (status IN ('ACTIVE', 'INACTIVE')),
+    -- As it was sent, and as Neargate understands it.
+    document        TEXT    NOT NULL CHECK (json_valid(document)),
+    parsed          TEXT    NOT NULL CHECK (json_valid(parsed)),
+    warnings        TEXT    NOT NULL CHECK (json_type(warnings) = 'array'),
+    registered_at   INTEGER NOT NULL,
+    deregistered_at INTEGER,
+    PRIMARY KEY (family, revision),
+    CHECK ((status = 'INACTIVE') = (deregistered_at IS NOT NULL))
+) STRICT;
+
+CREATE TRIGGER task_definitions_never_change BEFORE UPDATE ON task_definitions
+WHEN NEW.family IS NOT OLD.family OR NEW.revision IS NOT OLD.revision
+  OR NEW.document IS NOT OLD.document OR NEW.parsed IS NOT OLD.parsed
+  OR NEW.warnings IS NOT OLD.warnings OR NEW.registered_at IS NOT OLD.registered_at
+  OR OLD.status = 'INACTIVE'
+BEGIN
+    SELECT RAISE(ABORT, 'a revision of a task definition never changes');
+END;
+
+CREATE TRIGGER task_definitions_leave_inactive BEFORE DELETE ON task_definitions
+WHEN OLD.status = 'ACTIVE'
+BEGIN
+    SELECT RAISE(ABORT, 'only an INACTIVE task definition can be deleted');
+END;
+
+-- The states of a task in their order.
+CREATE TABLE last_statuses (
+    last_status TEXT    NOT NULL PRIMARY KEY,
+    place       INTEGER NOT NULL UNIQUE
+) STRICT, WITHOUT ROWID;
+
+INSERT INTO last_statuses (last_status, place) VALUES
+    ('PROVISIONING', 1), ('PENDING', 2), ('ACTIVATING', 3), ('RUNNING', 4),
+    ('DEACTIVATING', 5), ('STOPPING', 6), ('DEPROVISIONING', 7), ('STOPPED', 8);
+
+CREATE TABLE tasks (
+    -- The order in which tasks were accepted; every index ends in it, so every list is newest first.
+    seq                  INTEGER NOT NULL PRIMARY KEY,
+    id                   TEXT    NOT NULL UNIQUE CHECK (length(id) = 32 AND id NOT GLOB '*[^0-9a-f]*'),
+    cluster              TEXT    NOT NULL REFERENCES clusters (name),
+    -- Copied out of `spec`, to be found by.
+    family               TEXT    NOT NULL,
+    spec                 TEXT    NOT NULL CHECK (json_type(spec) = 'object'),
+    task_group           TEXT    NOT NULL,
+    started_by           TEXT,
+    tags                 TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
+    overrides            TEXT    NOT NULL CHECK (json_valid(overrides)),
+
+    -- Written by the API alone.
+    stop_requested_at    INTEGER,
+    stop_request_reason  TEXT    CHECK (stop_request_reason IS NULL OR stop_requested_at IS NOT NULL),
+
+    -- Written by the planner alone.
+    planned_status       TEXT    NOT NULL CHECK (planned_status IN ('RUNNING', 'STOPPED')),
+    stop_code            TEXT    CHECK (stop_code IN ('TaskFailedToStart', 'EssentialContainerExited',
+                                        'UserInitiated', 'ServiceSchedulerInitiated', 'TerminationNotice')),
+    stopped_reason       TEXT,
+    waiting              TEXT,
+
+    -- Written from the engine's report alone.
+    last_status          TEXT    NOT NULL REFERENCES last_statuses (last_status),
+    address              TEXT,
+    created_at           INTEGER NOT NULL,
+    pull_started_at      INTEGER,
+    pull_stopped_at      INTEGER,
+    started_at           INTEGER,
+    stopping_at          INTEGER,
+    execution_stopped_at INTEGER,
+    stopped_at           INTEGER,
+    cleaned_at           INTEGER,
+
+    version              INTEGER NOT NULL CHECK (version >= 0),
+
+    CHECK (last_status <> 'RUNNING' OR started_at IS NOT NULL),
+    CHECK ((last_status = 'STOPPED') = (stopped_at IS NOT NULL)),
+    CHECK (last_status <> 'STOPPED' OR planned_status = 'STOPPED' OR stop_requested_at IS NOT NULL),
+    CHECK (cleaned_at IS NULL OR last_status = 'STOPPED')
+) STRICT;
+
+CREATE INDEX tasks_by_cluster ON tasks (cluster);
+CREATE INDEX tasks_by_family ON tasks (family);
+CREATE INDEX tasks_by_group ON tasks (task_group);
+CREATE INDEX tasks_by_started_by ON tasks (started_by) WHERE started_by IS NOT NULL;
+-- These two stay as small as what is going on, however long the history is.
+CREATE INDEX tasks_unstopped ON tasks (cluster, last_status) WHERE last_status <> 'STOPPED';
+CREATE INDEX tasks_unfinished ON tasks (seq, id) WHERE cleaned_at IS NULL;
+
+CREATE TRIGGER tasks_only_move_forward BEFORE UPDATE OF last_status ON tasks
+WHEN (SELECT place FROM last_statuses WHERE last_status = NEW.last_status)
+   < (SELECT place FROM last_statuses WHERE last_status = OLD.last_status)
+BEGIN
+    SELECT RAISE(ABORT, 'lastStatus never goes back');
+END;
+
+CREATE TRIGGER tasks_keep_their_order BEFORE UPDATE OF
+    seq, id, cluster, family, spec, task_group, started_by, tags, overrides, created_at ON tasks
+BEGIN
+    SELECT RAISE(ABORT, 'what a task was accepted with never changes');
+END;
+
+CREATE TRIGGER tasks_stop_once BEFORE UPDATE OF stop_requested_at, stop_request_reason ON tasks
+WHEN OLD.stop_requested_at IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'a request to stop is never taken back');
+END;
+
+CREATE TABLE containers (
+    task_id          TEXT    NOT NULL REFERENCES tasks (id),
+    name             TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 255),
+    last_status      TEXT    NOT NULL CHECK (last_status IN ('PENDING', 'RUNNING', 'STOPPED')),
+    runtime_id       TEXT,
+    image_digest     TEXT,
+    started_at       INTEGER,
+    finished_at      INTEGER CHECK (finished_at IS NULL OR last_status = 'STOPPED'),
+    exit_code        INTEGER CHECK (exit_code IS NULL OR last_status = 'STOPPED'),
+    reason           TEXT,
+    health           TEXT    NOT NULL CHECK (health IN ('HEALTHY', 'UNKNOWN', 'UNHEALTHY')),
+    network_bindings TEXT    NOT NULL CHECK (json_type(network_bindings) = 'array'),
+    PRIMARY KEY (task_id, name)
+) STRICT, WITHOUT ROWID;
+
+-- What a call's clientToken was answered with, for as long as it is remembered.
+CREATE TABLE client_tokens (
+    cluster      TEXT    NOT NULL REFERENCES clusters (name),
+    token        TEXT    NOT NULL,
+    request_hash TEXT    NOT NULL,
+    task_ids     TEXT    NOT NULL CHECK (json_type(task_ids) = 'array'),
+    created_at   INTEGER NOT NULL,
+    PRIMARY KEY (cluster, token)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX client_tokens_by_age ON client_tokens (created_at);
+
+-- What bills are made of. The primary key is what makes it one interval per task.
+CREATE TABLE usage_intervals (
+    task_id      TEXT    NOT NULL PRIMARY KEY REFERENCES tasks (id),
+    cluster      TEXT    NOT NULL,
+    family       TEXT    NOT NULL,
+    cpu_units    INTEGER NOT NULL CHECK (cpu_units BETWEEN 0 AND 4294967295),
+    memory_mib   INTEGER NOT NULL CHECK (memory_mib BETWEEN 0 AND 4294967295),
+    opened_at    INTEGER NOT NULL,
+    closed_at    INTEGER CHECK (closed_at IS NULL OR closed_at >= opened_at),
+    end_evidence TEXT    CHECK (end_evidence IN ('engine', 'never_started', 'estimated')),
+    CHECK ((closed_at IS NULL) = (end_evidence IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX usage_intervals_by_opening ON usage_intervals (opened_at, task_id);
+CREATE INDEX usage_intervals_by_closing ON usage_intervals (closed_at, opened_at);
+
+CREATE TRIGGER usage_intervals_stay BEFORE DELETE ON usage_intervals
+BEGIN
+    SELECT RAISE(ABORT, 'a usage interval is never deleted');
+END;
+
+CREATE TRIGGER usage_intervals_close_once BEFORE UPDATE ON usage_intervals
+WHEN OLD.closed_at IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'a closed usage interval never changes');
+END;
+
+CREATE TRIGGER usage_intervals_keep_their_size BEFORE UPDATE OF
+    task_id, cluster, family, cpu_units, memory_mib, opened_at ON usage_intervals
+BEGIN
+    SELECT RAISE(ABORT, 'of a usage interval only the end is ever written');
+END;
+
+-- AUTOINCREMENT, so that a number is not given again after the events that had it were pruned.
+CREATE TABLE events (
+    seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    at      INTEGER NOT NULL,
+    kind    TEXT    NOT NULL CHECK (kind <> ''),
+    cluster TEXT,
+    subject TEXT    NOT NULL,
+    status  TEXT,
+    message TEXT    NOT NULL
+) STRICT;
+
+CREATE INDEX events_by_subject ON events (subject);
+
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'an event never changes');
+END;

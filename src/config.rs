@@ -1,0 +1,101 @@
+//! What the operator can set, from a TOML file.
+//!
+//! A flag beats the environment, that beats the file, and that beats the default; `serve` puts them together.
+//! A key that nobody knows is an error, since it is most likely a setting that somebody relies on.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+/// A configuration file. Every key may be left out.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ConfigFile {
+    /// Address and port of the API.
+    pub listen: Option<SocketAddr>,
+    /// Where the database, the kept logs and the lock are.
+    pub data_dir: Option<PathBuf>,
+    /// What runs containers.
+    pub engine: Option<EngineKind>,
+    /// The Docker daemon, as `DOCKER_HOST` writes it.
+    pub docker_host: Option<String>,
+    /// A file that holds the token that clients must send.
+    pub token_file: Option<PathBuf>,
+    /// Names, beside loopback's, that clients may use for this host.
+    #[serde(default)]
+    pub allowed_hosts: Vec<String>,
+    /// How many sandboxes are kept ready; 0 turns that off.
+    pub warm_sandboxes: Option<u32>,
+    /// How many containers are started at once.
+    pub starts_at_once: Option<u32>,
+    /// Address of the host on which the ports of `bridge` tasks are published.
+    pub publish_ip: Option<std::net::IpAddr>,
+    /// Log bytes that are kept for each container.
+    pub kept_log_bytes: Option<u64>,
+}
+
+/// What runs containers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum EngineKind {
+    /// A Docker daemon.
+    #[default]
+    Docker,
+    /// A model of one, in this process: for tests, and for people who only want the API.
+    Sim,
+}
+
+/// A configuration file that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// It cannot be read.
+    #[error("the configuration file {} cannot be read", path.display())]
+    Unreadable {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// It is not TOML, or has a key or a value that is not known.
+    #[error("the configuration file {} is not valid", path.display())]
+    Invalid {
+        /// Which one.
+        path: PathBuf,
+        /// Where and what.
+        source: Box<toml::de::Error>,
+    },
+}
+
+impl ConfigFile {
+    /// Reads the file at `path`.
+    pub fn read(path: &Path) -> Result<Self, ConfigError> {
+        let text = std::fs::read_to_string(path).map_err(|source| ConfigError::Unreadable {
+            path: path.to_owned(),
+            source,
+        })?;
+        toml::from_str(&text).map_err(|source| ConfigError::Invalid {
+            path: path.to_owned(),
+            source: Box::new(source),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_that_are_not_known_are_refused_by_name() {
+        let error = toml::from_str::<ConfigFile>("warm_sandboxs = 3").unwrap_err();
+        assert!(error.to_string().contains("warm_sandboxs"), "{error}");
+    }
+
+    #[test]
+    fn an_empty_file_sets_nothing() {
+        assert_eq!(
+            toml::from_str::<ConfigFile>("").unwrap(),
+            ConfigFile::default()
+        );
+    }
+}

@@ -1,0 +1,198 @@
+//! Use cases of tasks.
+
+use std::collections::BTreeMap;
+
+use super::{Control, ControlError, DefinitionRef, MAX_COUNT};
+use crate::domain::{
+    ClusterName, ContainerRecord, DesiredStatus, LastStatus, StopRequest, Task,
+    TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+};
+use crate::store::{ClientToken, Created, Page, PageRequest, TaskFilter};
+
+/// What is to be run.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RunTask {
+    /// Where.
+    pub cluster: ClusterName,
+    /// What.
+    pub definition: DefinitionRef,
+    /// How many; 1 to [`MAX_COUNT`].
+    pub count: u32,
+    /// What this run changes.
+    pub overrides: TaskOverrides,
+    /// The same as it was sent, to be given back.
+    pub overrides_document: serde_json::Value,
+    /// Keys and values to find it by.
+    pub tags: BTreeMap<String, String>,
+    /// Whatever the caller wants to find it by.
+    pub started_by: Option<String>,
+    /// `family:<family>` if the caller says nothing.
+    pub group: Option<String>,
+    /// A request with the same token as an earlier one gets the answer of that one.
+    pub client_token: Option<ClientToken>,
+}
+
+/// How many tasks a prefix may stand for before the rest is not listed.
+const AMBIGUOUS_SHOWN: u32 = 5;
+/// The fewest characters of a task's ID that may stand for it.
+const SHORTEST_PREFIX: usize = 4;
+
+impl Control {
+    /// Accepts tasks: they are recorded, with their desired state and their events, when this returns.
+    pub async fn run_task(&self, request: RunTask) -> Result<Vec<Task>, ControlError> {
+        if !(1..=MAX_COUNT).contains(&request.count) {
+            return Err(ControlError::invalid(
+                "count",
+                format!("is {}, and must be from 1 to {MAX_COUNT}", request.count),
+                "run more with several calls",
+            ));
+        }
+        self.cluster(&request.cluster).await?;
+        let registered = self.task_definition(&request.definition).await?;
+        if registered.status == TaskDefinitionStatus::Inactive {
+            return Err(ControlError::conflict(
+                format!("task definition \"{}\" is INACTIVE", request.definition),
+                format!(
+                    "run another revision, or the newest active one: neargate run {}",
+                    request.definition.family
+                ),
+            ));
+        }
+        let spec = TaskSpec::new(registered.definition, registered.revision);
+        let spec = request
+            .overrides
+            .apply(spec)
+            .map_err(ControlError::Invalid)?;
+        let tasks: Vec<Task> = (0..request.count)
+            .map(|_| self.new_task(&request, &spec))
+            .collect();
+        let created = self
+            .store
+            .create_tasks(&tasks, request.client_token.clone())
+            .await?;
+        match created {
+            Created::New => {
+                for task in &tasks {
+                    self.bell.ring(&task.id);
+                }
+                Ok(tasks)
+            }
+            Created::Replayed(ids) => {
+                let mut tasks = Vec::with_capacity(ids.len());
+                for id in ids {
+                    tasks.extend(self.store.task(&id).await?);
+                }
+                Ok(tasks)
+            }
+        }
+    }
+
+    fn new_task(&self, request: &RunTask, spec: &TaskSpec) -> Task {
+        let containers = spec
+            .containers
+            .iter()
+            .map(|container| (container.name.clone(), ContainerRecord::default()));
+        Task {
+            id: TaskId::generate(self.ids.as_ref()),
+            cluster: request.cluster.clone(),
+            group: request
+                .group
+                .clone()
+                .unwrap_or_else(|| format!("family:{}", spec.family())),
+            started_by: request.started_by.clone(),
+            tags: request.tags.clone(),
+            overrides: request.overrides_document.clone(),
+            stop_request: None,
+            planned_status: DesiredStatus::Running,
+            stop_code: None,
+            stopped_reason: None,
+            waiting: None,
+            last_status: LastStatus::Provisioning,
+            containers: containers.collect(),
+            address: None,
+            created_at: self.clock.now(),
+            pull_started_at: None,
+            pull_stopped_at: None,
+            started_at: None,
+            stopping_at: None,
+            execution_stopped_at: None,
+            stopped_at: None,
+            cleaned_at: None,
+            version: 1,
+            spec: spec.clone(),
+        }
+    }
+
+    /// Asks a task to stop. It is recorded when this returns; asking twice changes nothing.
+    pub async fn stop_task(
+        &self,
+        id: &TaskId,
+        reason: Option<String>,
+    ) -> Result<Task, ControlError> {
+        let request = StopRequest {
+            at: self.clock.now(),
+            reason,
+        };
+        let task = self.store.request_stop(id, request).await?;
+        self.bell.ring(id);
+        Ok(task)
+    }
+
+    /// One task.
+    pub async fn task(&self, id: &TaskId) -> Result<Task, ControlError> {
+        self.store
+            .task(id)
+            .await?
+            .ok_or_else(|| no_such_task(id.as_str()))
+    }
+
+    /// The task whose ID is, or begins with, `text`.
+    pub async fn find_task(&self, text: &str) -> Result<TaskId, ControlError> {
+        if let Ok(id) = text.parse() {
+            return Ok(self.task(&id).await?.id);
+        }
+        let is_prefix =
+            text.len() < 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if !is_prefix || text.len() < SHORTEST_PREFIX {
+            return Err(ControlError::invalid(
+                "task",
+                format!(
+                    "\"{}\" is not a task ID",
+                    text.chars().take(64).collect::<String>()
+                ),
+                format!(
+                    "write all 32 hexadecimal digits of it, or at least the first {SHORTEST_PREFIX}"
+                ),
+            ));
+        }
+        let mut found = self.store.tasks_by_id_prefix(text, AMBIGUOUS_SHOWN).await?;
+        match (found.pop(), found.is_empty()) {
+            (None, _) => Err(no_such_task(text)),
+            (Some(id), true) => Ok(id),
+            (Some(last), false) => {
+                found.push(last);
+                let ids: Vec<&str> = found.iter().map(TaskId::as_str).collect();
+                Err(ControlError::conflict(
+                    format!("several tasks begin with \"{text}\""),
+                    format!("write more digits: {}", ids.join(", ")),
+                ))
+            }
+        }
+    }
+
+    /// Tasks, newest first.
+    pub async fn tasks(
+        &self,
+        filter: TaskFilter,
+        page: PageRequest,
+    ) -> Result<Page<Task>, ControlError> {
+        Ok(self.store.tasks(&filter, &page).await?)
+    }
+}
+
+fn no_such_task(id: &str) -> ControlError {
+    ControlError::not_found(
+        format!("task \"{id}\""),
+        "neargate ps --all lists those that do",
+    )
+}

@@ -1,0 +1,117 @@
+//! What an engine reports of a task, and where a task is to go.
+//!
+//! The planner decides from these, so they stand here and not with the engine that fills them in.
+
+use std::collections::BTreeMap;
+
+use super::{ContainerName, HealthStatus, NetworkBinding, TimestampMs};
+
+/// Where a task is to go.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Goal {
+    /// All containers started, in the order that their dependencies ask for.
+    Run,
+    /// All containers ended, in the reverse order, each with its signal and its stop timeout.
+    Stop {
+        /// When that was decided: the first stop timeout counts from here.
+        since: TimestampMs,
+    },
+}
+
+/// How far the record says that a container has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Known {
+    /// It has been started.
+    Started,
+    /// It has ended.
+    Ended,
+}
+
+/// What an engine has of one task.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Observation {
+    /// The task's network namespace.
+    pub network: NetworkObservation,
+    /// The task's containers that exist, by name.
+    pub containers: BTreeMap<ContainerName, ContainerObservation>,
+    /// Pulls that go on for this task, by image.
+    pub pulls: BTreeMap<String, PullProgress>,
+    /// What cannot succeed by being repeated.
+    pub failure: Option<StartFailure>,
+    /// When to come back if no hint comes first.
+    pub wake_at: Option<TimestampMs>,
+    /// What the task is waiting for, in one sentence.
+    pub waiting: Option<String>,
+}
+
+/// A task's network namespace.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum NetworkObservation {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is there.
+    Up {
+        /// Its own address, if it has one.
+        address: Option<String>,
+        /// The ports that are published on the host.
+        bindings: Vec<NetworkBinding>,
+    },
+    /// It was there and has ended: whatever still runs in it is cut off.
+    Down,
+}
+
+/// One container of a task that exists.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ContainerObservation {
+    /// The engine's ID of it.
+    pub runtime_id: String,
+    /// The digest of its image: of the repository if it came from one, of the image itself otherwise.
+    pub image_digest: Option<String>,
+    /// Where it is in its life.
+    pub state: ContainerState,
+    /// By the engine's clock.
+    pub started_at: Option<TimestampMs>,
+    /// What its health check says, if it has one.
+    pub health: HealthStatus,
+    /// The last output of a health check that fails.
+    pub health_output: Option<String>,
+}
+
+/// Where a container is in its life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Created and not started.
+    Created,
+    /// Its process runs (or is paused).
+    Running,
+    /// Its process has ended.
+    Exited {
+        /// Of the process; `None` when the engine does not know.
+        exit_code: Option<i64>,
+        /// The kernel killed it for its memory.
+        oom_killed: bool,
+        /// By the engine's clock.
+        finished_at: TimestampMs,
+        /// What the engine has to say about it, when it could not be started.
+        error: Option<String>,
+    },
+}
+
+/// How far the pull of an image has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PullProgress {
+    /// Bytes that have arrived, over all layers that the engine has named so far.
+    pub current_bytes: u64,
+    /// Bytes in all of those layers.
+    pub total_bytes: u64,
+}
+
+/// Why a task cannot be started: repeating it would not help.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StartFailure {
+    /// The container that it is about, unless it is about the task.
+    pub container: Option<ContainerName>,
+    /// In ECS's words: `CannotPullContainerError: …`.
+    pub reason: String,
+}

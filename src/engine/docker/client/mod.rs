@@ -1,0 +1,477 @@
+//! The real Docker daemon, spoken to through bollard.
+//!
+//! Nothing is sent before the first call: a daemon that is away is an ordinary state and the next call
+//! simply tries again. Every call has a deadline (`errors::Verb`); every failure is read in one
+//! place (`engine_error`); every container is made safe in one place (`convert`).
+//!
+//! This module decides nothing and remembers nothing but its connection. It must never put a name into a
+//! path of the API without looking at it first (`path_part`): bollard does not escape, and a name such as
+//! `../networks/x` would reach an object of another kind.
+
+mod convert;
+mod endpoint;
+mod errors;
+#[cfg(test)]
+mod fake;
+mod logs;
+mod pull;
+
+use std::collections::{BTreeMap, HashMap};
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use async_trait::async_trait;
+use bollard::Docker;
+use bollard::errors::Error;
+use bollard::models::NetworkCreateRequest;
+use bollard::query_parameters::{
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
+    ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+};
+use bytes::Bytes;
+use futures_util::future;
+use futures_util::stream::{self, BoxStream, Stream, StreamExt, TryStreamExt};
+use tokio::time::timeout;
+
+use self::endpoint::Endpoint;
+use self::errors::{Call, Verb, engine_error, is_settled};
+use super::super::{EngineError, LogLine, PullProgress};
+use super::daemon::{
+    ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
+    ImageInspect, LogOptions,
+};
+
+/// What can have happened to a container that is worth a look. Left out is what its health checks do all
+/// the time (`exec_create`, `exec_start`, `exec_die`) and what others do to look at it (`top`, `attach`).
+const EVENTS: [&str; 10] = [
+    "create",
+    "start",
+    "oom",
+    "die",
+    "stop",
+    "pause",
+    "unpause",
+    "rename",
+    "destroy",
+    "health_status",
+];
+
+/// A Docker daemon behind a socket.
+#[derive(Debug)]
+pub struct DockerClient {
+    endpoint: Endpoint,
+    /// A handle whose API version was negotiated; `None` before the first call and after a lost connection.
+    /// Never locked while something is waited for.
+    connection: Mutex<Option<Docker>>,
+    /// Docker lets two networks have one name, so nobody may look while another creates.
+    networks: tokio::sync::Mutex<()>,
+}
+
+impl DockerClient {
+    /// A client of the daemon at `host`, or else at `DOCKER_HOST`, or else at `/var/run/docker.sock`.
+    ///
+    /// Nothing is sent: the daemon may be away. [`EngineError::Refused`] means that it may not be spoken
+    /// to in this way (plain TCP beyond loopback), or that there is no such way.
+    pub fn connect(host: Option<&str>) -> Result<Self, EngineError> {
+        Ok(Self {
+            endpoint: Endpoint::resolve(host)?,
+            connection: Mutex::new(None),
+            networks: tokio::sync::Mutex::new(()),
+        })
+    }
+
+    /// A handle to send with. The first call asks the daemon for its API version; several first calls at
+    /// once each do.
+    ///
+    /// What comes of it is only for show: bollard 0.21 leaves the version out of its paths, so a daemon
+    /// answers with its newest one and never refuses a client for being too old or too new.
+    async fn connection(&self) -> Result<Docker, Error> {
+        let known = self.known_connection().clone();
+        if let Some(docker) = known {
+            return Ok(docker);
+        }
+        let docker = self.endpoint.open()?.negotiate_version().await?;
+        *self.known_connection() = Some(docker.clone());
+        Ok(docker)
+    }
+
+    fn known_connection(&self) -> MutexGuard<'_, Option<Docker>> {
+        // A handle is set or not set, whatever happened to the thread that did it.
+        self.connection
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The daemon that comes back may be another version.
+    fn forget_connection(&self) {
+        *self.known_connection() = None;
+    }
+
+    /// Sends one request and waits for its answer, until its deadline.
+    async fn ask<T, F>(
+        &self,
+        call: &Call,
+        request: impl FnOnce(Docker) -> F + Send,
+    ) -> Result<T, EngineError>
+    where
+        F: Future<Output = Result<T, Error>> + Send,
+    {
+        let answer = async { request(self.connection().await?).await };
+        match timeout(call.limit, answer).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(error)) => match engine_error(call, error) {
+                EngineError::Away(why) => {
+                    self.forget_connection();
+                    Err(EngineError::Away(format!("{}: {why}", self.endpoint)))
+                }
+                error => Err(error),
+            },
+            Err(_) => Err(call.timed_out()),
+        }
+    }
+
+    /// As [`Self::ask`], for what succeeds when things already are as it would make them.
+    async fn tell<F>(
+        &self,
+        call: &Call,
+        request: impl FnOnce(Docker) -> F + Send,
+    ) -> Result<(), EngineError>
+    where
+        F: Future<Output = Result<(), Error>> + Send,
+    {
+        self.ask(call, async |docker| match request(docker).await {
+            Err(error) if is_settled(call, &error) => Ok(()),
+            answer => answer,
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl Daemon for DockerClient {
+    async fn info(&self) -> Result<DaemonInfo, EngineError> {
+        let call = Call::new(Verb::Ask, "the engine who it is");
+        self.ask(&call, |docker| async move {
+            let (version, info) = tokio::try_join!(docker.version(), docker.info())?;
+            Ok(convert::daemon(
+                version,
+                info,
+                docker.client_version().to_string(),
+            ))
+        })
+        .await
+    }
+
+    /// With a joined network (`container:<id>`) the daemon refuses a hostname, extra hosts and ports;
+    /// they are passed on as they are. A health check of the image is turned off unless the spec has one.
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        let call = Call::new(Verb::Create, format!("container {}", spec.name));
+        let options = CreateContainerOptionsBuilder::default()
+            .name(&spec.name)
+            .build();
+        let body = convert::create_body(spec);
+        let created = self
+            .ask(&call, |docker| async move {
+                docker.create_container(Some(options), body).await
+            })
+            .await?;
+        Ok(created.id)
+    }
+
+    async fn start_container(&self, id: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Start, format!("container {}", path_part(id)?));
+        self.tell(&call, |docker| async move {
+            docker
+                .start_container(id, None::<StartContainerOptions>)
+                .await
+        })
+        .await
+    }
+
+    async fn signal_container(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Signal, format!("container {}", path_part(id)?));
+        let options = KillContainerOptionsBuilder::default()
+            .signal(signal)
+            .build();
+        self.tell(&call, |docker| async move {
+            docker.kill_container(id, Some(options)).await
+        })
+        .await
+    }
+
+    /// A name in use is [`EngineError::NameTaken`]; the name that it already has succeeds.
+    async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Rename, format!("container {}", path_part(id)?));
+        let options = RenameContainerOptionsBuilder::default().name(name).build();
+        self.tell(&call, |docker| async move {
+            docker.rename_container(id, options).await
+        })
+        .await
+    }
+
+    async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Remove, format!("container {}", path_part(id)?));
+        let options = RemoveContainerOptionsBuilder::default()
+            .force(true)
+            .v(true)
+            .build();
+        self.tell(&call, |docker| async move {
+            docker.remove_container(id, Some(options)).await
+        })
+        .await
+    }
+
+    async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError> {
+        let call = Call::new(Verb::Inspect, format!("container {}", path_part(id)?));
+        let answer = self
+            .ask(&call, |docker| async move {
+                docker
+                    .inspect_container(id, None::<InspectContainerOptions>)
+                    .await
+            })
+            .await;
+        let Some(found) = absent_is_none(answer)? else {
+            return Ok(None);
+        };
+        let found = convert::container(found)?;
+        // The daemon also takes the beginning of an ID: a name that is gone must not find another's.
+        Ok(Some(found).filter(|found| found.id == id || found.name == id))
+    }
+
+    async fn list_containers(&self, label: &str) -> Result<Vec<ContainerSummary>, EngineError> {
+        let call = Call::new(Verb::List, format!("containers with label {label}"));
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListContainersOptionsBuilder::default()
+            .all(true)
+            .filters(&filters)
+            .build();
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.list_containers(Some(options)).await
+            })
+            .await?;
+        Ok(found.into_iter().filter_map(convert::summary).collect())
+    }
+
+    /// What a terminal's container writes without ever ending a line is held in memory while it is
+    /// followed: Docker sends it without frames, and bollard looks for the line's end.
+    async fn container_logs(
+        &self,
+        id: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError> {
+        // bollard opens a stream when it is first polled, and the first line may be long in coming.
+        if self.inspect_container(id).await?.is_none() {
+            return Err(EngineError::NotFound(format!("container {id}")));
+        }
+        let call = Call::new(Verb::ReadLogs, format!("container {id}"));
+        let docker = self.ask(&call, |docker| async move { Ok(docker) }).await?;
+        let mut query = LogsOptionsBuilder::default()
+            .follow(options.follow)
+            .stdout(true)
+            .stderr(true)
+            .timestamps(true);
+        if let Some(since) = options.since {
+            // Whole seconds; the rest is done by `Lines`.
+            query = query.since(i32::try_from(since.as_millis() / 1_000).unwrap_or(i32::MAX));
+        }
+        if let Some(tail) = options.tail {
+            query = query.tail(&tail.to_string());
+        }
+        let frames = docker.logs(id, Some(query.build()));
+        let mut lines = logs::Lines::new(options.since);
+        let frames = if options.follow {
+            frames
+                .map_err(move |error| engine_error(&call, error))
+                .boxed()
+        } else {
+            until_silent(frames, call).boxed()
+        };
+        Ok(frames
+            .map_ok(move |frame| stream::iter(lines.read(frame).into_iter().map(Ok)))
+            .try_flatten()
+            .boxed())
+    }
+
+    async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
+        let call = Call::new(Verb::Inspect, format!("image {}", image_path(name)?));
+        let answer = self
+            .ask(
+                &call,
+                |docker| async move { docker.inspect_image(name).await },
+            )
+            .await;
+        absent_is_none(answer)?.map(convert::image).transpose()
+    }
+
+    /// Nothing happens before the stream is polled, and the daemon gives up when it is dropped.
+    async fn pull_image(
+        &self,
+        name: &str,
+    ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
+        let name = with_tag(image_path(name)?);
+        let call = Call::new(Verb::Pull, format!("image {name}"));
+        let docker = self.ask(&call, |docker| async move { Ok(docker) }).await?;
+        let options = CreateImageOptionsBuilder::default()
+            .from_image(&name)
+            .build();
+        let messages = docker.create_image(Some(options), None, None);
+        let mut layers = pull::Layers::default();
+        Ok(until_silent(messages, call)
+            .try_filter_map(move |message| {
+                let progress = layers.read(message);
+                future::ok(progress)
+            })
+            .boxed())
+    }
+
+    async fn load_image(&self, tar: Bytes) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Load, "an image");
+        self.ask(&call, |docker| async move {
+            let body = bollard::body_full(tar);
+            let messages = docker.import_image(ImportImageOptions::default(), body, None);
+            messages.try_for_each(|_| future::ok(())).await
+        })
+        .await
+    }
+
+    async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        let subject = format!("network {}", path_part(name)?);
+        let look = Call::new(Verb::Inspect, subject.clone());
+        let create = Call::new(Verb::CreateNetwork, subject);
+        let _alone = timeout(create.limit, self.networks.lock())
+            .await
+            .map_err(|_| create.timed_out())?;
+        let answer = self
+            .ask(&look, |docker| async move {
+                docker
+                    .inspect_network(name, None::<InspectNetworkOptions>)
+                    .await
+            })
+            .await;
+        // The daemon also takes the beginning of an ID.
+        if absent_is_none(answer)?.is_some_and(|found| found.name.as_deref() == Some(name)) {
+            return Ok(());
+        }
+        let request = NetworkCreateRequest {
+            name: name.to_owned(),
+            driver: Some("bridge".to_owned()),
+            attachable: Some(false),
+            labels: Some(labels.clone().into_iter().collect()),
+            ..Default::default()
+        };
+        self.tell(&create, |docker| async move {
+            docker.create_network(request).await.map(|_| ())
+        })
+        .await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::RemoveNetwork, format!("network {}", path_part(name)?));
+        self.tell(
+            &call,
+            |docker| async move { docker.remove_network(name).await },
+        )
+        .await
+    }
+
+    /// Nothing is missed between this call and the first poll of the stream, although the daemon is only
+    /// asked then: it is asked for everything since now, by its own clock.
+    async fn events(&self, label: &str) -> Result<BoxStream<'static, ContainerEvent>, EngineError> {
+        // Whoever listens anew has lost a connection: the daemon may be another one.
+        self.forget_connection();
+        let call = Call::new(Verb::Ask, "the engine for events");
+        let (docker, info) = self
+            .ask(&call, |docker| async move {
+                let info = docker.info().await?;
+                Ok((docker, info))
+            })
+            .await?;
+        let filters = HashMap::from([
+            ("type", vec!["container"]),
+            ("label", vec![label]),
+            ("event", EVENTS.to_vec()),
+        ]);
+        let mut options = EventsOptionsBuilder::default().filters(&filters);
+        let now: Option<jiff::Timestamp> = info.system_time.and_then(|time| time.parse().ok());
+        if let Some(now) = now {
+            let since = format!("{}.{:09}", now.as_second(), now.subsec_nanosecond());
+            options = options.since(&since);
+        }
+        let messages = docker.events(Some(options.build()));
+        Ok(messages
+            .take_while(|message| future::ready(message.is_ok()))
+            .filter_map(|message| future::ready(message.ok().and_then(convert::event)))
+            .boxed())
+    }
+}
+
+/// What is not there is an answer.
+fn absent_is_none<T>(answer: Result<T, EngineError>) -> Result<Option<T>, EngineError> {
+    match answer {
+        Ok(found) => Ok(Some(found)),
+        Err(EngineError::NotFound(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// A stream that has an error as its last item if it was silent for longer than `call` may take.
+fn until_silent<T: Send + 'static>(
+    stream: impl Stream<Item = Result<T, Error>> + Send + 'static,
+    call: Call,
+) -> impl Stream<Item = Result<T, EngineError>> + Send + 'static {
+    stream::unfold(Some((stream.boxed(), call)), |open| async move {
+        let (mut stream, call) = open?;
+        match timeout(call.limit, stream.next()).await {
+            Ok(Some(Ok(item))) => Some((Ok(item), Some((stream, call)))),
+            Ok(Some(Err(error))) => Some((Err(engine_error(&call, error)), None)),
+            Ok(None) => None,
+            Err(_) => Some((Err(call.timed_out()), None)),
+        }
+    })
+}
+
+/// A container's or network's name or ID that can stand in a path.
+fn path_part(name: &str) -> Result<&str, EngineError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-".contains(&byte);
+    let begins_well = name.starts_with(|c: char| c.is_ascii_alphanumeric());
+    if begins_well && name.bytes().all(plain) {
+        Ok(name)
+    } else {
+        Err(EngineError::Refused(format!(
+            "{name:?} is not a name of Docker's"
+        )))
+    }
+}
+
+/// An image's name or ID that can stand in a path.
+fn image_path(name: &str) -> Result<&str, EngineError> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.-:@[]".contains(&byte);
+    let part = |part: &str| !matches!(part, "" | "." | "..") && part.bytes().all(plain);
+    if name.split('/').all(part) {
+        Ok(name)
+    } else {
+        Err(EngineError::Refused(format!(
+            "{name:?} is not the name of an image"
+        )))
+    }
+}
+
+/// The daemon takes a name without tag for all tags.
+fn with_tag(name: &str) -> String {
+    let last = name.rsplit('/').next().unwrap_or(name);
+    if last.contains([':', '@']) {
+        name.to_owned()
+    } else {
+        format!("{name}:latest")
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,157 @@
+//! Names and labels: how Neargate's objects on a Docker daemon are made and recognised.
+//!
+//! Names are made from IDs, so that creating something twice finds the first one. Ownership is read from
+//! the label `neargate.instance` alone: an object without it, or with another's, is never touched, even
+//! when its name looks like ours.
+
+use std::collections::BTreeMap;
+
+use super::daemon::{ContainerInspect, ContainerSummary};
+use crate::domain::{ContainerName, InstanceId, TaskId};
+
+/// Which Neargate an object belongs to. Every object has it.
+pub const LABEL_INSTANCE: &str = "neargate.instance";
+/// What an object is: `sandbox`, `container` or `network`.
+pub const LABEL_ROLE: &str = "neargate.role";
+/// The task of a container. A sandbox has none, since it may have been made before its task: its name
+/// says whose it is.
+pub const LABEL_TASK: &str = "neargate.task";
+/// The name of a container within its task.
+pub const LABEL_CONTAINER: &str = "neargate.container";
+
+const ROLE_SANDBOX: &str = "sandbox";
+const ROLE_CONTAINER: &str = "container";
+const ROLE_NETWORK: &str = "network";
+
+/// Makes and reads the names of one Neargate's objects.
+#[derive(Clone, Debug)]
+pub struct Names {
+    instance: InstanceId,
+}
+
+impl Names {
+    /// For the objects of `instance`.
+    pub fn new(instance: InstanceId) -> Self {
+        Self { instance }
+    }
+
+    /// The bridge that tasks are connected to.
+    pub fn network(&self) -> String {
+        format!("neargate-{}", self.instance)
+    }
+
+    /// A task's sandbox.
+    pub fn sandbox(&self, task: &TaskId) -> String {
+        format!("neargate-{task}")
+    }
+
+    /// A container of a task.
+    pub fn container(&self, task: &TaskId, container: &ContainerName) -> String {
+        format!("neargate-{task}-{container}")
+    }
+
+    /// A sandbox that waits for a task. `unique` is not in use by another one.
+    pub fn warm(&self, unique: u128) -> String {
+        format!(
+            "{}{:016x}",
+            self.warm_prefix(),
+            unique & u128::from(u64::MAX)
+        )
+    }
+
+    /// Whether a name is that of a sandbox that waits for a task.
+    pub fn is_warm(&self, name: &str) -> bool {
+        name.starts_with(&self.warm_prefix())
+    }
+
+    fn warm_prefix(&self) -> String {
+        format!("neargate-warm-{}-", self.instance)
+    }
+
+    /// The filter that lists everything that is ours.
+    pub fn instance_filter(&self) -> String {
+        format!("{LABEL_INSTANCE}={}", self.instance)
+    }
+
+    /// The filter that lists a task's containers, without its sandbox.
+    pub fn task_filter(task: &TaskId) -> String {
+        format!("{LABEL_TASK}={task}")
+    }
+
+    /// The labels of the network.
+    pub fn network_labels(&self) -> BTreeMap<String, String> {
+        self.labels(ROLE_NETWORK, &[])
+    }
+
+    /// The labels of a sandbox.
+    pub fn sandbox_labels(&self) -> BTreeMap<String, String> {
+        self.labels(ROLE_SANDBOX, &[])
+    }
+
+    /// The labels of a container, `extra` among them.
+    pub fn container_labels(&self, extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+        self.labels(ROLE_CONTAINER, extra)
+    }
+
+    fn labels(&self, role: &str, extra: &[(&str, &str)]) -> BTreeMap<String, String> {
+        let ours = [(LABEL_INSTANCE, self.instance.as_str()), (LABEL_ROLE, role)];
+        ours.iter()
+            .chain(extra)
+            .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()))
+            .collect()
+    }
+
+    /// Whether labels say that an object is ours.
+    pub fn owns(&self, labels: &BTreeMap<String, String>) -> bool {
+        labels
+            .get(LABEL_INSTANCE)
+            .is_some_and(|instance| instance == self.instance.as_str())
+    }
+
+    /// Whether labels say that an object of ours is a sandbox.
+    pub fn is_sandbox(&self, labels: &BTreeMap<String, String>) -> bool {
+        self.owns(labels)
+            && labels
+                .get(LABEL_ROLE)
+                .is_some_and(|role| role == ROLE_SANDBOX)
+    }
+
+    /// Whether `seen` is `container` of `task`, or its sandbox when no container is named.
+    pub fn is(
+        &self,
+        seen: &ContainerInspect,
+        task: &TaskId,
+        container: Option<&ContainerName>,
+    ) -> bool {
+        match container {
+            None => self.is_sandbox(&seen.labels) && seen.name == self.sandbox(task),
+            Some(name) => {
+                self.owns(&seen.labels)
+                    && seen
+                        .labels
+                        .get(LABEL_TASK)
+                        .is_some_and(|of| of == task.as_str())
+                    && seen
+                        .labels
+                        .get(LABEL_CONTAINER)
+                        .is_some_and(|of| of == name.as_str())
+            }
+        }
+    }
+
+    /// The task that an object of ours belongs to, by its labels, or by its name for a sandbox.
+    pub fn task_of(&self, name: &str, labels: &BTreeMap<String, String>) -> Option<TaskId> {
+        if !self.owns(labels) {
+            return None;
+        }
+        match labels.get(LABEL_TASK) {
+            Some(task) => task.parse().ok(),
+            None => name.strip_prefix("neargate-")?.parse().ok(),
+        }
+    }
+
+    /// As [`Names::task_of`], for a line of a list.
+    pub fn task_of_summary(&self, summary: &ContainerSummary) -> Option<TaskId> {
+        self.task_of(&summary.name, &summary.labels)
+    }
+}

@@ -1,0 +1,182 @@
+//! From ECS's words to Docker's: what a container or a sandbox is created from.
+//!
+//! Here and in the client's one place of security defaults it is decided what a container may do.
+
+use super::daemon::ContainerSpec;
+use super::names::{LABEL_CONTAINER, LABEL_TASK, Names};
+use crate::domain::{
+    ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
+};
+use crate::engine::Order;
+
+/// What depends on the daemon and on the operator, not on the task.
+#[derive(Clone, Debug)]
+pub struct HostFacts {
+    /// Processors of the host: a limit beyond that is refused by Docker.
+    pub cpus: u32,
+    /// The image that sandboxes run.
+    pub sandbox_image: String,
+    /// Address of the host on which ports are published.
+    pub publish_ip: String,
+    /// Log bytes that the daemon keeps for a container.
+    pub log_max_bytes: u64,
+}
+
+/// Processes and threads that a container may have. Docker itself sets no limit, which lets one task's
+/// fork bomb take the host along.
+const PIDS_LIMIT: i64 = 4_096;
+
+/// Docker's default weight of a container, which ECS's CPU units are on the same scale with.
+const CPU_SHARES_MIN: i64 = 2;
+
+/// The sandbox of a task.
+pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec {
+    let containers = &order.spec.containers;
+    let publish = order.spec.network_mode == NetworkMode::Bridge;
+    ContainerSpec {
+        name: names.sandbox(&order.task_id),
+        network_mode: match order.spec.network_mode {
+            NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(),
+            NetworkMode::None => "none".to_owned(),
+        },
+        published: if publish {
+            published(containers)
+        } else {
+            Vec::new()
+        },
+        hostname: containers
+            .iter()
+            .find_map(|container| container.hostname.clone()),
+        extra_hosts: containers
+            .iter()
+            .flat_map(|container| &container.extra_hosts)
+            .map(|(name, address)| format!("{name}:{address}"))
+            .collect(),
+        sysctls: system_controls(containers, true),
+        ..warm_sandbox(names, facts, String::new())
+    }
+}
+
+/// A sandbox that any task can use which asks for nothing special.
+pub fn warm_sandbox(names: &Names, facts: &HostFacts, name: String) -> ContainerSpec {
+    ContainerSpec {
+        name,
+        image: facts.sandbox_image.clone(),
+        labels: names.sandbox_labels(),
+        network_mode: names.network(),
+        publish_ip: facts.publish_ip.clone(),
+        readonly_rootfs: true,
+        cap_drop: vec!["ALL".to_owned()],
+        log_max_bytes: None,
+        ..ContainerSpec::default()
+    }
+}
+
+/// Whether a warm sandbox would do for the task.
+pub fn fits_warm_sandbox(names: &Names, facts: &HostFacts, order: &Order) -> bool {
+    let wanted = sandbox(names, facts, order);
+    wanted == warm_sandbox(names, facts, wanted.name.clone())
+}
+
+/// A container of a task, in the network namespace of the sandbox `sandbox`.
+pub fn container(
+    names: &Names,
+    facts: &HostFacts,
+    order: &Order,
+    definition: &ContainerDefinition,
+    sandbox: &str,
+) -> ContainerSpec {
+    let linux = &definition.linux_parameters;
+    let mut labels = definition.docker_labels.clone();
+    labels.extend(names.container_labels(&[
+        (LABEL_TASK, order.task_id.as_str()),
+        (LABEL_CONTAINER, definition.name.as_str()),
+        ("neargate.cluster", &order.cluster),
+        ("neargate.family", order.spec.family().as_str()),
+        (
+            "neargate.revision",
+            &order.spec.definition.revision.to_string(),
+        ),
+    ]));
+    ContainerSpec {
+        name: names.container(&order.task_id, &definition.name),
+        image: definition.image.clone(),
+        labels,
+        env: definition
+            .environment
+            .iter()
+            .map(|(name, value)| format!("{name}={value}"))
+            .collect(),
+        cmd: definition.command.clone(),
+        entrypoint: definition.entry_point.clone(),
+        working_dir: definition.working_directory.clone(),
+        user: definition.user.clone(),
+        network_mode: format!("container:{sandbox}"),
+        nano_cpus: nano_cpus(order.spec.size, definition.cpu, facts.cpus),
+        cpu_shares: cpu_shares(definition.cpu),
+        memory_bytes: memory_limit(order.spec.size, definition.memory),
+        memory_reservation_bytes: definition.memory_reservation.map_or(0, MemoryMib::as_bytes),
+        pids_limit: Some(PIDS_LIMIT),
+        health_check: definition.health_check.clone(),
+        readonly_rootfs: definition.readonly_root_filesystem,
+        open_stdin: definition.interactive,
+        tty: definition.pseudo_terminal,
+        init: linux.init_process_enabled,
+        shm_size_bytes: linux.shared_memory_size.map(MemoryMib::as_bytes),
+        tmpfs: linux.tmpfs.clone(),
+        ulimits: definition.ulimits.clone(),
+        sysctls: system_controls(std::slice::from_ref(definition), false),
+        cap_add: linux.add_capabilities.clone(),
+        cap_drop: linux.drop_capabilities.clone(),
+        log_max_bytes: Some(facts.log_max_bytes),
+        ..ContainerSpec::default()
+    }
+}
+
+/// The ports of all containers; where none is asked for on the host, Docker chooses.
+fn published(containers: &[ContainerDefinition]) -> Vec<PortMapping> {
+    let mut ports: Vec<PortMapping> = containers
+        .iter()
+        .flat_map(|container| container.port_mappings.iter().copied())
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// Kernel parameters of the network belong to the sandbox, all others to the container.
+fn system_controls(containers: &[ContainerDefinition], of_the_network: bool) -> Vec<SystemControl> {
+    containers
+        .iter()
+        .flat_map(|container| &container.system_controls)
+        .filter(|control| control.namespace.starts_with("net.") == of_the_network)
+        .cloned()
+        .collect()
+}
+
+/// The hard limit of one container's CPU: the task's, which also bounds every container of it. More than
+/// the host has is no limit.
+fn nano_cpus(size: Option<TaskSize>, own: CpuUnits, host_cpus: u32) -> i64 {
+    let units = size.map_or(own, TaskSize::cpu);
+    let nanos = i64::from(units.0) * 1_000_000_000 / 1_024;
+    if nanos >= i64::from(host_cpus) * 1_000_000_000 {
+        0
+    } else {
+        nanos
+    }
+}
+
+/// ECS's CPU units of a container are its weight against the others of the host.
+fn cpu_shares(own: CpuUnits) -> i64 {
+    if own.0 == 0 {
+        0
+    } else {
+        i64::from(own.0).max(CPU_SHARES_MIN)
+    }
+}
+
+/// The hard limit of one container's memory: its own, otherwise the task's.
+fn memory_limit(size: Option<TaskSize>, own: Option<MemoryMib>) -> i64 {
+    own.or(size.map(TaskSize::memory))
+        .map_or(0, MemoryMib::as_bytes)
+}

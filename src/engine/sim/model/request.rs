@@ -1,0 +1,152 @@
+//! What the daemon is asked to change, as data, and what it answers.
+//!
+//! As data, because a request whose caller has given up may still be carried out later.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+
+use super::Model;
+use crate::domain::TimestampMs;
+use crate::engine::EngineError;
+use crate::engine::docker::daemon::ContainerSpec;
+use crate::engine::sim::faults::{CallKind, Trouble};
+
+/// Something that the daemon is asked to change.
+#[derive(Clone, Debug)]
+pub(crate) enum Request {
+    Create(Box<ContainerSpec>),
+    Start(String),
+    Signal {
+        id: String,
+        signal: String,
+    },
+    Rename {
+        id: String,
+        name: String,
+    },
+    Remove(String),
+    Load(Bytes),
+    EnsureNetwork {
+        name: String,
+        labels: BTreeMap<String, String>,
+    },
+    RemoveNetwork(String),
+}
+
+impl Request {
+    /// Which call it is.
+    pub(crate) fn kind(&self) -> CallKind {
+        match self {
+            Self::Create(_) => CallKind::Create,
+            Self::Start(_) => CallKind::Start,
+            Self::Signal { .. } => CallKind::Signal,
+            Self::Rename { .. } => CallKind::Rename,
+            Self::Remove(_) => CallKind::Remove,
+            Self::Load(_) => CallKind::Load,
+            Self::EnsureNetwork { .. } => CallKind::EnsureNetwork,
+            Self::RemoveNetwork(_) => CallKind::RemoveNetwork,
+        }
+    }
+
+    /// What it is about, as it was written.
+    pub(crate) fn subject(&self) -> String {
+        match self {
+            Self::Create(spec) => spec.name.clone(),
+            Self::Start(id)
+            | Self::Remove(id)
+            | Self::Signal { id, .. }
+            | Self::Rename { id, .. } => id.clone(),
+            Self::Load(_) => String::new(),
+            Self::EnsureNetwork { name, .. } | Self::RemoveNetwork(name) => name.clone(),
+        }
+    }
+}
+
+/// What comes of a request that is granted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Answer {
+    /// It is done.
+    Done,
+    /// A container of this ID was created.
+    Created(String),
+    /// It is done at that time.
+    DoneAt(TimestampMs),
+}
+
+/// Why a request is not granted, in the daemon's words.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refusal {
+    /// 404: nothing is changed, because this is not there.
+    NotFound(String),
+    /// 409, from a creation or a renaming: the name belongs to something else.
+    NameInUse(String),
+    /// 409: not in this state.
+    Conflict(String),
+    /// 400 or 403: not like this.
+    Invalid(String),
+    /// 500: it went wrong.
+    Failed(String),
+}
+
+impl Refusal {
+    /// What it says.
+    pub(crate) fn message(&self) -> &str {
+        match self {
+            Self::NotFound(text)
+            | Self::NameInUse(text)
+            | Self::Conflict(text)
+            | Self::Invalid(text)
+            | Self::Failed(text) => text,
+        }
+    }
+}
+
+impl From<Refusal> for EngineError {
+    fn from(refusal: Refusal) -> Self {
+        match refusal {
+            Refusal::NotFound(what) => Self::NotFound(what),
+            Refusal::NameInUse(message) => Self::NameTaken(message),
+            Refusal::Conflict(message) | Refusal::Invalid(message) => Self::Refused(message),
+            Refusal::Failed(message) => Self::Failed(message),
+        }
+    }
+}
+
+impl Model {
+    /// Carries out a request, at once.
+    pub(crate) fn handle(&mut self, request: Request) -> Result<Answer, Refusal> {
+        if self.outage.is_some() {
+            return Err(Refusal::Failed("the daemon is not there".to_owned()));
+        }
+        match request {
+            Request::Create(spec) => self.create(*spec).map(Answer::Created),
+            Request::Start(id) => self.start(&id).map(|()| Answer::Done),
+            Request::Signal { id, signal } => self.signal(&id, &signal).map(|()| Answer::Done),
+            Request::Rename { id, name } => self.rename(&id, &name).map(|()| Answer::Done),
+            Request::Remove(id) => self.remove(&id),
+            Request::Load(tar) => self.load(&tar).map(|()| Answer::Done),
+            Request::EnsureNetwork { name, labels } => {
+                self.ensure_network(&name, labels).map(|()| Answer::Done)
+            }
+            Request::RemoveNetwork(name) => self.remove_network(&name).map(|()| Answer::Done),
+        }
+    }
+
+    /// Carries out a request some time from now, whoever waits for it by then.
+    pub(crate) fn handle_later(&mut self, request: Request, after_ms: u32) {
+        self.schedule(after_ms.into(), super::Timer::Late(Box::new(request)));
+    }
+
+    fn load(&mut self, tar: &[u8]) -> Result<(), Refusal> {
+        self.disk_has_room("write /var/lib/docker/tmp/docker-import")?;
+        self.images.load(tar).map_err(Refusal::Failed)
+    }
+
+    pub(super) fn disk_has_room(&self, doing: &str) -> Result<(), Refusal> {
+        if self.faults.is_on(Trouble::DiskFull) {
+            return Err(Refusal::Failed(format!("{doing}: no space left on device")));
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,58 @@
+//! Whether the engine answers: written by whoever keeps the connection, read by everybody who tells people.
+
+use tokio::sync::watch;
+
+use super::EngineInfo;
+use crate::domain::TimestampMs;
+
+/// Whether the engine answers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EngineState {
+    /// It was not asked yet.
+    Unknown,
+    /// It does.
+    Ok(EngineInfo),
+    /// It does not. A normal state: everything waits, and goes on when it is back.
+    Away {
+        /// In one sentence.
+        reason: String,
+    },
+}
+
+/// The engine's state, and since when.
+#[derive(Clone, Debug)]
+pub struct EngineStatus {
+    sender: watch::Sender<(EngineState, TimestampMs)>,
+}
+
+impl EngineStatus {
+    /// Not asked yet, at `now`.
+    pub fn new(now: TimestampMs) -> Self {
+        Self {
+            sender: watch::channel((EngineState::Unknown, now)).0,
+        }
+    }
+
+    /// Notes the state at `now`. True when that is news.
+    pub fn set(&self, state: EngineState, now: TimestampMs) -> bool {
+        self.sender.send_if_modified(|current| {
+            let same_kind = std::mem::discriminant(&current.0) == std::mem::discriminant(&state);
+            if same_kind {
+                current.0 = state;
+            } else {
+                *current = (state, now);
+            }
+            !same_kind
+        })
+    }
+
+    /// The state, and since when.
+    pub fn get(&self) -> (EngineState, TimestampMs) {
+        self.sender.borrow().clone()
+    }
+
+    /// Tells when the state changes.
+    pub fn subscribe(&self) -> watch::Receiver<(EngineState, TimestampMs)> {
+        self.sender.subscribe()
+    }
+}

@@ -1,0 +1,88 @@
+//! The meter. PURE: recorded transitions of tasks go in, usage intervals and sums come out.
+//!
+//! It reads what is recorded and never a live container, so that a bill can be computed again from the
+//! records and comes out the same. Everything is a whole number: milliseconds, thousandths of a vCPU,
+//! mebibytes; nothing is rounded here.
+
+use crate::domain::{EndEvidence, LastStatus, Task, TimestampMs, UsageChange, UsageInterval};
+
+/// What the recorded change from `old` to `new` does to the task's usage interval.
+///
+/// It opens when the engine is first asked for something (the image pull begins) and closes when the last
+/// container has ended. A task that was never handed to the engine has none.
+pub fn fold(old: &Task, new: &Task) -> Vec<UsageChange> {
+    let mut changes = Vec::new();
+    if let (None, Some(opened_at)) = (old.pull_started_at, new.pull_started_at) {
+        changes.push(UsageChange::Open(UsageInterval {
+            task_id: new.id.clone(),
+            cpu: new.spec.reserved_cpu(),
+            memory: new.spec.reserved_memory(),
+            opened_at,
+            closed: None,
+        }));
+    }
+    let stopped_now =
+        old.last_status != LastStatus::Stopped && new.last_status == LastStatus::Stopped;
+    if let (true, Some(opened_at), Some(stopped_at)) =
+        (stopped_now, new.pull_started_at, new.stopped_at)
+    {
+        let (at, evidence) = end_of(new, stopped_at);
+        changes.push(UsageChange::Close {
+            at: at.max(opened_at),
+            evidence,
+        });
+    }
+    changes
+}
+
+/// When a task that has just stopped ended, and how that is known.
+fn end_of(task: &Task, stopped_at: TimestampMs) -> (TimestampMs, EndEvidence) {
+    let mut ran = task
+        .containers
+        .values()
+        .filter(|record| record.started_at.is_some())
+        .peekable();
+    if ran.peek().is_none() {
+        return (stopped_at, EndEvidence::NeverStarted);
+    }
+    let ends: Option<Vec<TimestampMs>> = ran.map(|record| record.finished_at).collect();
+    match ends.and_then(|ends| ends.into_iter().max()) {
+        Some(end) => (end, EndEvidence::Engine),
+        None => (
+            task.execution_stopped_at.unwrap_or(stopped_at),
+            EndEvidence::Estimated,
+        ),
+    }
+}
+
+/// What usage intervals reserved, summed up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Reserved {
+    /// Milliseconds × thousandths of a vCPU.
+    pub milli_vcpu_ms: i128,
+    /// Milliseconds × MiB.
+    pub mib_ms: i128,
+}
+
+impl Reserved {
+    /// What `interval` reserved, until its end or until `now`.
+    pub fn of(interval: &UsageInterval, now: TimestampMs) -> Self {
+        let length = i128::from(interval.length(now).as_millis());
+        Self {
+            milli_vcpu_ms: length * i128::from(interval.cpu.as_milli_vcpu()),
+            mib_ms: length * i128::from(interval.memory.0),
+        }
+    }
+}
+
+impl std::iter::Sum for Reserved {
+    fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
+        parts.fold(Self::default(), |sum, part| Self {
+            milli_vcpu_ms: sum.milli_vcpu_ms + part.milli_vcpu_ms,
+            mib_ms: sum.mib_ms + part.mib_ms,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,146 @@
+//! Specs and reports for the tests of the planner and the meter.
+
+use std::collections::BTreeMap;
+
+use crate::domain::{
+    Condition, ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord,
+    ContainerState, CpuUnits, DEFAULT_STOP_TIMEOUT, Dependency, DesiredStatus, FamilyRevision,
+    HealthStatus, LastStatus, LinuxParameters, MemoryMib, NetworkMode, NetworkObservation,
+    Observation, Task, TaskSize, TaskSpec, TimestampMs,
+};
+
+/// A point in time of a test, in milliseconds.
+pub(crate) fn at(millis: i64) -> TimestampMs {
+    TimestampMs::from_millis(millis)
+}
+
+pub(crate) fn name(text: &str) -> ContainerName {
+    text.parse().unwrap()
+}
+
+/// An essential container that waits for nothing.
+pub(crate) fn container(text: &str) -> ContainerDefinition {
+    ContainerDefinition {
+        name: name(text),
+        image: "neargate/workload:latest".to_owned(),
+        essential: true,
+        cpu: CpuUnits(0),
+        memory: None,
+        memory_reservation: None,
+        command: None,
+        entry_point: None,
+        environment: Vec::new(),
+        working_directory: None,
+        user: None,
+        port_mappings: Vec::new(),
+        depends_on: Vec::new(),
+        health_check: None,
+        start_timeout: None,
+        stop_timeout: DEFAULT_STOP_TIMEOUT,
+        docker_labels: BTreeMap::new(),
+        extra_hosts: Vec::new(),
+        hostname: None,
+        readonly_root_filesystem: false,
+        interactive: false,
+        pseudo_terminal: false,
+        ulimits: Vec::new(),
+        linux_parameters: LinuxParameters::default(),
+        system_controls: Vec::new(),
+    }
+}
+
+pub(crate) fn after(
+    mut container: ContainerDefinition,
+    on: &str,
+    condition: Condition,
+) -> ContainerDefinition {
+    container.depends_on.push(Dependency {
+        container: name(on),
+        condition,
+    });
+    container
+}
+
+pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
+    TaskSpec {
+        definition: FamilyRevision {
+            family: "web".parse().unwrap(),
+            revision: 1,
+        },
+        size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
+        network_mode: NetworkMode::Awsvpc,
+        containers,
+    }
+}
+
+/// A task that was accepted at 1,000 ms.
+pub(crate) fn task(spec: TaskSpec) -> Task {
+    let containers = spec
+        .containers
+        .iter()
+        .map(|one| (one.name.clone(), ContainerRecord::default()))
+        .collect();
+    Task {
+        id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
+        cluster: "default".parse().unwrap(),
+        spec,
+        group: "family:web".to_owned(),
+        started_by: None,
+        tags: BTreeMap::new(),
+        overrides: serde_json::Value::Null,
+        stop_request: None,
+        planned_status: DesiredStatus::Running,
+        stop_code: None,
+        stopped_reason: None,
+        waiting: None,
+        last_status: LastStatus::Provisioning,
+        containers,
+        address: None,
+        created_at: at(1_000),
+        pull_started_at: None,
+        pull_stopped_at: None,
+        started_at: None,
+        stopping_at: None,
+        execution_stopped_at: None,
+        stopped_at: None,
+        cleaned_at: None,
+        version: 1,
+    }
+}
+
+pub(crate) fn up() -> NetworkObservation {
+    NetworkObservation::Up {
+        address: Some("172.18.0.2".to_owned()),
+        bindings: Vec::new(),
+    }
+}
+
+/// A report of a task whose network is there.
+pub(crate) fn seen(containers: &[(&str, ContainerState)]) -> Observation {
+    let containers = containers.iter().map(|(text, state)| {
+        let started = *state != ContainerState::Created;
+        let observation = ContainerObservation {
+            runtime_id: format!("id-of-{text}"),
+            image_digest: Some("sha256:00".to_owned()),
+            state: state.clone(),
+            started_at: started.then(|| at(2_000)),
+            health: HealthStatus::Unknown,
+            health_output: None,
+        };
+        (name(text), observation)
+    });
+    Observation {
+        network: up(),
+        containers: containers.collect(),
+        ..Observation::default()
+    }
+}
+
+pub(crate) fn exited(code: i64, finished_at: i64) -> ContainerState {
+    ContainerState::Exited {
+        exit_code: Some(code),
+        oom_killed: false,
+        finished_at: at(finished_at),
+        error: None,
+    }
+}

@@ -1,0 +1,12 @@
+//! Decisions. PURE: the world goes in, actions and a report come out.
+//!
+//! Nothing here waits, asks a clock, draws a random number or knows a store or an engine; what it needs of
+//! those it is given. Whoever calls it carries out what it says and adds no choice of its own.
+//!
+//! [`task`] decides what becomes of a task as a whole. [`pod`] decides container by container, for engines
+//! that have no pods of their own.
+
+#[cfg(test)]
+pub(crate) mod fixtures;
+pub mod pod;
+pub mod task;

@@ -1,0 +1,348 @@
+//! What becomes of a task: its next state, and what the engine is to do about it.
+//!
+//! One round: what was seen is folded into the record, then it is decided whether the task should live,
+//! then its state moves forward. The caller makes the result durable before it lets the engine act.
+//! A state never goes back, and an engine that did not answer changes nothing.
+
+use crate::domain::{
+    ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord, ContainerState,
+    ContainerStatus, DesiredStatus, EventKind, Goal, LastStatus, NetworkObservation, NewEvent,
+    Observation, StopCode, Task, TimestampMs,
+};
+
+/// What is known of a task's objects on the engine.
+#[derive(Clone, Copy, Debug)]
+pub enum Sighting<'a> {
+    /// The engine was never asked for anything, so it has nothing.
+    NeverAsked,
+    /// The engine's answer.
+    Seen(&'a Observation),
+    /// The engine did not answer; why, in one sentence.
+    Unknown(&'a str),
+}
+
+/// What to record, and what to do after that.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskPlan {
+    /// The task as it is to be recorded. Equal to the old one when nothing changed.
+    pub task: Task,
+    /// One event for every change of `lastStatus`.
+    pub events: Vec<NewEvent>,
+    /// What to do once that is durable.
+    pub next: Next,
+}
+
+/// What to do about a task.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Nothing until somebody rings.
+    Nothing,
+    /// Let the engine take it further.
+    Advance(Goal),
+    /// Keep its logs, remove its objects, then record that it is clean.
+    Clean,
+}
+
+/// Said by ECS for a task whose user gave no reason.
+const STOPPED_BY_USER: &str = "Task stopped by user";
+/// ECS's words, which people search for.
+const ESSENTIAL_EXITED: &str = "Essential container in task exited";
+/// ECS's words, which people search for.
+const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
+const REMOVED: &str =
+    "the container was removed by somebody other than Neargate; how it ended is not known";
+const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was stopped or removed by somebody other than Neargate";
+
+/// The next round of a task.
+pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
+    let mut next = task.clone();
+    match sighting {
+        Sighting::NeverAsked => {}
+        Sighting::Seen(seen) => fold(&mut next, seen),
+        Sighting::Unknown(reason) => {
+            next.waiting = Some(reason.to_owned());
+            return TaskPlan {
+                task: next,
+                events: Vec::new(),
+                next: Next::Nothing,
+            };
+        }
+    }
+    decide(&mut next, sighting);
+    let what = move_on(&mut next, sighting, now);
+    let events = state_change(task, &next, now).into_iter().collect();
+    TaskPlan {
+        task: next,
+        events,
+        next: what,
+    }
+}
+
+/// Takes what was seen into the record.
+fn fold(task: &mut Task, seen: &Observation) {
+    if let NetworkObservation::Up { address, bindings } = &seen.network {
+        task.address.clone_from(address);
+        for container in &task.spec.containers {
+            let record = task.containers.entry(container.name.clone()).or_default();
+            record.network_bindings = bindings
+                .iter()
+                .filter(|binding| {
+                    container
+                        .port_mappings
+                        .iter()
+                        .any(|wanted| binding.serves(wanted))
+                })
+                .cloned()
+                .collect();
+        }
+    }
+    task.waiting.clone_from(&seen.waiting);
+    for container in &task.spec.containers {
+        let record = task.containers.entry(container.name.clone()).or_default();
+        match seen.containers.get(&container.name) {
+            Some(observed) => fold_container(record, observed),
+            None if record.last_status == ContainerStatus::Running => {
+                record.last_status = ContainerStatus::Stopped;
+                record.reason = Some(REMOVED.to_owned());
+            }
+            None => {}
+        }
+    }
+    if let Some(failure) = &seen.failure
+        && let Some(name) = &failure.container
+    {
+        let record = task.containers.entry(name.clone()).or_default();
+        record.last_status = ContainerStatus::Stopped;
+        record.reason.get_or_insert_with(|| failure.reason.clone());
+    }
+}
+
+fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation) {
+    if record.last_status == ContainerStatus::Stopped {
+        return;
+    }
+    record.runtime_id = Some(observed.runtime_id.clone());
+    if observed.image_digest.is_some() {
+        record.image_digest.clone_from(&observed.image_digest);
+    }
+    record.health = observed.health;
+    record.started_at = observed.started_at.or(record.started_at);
+    match &observed.state {
+        ContainerState::Created => {}
+        ContainerState::Running => {
+            record.last_status = ContainerStatus::Running;
+            record.reason = observed
+                .health_output
+                .as_ref()
+                .map(|output| format!("health check failed: {output}"));
+        }
+        ContainerState::Exited {
+            exit_code,
+            oom_killed,
+            finished_at,
+            error,
+        } => {
+            record.last_status = ContainerStatus::Stopped;
+            record.exit_code = *exit_code;
+            // The engine's clock may have been set back in between; an end never lies before its start.
+            record.finished_at = Some(
+                record
+                    .started_at
+                    .map_or(*finished_at, |at| at.max(*finished_at)),
+            );
+            record.reason = if *oom_killed {
+                Some(OUT_OF_MEMORY.to_owned())
+            } else {
+                error.clone()
+            };
+        }
+    }
+}
+
+/// Decides whether the task should live. Only ever from RUNNING to STOPPED, and only once.
+fn decide(task: &mut Task, sighting: Sighting<'_>) {
+    if task.planned_status == DesiredStatus::Stopped {
+        return;
+    }
+    let Some((code, reason)) = reason_to_stop(task, sighting) else {
+        return;
+    };
+    task.planned_status = DesiredStatus::Stopped;
+    task.stop_code = Some(code);
+    task.stopped_reason = Some(reason);
+}
+
+fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, String)> {
+    let seen = match sighting {
+        Sighting::Seen(seen) => Some(seen),
+        Sighting::NeverAsked | Sighting::Unknown(_) => None,
+    };
+    if let Some(failure) = seen.and_then(|seen| seen.failure.as_ref())
+        && failure.container.is_none()
+    {
+        return Some((StopCode::TaskFailedToStart, failure.reason.clone()));
+    }
+    if let Some((definition, record)) = ended_essential(task) {
+        return Some(match (&record.reason, record.started_at) {
+            (Some(reason), None) => (StopCode::TaskFailedToStart, reason.clone()),
+            (Some(reason), Some(_)) if reason.as_str() != OUT_OF_MEMORY => (
+                StopCode::EssentialContainerExited,
+                format!("{ESSENTIAL_EXITED}: {}: {reason}", definition.name),
+            ),
+            _ => (
+                StopCode::EssentialContainerExited,
+                ESSENTIAL_EXITED.to_owned(),
+            ),
+        });
+    }
+    if let Some(request) = &task.stop_request {
+        let reason = request
+            .reason
+            .clone()
+            .unwrap_or_else(|| STOPPED_BY_USER.to_owned());
+        return Some((StopCode::UserInitiated, reason));
+    }
+    if seen.is_some_and(|seen| network_is_gone(task, &seen.network)) {
+        let code = if task.last_status < LastStatus::Running {
+            StopCode::TaskFailedToStart
+        } else {
+            StopCode::EssentialContainerExited
+        };
+        return Some((code, NETWORK_GONE.to_owned()));
+    }
+    None
+}
+
+/// The first essential container, in the definition's order, that has ended.
+fn ended_essential(task: &Task) -> Option<(&ContainerDefinition, &ContainerRecord)> {
+    task.spec
+        .containers
+        .iter()
+        .filter(|container| container.essential)
+        .filter_map(|container| Some((container, task.containers.get(&container.name)?)))
+        .find(|(_, record)| record.last_status == ContainerStatus::Stopped)
+}
+
+/// Whether containers run in a network namespace that is no more.
+fn network_is_gone(task: &Task, network: &NetworkObservation) -> bool {
+    let some_ran = task
+        .containers
+        .values()
+        .any(|record| record.last_status == ContainerStatus::Running);
+    match network {
+        NetworkObservation::Up { .. } => false,
+        NetworkObservation::Down => true,
+        NetworkObservation::Absent => some_ran,
+    }
+}
+
+/// Moves the state forward as far as what is known allows, and says what to do next.
+fn move_on(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
+    if task.last_status == LastStatus::Stopped {
+        return if task.is_finished() {
+            Next::Nothing
+        } else {
+            Next::Clean
+        };
+    }
+    if task.desired_status() == DesiredStatus::Stopped {
+        return stop(task, sighting, now);
+    }
+    if task.last_status == LastStatus::Provisioning {
+        task.last_status = LastStatus::Pending;
+        task.pull_started_at = Some(now);
+        return Next::Advance(Goal::Run);
+    }
+    let Sighting::Seen(seen) = sighting else {
+        return Next::Advance(Goal::Run);
+    };
+    if task.pull_stopped_at.is_none() && !seen.containers.is_empty() {
+        task.pull_stopped_at = Some(now);
+    }
+    let all_started = task
+        .spec
+        .containers
+        .iter()
+        .all(|container| has_started(task, &container.name));
+    if !all_started {
+        return Next::Advance(Goal::Run);
+    }
+    if task.last_status < LastStatus::Running {
+        task.last_status = LastStatus::Running;
+        task.started_at = task
+            .containers
+            .values()
+            .filter_map(|record| record.started_at)
+            .max();
+        task.waiting = None;
+    }
+    Next::Nothing
+}
+
+fn has_started(task: &Task, name: &ContainerName) -> bool {
+    task.containers
+        .get(name)
+        .is_some_and(|record| record.last_status != ContainerStatus::Pending)
+}
+
+/// Moves a task on that is to stop.
+fn stop(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
+    let stopping_at = *task.stopping_at.get_or_insert(now);
+    let some_live = match sighting {
+        Sighting::Seen(seen) => seen
+            .containers
+            .values()
+            .any(|container| container.state == ContainerState::Running),
+        Sighting::NeverAsked | Sighting::Unknown(_) => false,
+    };
+    if some_live {
+        task.last_status = LastStatus::Stopping;
+        return Next::Advance(Goal::Stop { since: stopping_at });
+    }
+    for container in &task.spec.containers {
+        let record = task.containers.entry(container.name.clone()).or_default();
+        record.last_status = ContainerStatus::Stopped;
+    }
+    task.last_status = LastStatus::Stopped;
+    task.stopped_at = Some(now.max(task.created_at));
+    task.execution_stopped_at = last_end(task, now);
+    task.waiting = None;
+    if task.pull_started_at.is_none() {
+        task.cleaned_at = Some(now);
+        return Next::Nothing;
+    }
+    Next::Clean
+}
+
+/// When the last container ended. Unknown ends count as now; `None` if no container ever started.
+fn last_end(task: &Task, now: TimestampMs) -> Option<TimestampMs> {
+    task.containers
+        .values()
+        .filter(|record| record.started_at.is_some())
+        .map(|record| record.finished_at.unwrap_or(now))
+        .max()
+}
+
+/// The event of a change of `lastStatus`, if it changed.
+fn state_change(old: &Task, new: &Task, now: TimestampMs) -> Option<NewEvent> {
+    if old.last_status == new.last_status {
+        return None;
+    }
+    let mut message = format!("task {} is {}", new.id, new.last_status);
+    if new.last_status >= LastStatus::Stopping
+        && let (Some(code), Some(reason)) = (new.stop_code, &new.stopped_reason)
+    {
+        message = format!("{message}: {code}: {reason}");
+    }
+    Some(NewEvent {
+        at: now,
+        kind: EventKind::TaskStateChange,
+        cluster: Some(new.cluster.to_string()),
+        subject: new.id.to_string(),
+        status: Some(new.last_status.to_string()),
+        message,
+    })
+}
+
+#[cfg(test)]
+mod tests;

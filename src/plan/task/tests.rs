@@ -1,0 +1,332 @@
+//! Scenarios of a task's life, and what must hold in every one.
+
+use proptest::prelude::*;
+
+use super::*;
+use crate::domain::{Condition, StartFailure, StopRequest};
+use crate::plan::fixtures::{after, at, container, exited, name, seen, spec, task};
+
+fn running_task() -> Task {
+    let task = accepted();
+    let task = plan(&task, Sighting::NeverAsked, at(1_500)).task;
+    plan(
+        &task,
+        Sighting::Seen(&seen(&[("web", ContainerState::Running)])),
+        at(2_100),
+    )
+    .task
+}
+
+fn accepted() -> Task {
+    task(spec(vec![container("web")]))
+}
+
+fn stop(mut task: Task, reason: Option<&str>) -> Task {
+    task.stop_request = Some(StopRequest {
+        at: at(3_000),
+        reason: reason.map(str::to_owned),
+    });
+    task
+}
+
+#[test]
+fn the_engine_is_asked_only_after_the_interval_can_be_opened() {
+    let plan = plan(&accepted(), Sighting::NeverAsked, at(1_500));
+    assert_eq!(plan.task.last_status, LastStatus::Pending);
+    assert_eq!(plan.task.pull_started_at, Some(at(1_500)));
+    assert_eq!(plan.next, Next::Advance(Goal::Run));
+    assert_eq!(plan.events.len(), 1);
+}
+
+#[test]
+fn it_is_running_once_every_container_has_been_started() {
+    let mut two = task(spec(vec![
+        container("web"),
+        after(container("log"), "web", Condition::Start),
+    ]));
+    two = plan(&two, Sighting::NeverAsked, at(1_500)).task;
+    let half = plan(
+        &two,
+        Sighting::Seen(&seen(&[("web", ContainerState::Running)])),
+        at(2_100),
+    );
+    assert_eq!(
+        (half.task.last_status, half.next),
+        (LastStatus::Pending, Next::Advance(Goal::Run))
+    );
+    assert!(half.events.is_empty());
+
+    let both = seen(&[
+        ("web", ContainerState::Running),
+        ("log", ContainerState::Running),
+    ]);
+    let whole = plan(&half.task, Sighting::Seen(&both), at(2_200));
+    assert_eq!(
+        (whole.task.last_status, whole.next),
+        (LastStatus::Running, Next::Nothing)
+    );
+    assert_eq!(whole.task.started_at, Some(at(2_000)), "the engine's time");
+    assert_eq!(whole.task.address.as_deref(), Some("172.18.0.2"));
+}
+
+#[test]
+fn the_end_of_an_essential_container_ends_the_task_with_its_exit_code_and_time() {
+    let plan = plan(
+        &running_task(),
+        Sighting::Seen(&seen(&[("web", exited(3, 5_000))])),
+        at(5_040),
+    );
+    let task = &plan.task;
+    assert_eq!(
+        (task.last_status, plan.next),
+        (LastStatus::Stopped, Next::Clean)
+    );
+    assert_eq!(task.stop_code, Some(StopCode::EssentialContainerExited));
+    assert_eq!(
+        task.stopped_reason.as_deref(),
+        Some("Essential container in task exited")
+    );
+    assert_eq!(task.containers[&name("web")].exit_code, Some(3));
+    assert_eq!(task.execution_stopped_at, Some(at(5_000)));
+    assert_eq!(task.stopped_at, Some(at(5_040)));
+}
+
+#[test]
+fn a_container_that_is_not_essential_may_end() {
+    let mut side = container("side");
+    side.essential = false;
+    let mut task = task(spec(vec![container("web"), side]));
+    task = plan(&task, Sighting::NeverAsked, at(1_500)).task;
+    let report = seen(&[("web", ContainerState::Running), ("side", exited(1, 2_500))]);
+    let plan = plan(&task, Sighting::Seen(&report), at(2_600));
+    assert_eq!(plan.task.last_status, LastStatus::Running);
+    assert_eq!(plan.task.desired_status(), DesiredStatus::Running);
+}
+
+#[test]
+fn an_out_of_memory_kill_is_said_in_the_words_of_ecs() {
+    let oom = ContainerState::Exited {
+        exit_code: Some(137),
+        oom_killed: true,
+        finished_at: at(4_000),
+        error: None,
+    };
+    let plan = plan(
+        &running_task(),
+        Sighting::Seen(&seen(&[("web", oom)])),
+        at(4_010),
+    );
+    assert_eq!(
+        plan.task.containers[&name("web")].reason.as_deref(),
+        Some("OutOfMemoryError: Container killed due to memory usage")
+    );
+    assert_eq!(
+        plan.task.stop_code,
+        Some(StopCode::EssentialContainerExited)
+    );
+}
+
+#[test]
+fn a_user_stops_a_running_task() {
+    let task = stop(running_task(), Some("enough"));
+    let live = seen(&[("web", ContainerState::Running)]);
+    let stopping = plan(&task, Sighting::Seen(&live), at(3_010));
+    assert_eq!(stopping.task.last_status, LastStatus::Stopping);
+    assert_eq!(
+        stopping.next,
+        Next::Advance(Goal::Stop { since: at(3_010) })
+    );
+    assert_eq!(stopping.task.stop_code, Some(StopCode::UserInitiated));
+    assert_eq!(stopping.task.stopped_reason.as_deref(), Some("enough"));
+
+    let later = plan(&stopping.task, Sighting::Seen(&live), at(9_000));
+    assert_eq!(
+        later.next,
+        Next::Advance(Goal::Stop { since: at(3_010) }),
+        "the time does not move"
+    );
+
+    let done = plan(
+        &later.task,
+        Sighting::Seen(&seen(&[("web", exited(0, 9_500))])),
+        at(9_510),
+    );
+    assert_eq!(done.task.last_status, LastStatus::Stopped);
+    assert_eq!(
+        done.task.stop_code,
+        Some(StopCode::UserInitiated),
+        "the first reason stays"
+    );
+}
+
+#[test]
+fn a_task_that_was_never_handed_over_stops_without_the_engine() {
+    let plan = plan(&stop(accepted(), None), Sighting::NeverAsked, at(3_010));
+    assert_eq!(
+        (plan.task.last_status, plan.next),
+        (LastStatus::Stopped, Next::Nothing)
+    );
+    assert!(plan.task.is_finished());
+    assert_eq!(
+        plan.task.stopped_reason.as_deref(),
+        Some("Task stopped by user")
+    );
+}
+
+#[test]
+fn what_cannot_be_started_stops_the_task_in_the_words_of_ecs() {
+    let mut report = seen(&[]);
+    let reason = "CannotPullContainerError: manifest unknown".to_owned();
+    report.failure = Some(StartFailure {
+        container: Some(name("web")),
+        reason: reason.clone(),
+    });
+    let pending = plan(&accepted(), Sighting::NeverAsked, at(1_500)).task;
+    let plan = plan(&pending, Sighting::Seen(&report), at(2_000));
+    assert_eq!(plan.task.stop_code, Some(StopCode::TaskFailedToStart));
+    assert_eq!(plan.task.stopped_reason, Some(reason.clone()));
+    assert_eq!(plan.task.containers[&name("web")].reason, Some(reason));
+    assert_eq!(
+        (plan.task.last_status, plan.next),
+        (LastStatus::Stopped, Next::Clean)
+    );
+}
+
+#[test]
+fn silence_of_the_engine_changes_nothing_but_what_the_task_says_it_waits_for() {
+    let before = running_task();
+    let plan = plan(
+        &before,
+        Sighting::Unknown("the engine is away: refused"),
+        at(9_000),
+    );
+    assert_eq!(
+        plan.task,
+        Task {
+            waiting: Some("the engine is away: refused".to_owned()),
+            ..before
+        }
+    );
+    assert_eq!((plan.events.len(), plan.next), (0, Next::Nothing));
+}
+
+#[test]
+fn a_container_that_somebody_removed_has_ended_and_nobody_knows_how() {
+    let plan = plan(&running_task(), Sighting::Seen(&seen(&[])), at(4_000));
+    let record = &plan.task.containers[&name("web")];
+    assert_eq!(
+        (record.last_status, record.exit_code),
+        (ContainerStatus::Stopped, None)
+    );
+    assert_eq!(
+        plan.task.stop_code,
+        Some(StopCode::EssentialContainerExited)
+    );
+    assert!(
+        plan.task
+            .stopped_reason
+            .as_deref()
+            .unwrap()
+            .contains("removed by somebody")
+    );
+    assert_eq!(plan.task.last_status, LastStatus::Stopped);
+}
+
+#[test]
+fn containers_whose_network_has_ended_are_stopped() {
+    let mut report = seen(&[("web", ContainerState::Running)]);
+    report.network = NetworkObservation::Down;
+    let plan = plan(&running_task(), Sighting::Seen(&report), at(4_000));
+    assert_eq!(plan.task.last_status, LastStatus::Stopping);
+    assert!(
+        plan.task
+            .stopped_reason
+            .as_deref()
+            .unwrap()
+            .contains("network namespace ended")
+    );
+}
+
+fn any_sighting() -> impl Strategy<Value = Option<Observation>> {
+    let state = prop_oneof![
+        Just(None),
+        Just(Some(ContainerState::Created)),
+        Just(Some(ContainerState::Running)),
+        (0..3_i64, 2_000..90_000_i64).prop_map(|(code, end)| Some(exited(code, end))),
+    ];
+    let network = prop_oneof![
+        Just(NetworkObservation::Absent),
+        Just(NetworkObservation::Down),
+        Just(crate::plan::fixtures::up())
+    ];
+    let failure = prop::option::weighted(
+        0.1,
+        Just(StartFailure {
+            container: None,
+            reason: "no".to_owned(),
+        }),
+    );
+    prop::option::weighted(
+        0.8,
+        (state.clone(), state, network, failure).prop_map(|(web, side, network, failure)| {
+            let states: Vec<(&str, ContainerState)> = [("web", web), ("side", side)]
+                .into_iter()
+                .filter_map(|(n, s)| Some((n, s?)))
+                .collect();
+            Observation {
+                network,
+                failure,
+                ..seen(&states)
+            }
+        }),
+    )
+}
+
+proptest! {
+    /// Whatever an engine reports, in whatever order: states only go forward, each change has exactly one
+    /// event, a decision to stop is never taken back, and what has ended keeps its end.
+    #[test]
+    fn a_task_only_moves_forward(
+        sightings in prop::collection::vec(any_sighting(), 1..12),
+        stop_at in prop::option::of(0..12_usize),
+    ) {
+        let mut side = container("side");
+        side.essential = false;
+        let mut now = 1_500;
+        let mut task = task(spec(vec![container("web"), side]));
+        for (round, sighting) in sightings.iter().enumerate() {
+            if stop_at == Some(round) {
+                task = stop(task, None);
+            }
+            now += 1_000;
+            let reason = "the engine is away";
+            let sighting = match (task.last_status, sighting) {
+                (LastStatus::Provisioning, _) => Sighting::NeverAsked,
+                (_, Some(observation)) => Sighting::Seen(observation),
+                (_, None) => Sighting::Unknown(reason),
+            };
+            let plan = plan(&task, sighting, at(now));
+            let new = &plan.task;
+            prop_assert!(new.last_status >= task.last_status);
+            prop_assert_eq!(plan.events.len(), usize::from(new.last_status != task.last_status));
+            prop_assert!(new.planned_status >= task.planned_status);
+            if task.stopped_reason.is_some() {
+                prop_assert_eq!(&new.stopped_reason, &task.stopped_reason);
+            }
+            for (name, record) in &task.containers {
+                if record.finished_at.is_some() {
+                    prop_assert_eq!(record, &new.containers[name]);
+                }
+            }
+            if new.last_status == LastStatus::Stopped {
+                prop_assert!(new.stopped_reason.is_some(), "a stopped task says why");
+                prop_assert!(new.containers.values().all(|one| one.last_status == ContainerStatus::Stopped));
+                if let Sighting::Seen(observation) = sighting {
+                    let live = observation.containers.values().any(|one| one.state == ContainerState::Running);
+                    prop_assert!(!live || task.last_status == LastStatus::Stopped, "stopped with a live container");
+                }
+            }
+            task = plan.task;
+        }
+    }
+}

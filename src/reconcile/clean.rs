@@ -1,0 +1,61 @@
+//! After a task has stopped: keep its logs, remove its objects, and record that nothing is left.
+//!
+//! In this order, so that a crash in between only leads to its repetition and never to a lost log.
+
+use futures_util::StreamExt;
+
+use super::Reconciler;
+use super::round::RoundError;
+use crate::domain::{ContainerName, Task};
+use crate::engine::{EngineError, LogRequest, LogStream};
+use crate::store::KeptLine;
+
+impl Reconciler {
+    pub(super) async fn clean(&self, mut task: Task) -> Result<(), RoundError> {
+        for (name, record) in &task.containers {
+            if record.started_at.is_some() {
+                self.keep_log(&task, name).await?;
+            }
+        }
+        self.parts.engine.remove(&task.id).await?;
+        let mut cleaned = task.clone();
+        cleaned.cleaned_at = Some(self.parts.clock.now());
+        self.record(&mut task, cleaned, &[]).await?;
+        Ok(())
+    }
+
+    async fn keep_log(&self, task: &Task, container: &ContainerName) -> Result<(), RoundError> {
+        let logs = self.parts.store.logs();
+        if logs.has(&task.id, container) {
+            return Ok(());
+        }
+        let request = LogRequest {
+            task_id: task.id.clone(),
+            container: container.clone(),
+            follow: false,
+            since: None,
+            tail: None,
+        };
+        let mut lines = match self.parts.engine.logs(request).await {
+            Ok(lines) => lines,
+            // Somebody else removed it, and its log with it.
+            Err(EngineError::NotFound(_)) => return Ok(()),
+            Err(error) => return Err(error.into()),
+        };
+        let limit = self.parts.limits.kept_log_bytes;
+        let mut writer = logs.writer(&task.id, container, limit).await?;
+        while let Some(line) = lines.next().await {
+            let line = line?;
+            let stderr = line.stream == LogStream::Stderr;
+            writer
+                .append(&KeptLine {
+                    at: line.at,
+                    stderr,
+                    text: line.text.to_vec(),
+                })
+                .await?;
+        }
+        writer.finish().await?;
+        Ok(())
+    }
+}

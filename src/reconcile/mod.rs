@@ -1,0 +1,154 @@
+//! The one loop: observe, plan, record, act.
+//!
+//! Start-up, crash recovery, an engine's event, an API call and the timer all end in the same round of one
+//! task ([`round`]). A wake-up says only which task to look at. A round costs what its task costs, whatever
+//! else exists. The loop never answers a request, and holds nothing that it could not lose: what is worth
+//! keeping is a row in the store before the engine is asked for anything.
+
+mod clean;
+mod round;
+mod watch;
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::bell::Bell;
+use crate::clock::Clock;
+use crate::domain::TaskId;
+use crate::engine::{Engine, EngineStatus};
+use crate::store::Store;
+
+/// What the loop works with.
+pub struct Parts {
+    /// Desired and recorded state.
+    pub store: Store,
+    /// What runs containers.
+    pub engine: Arc<dyn Engine>,
+    /// Whether that one answers.
+    pub engine_status: EngineStatus,
+    /// Who wants to be looked at.
+    pub bell: Bell,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// The limits.
+    pub limits: Limits,
+}
+
+/// The loop's limits.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// How many tasks are looked at in parallel.
+    pub rounds_at_once: usize,
+    /// How long one round may wait for the engine, over all of its steps.
+    pub round_deadline: Duration,
+    /// The first pause after a round that failed; doubled each time.
+    pub first_pause: Duration,
+    /// The longest pause.
+    pub longest_pause: Duration,
+    /// How often everything is compared with what the engine lists, for hints that never came.
+    pub sweep_every: Duration,
+    /// Log bytes of a container that are kept after it is gone.
+    pub kept_log_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            rounds_at_once: 64,
+            round_deadline: Duration::from_mins(2),
+            first_pause: Duration::from_millis(200),
+            longest_pause: Duration::from_secs(30),
+            sweep_every: Duration::from_secs(30),
+            kept_log_bytes: 10 * 1_048_576,
+        }
+    }
+}
+
+/// The loop.
+pub struct Reconciler {
+    parts: Parts,
+    /// How often in a row a task's round has failed. Losing it costs an earlier retry.
+    failures: Mutex<HashMap<TaskId, u32>>,
+}
+
+impl Reconciler {
+    /// A loop over `parts`, at rest.
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            parts,
+            failures: Mutex::new(HashMap::new()),
+        })
+    }
+
+    /// Runs until `stop`; rounds that have begun are finished first. Tasks go on.
+    pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        let mut watcher = tokio::spawn(Arc::clone(&self).watch(stop.clone()));
+        let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
+        let mut rounds = JoinSet::new();
+        loop {
+            let task = tokio::select! {
+                () = stop.cancelled() => break,
+                task = self.parts.bell.next() => task,
+                Some(_) = rounds.join_next() => continue,
+            };
+            let Ok(turn) = Arc::clone(&turns).acquire_owned().await else {
+                break;
+            };
+            let this = Arc::clone(&self);
+            rounds.spawn(async move {
+                this.look_at(&task).await;
+                this.parts.bell.done(&task);
+                drop(turn);
+            });
+        }
+        while rounds.join_next().await.is_some() {}
+        let _ = (&mut watcher).await;
+        self.parts.engine.shut_down().await;
+    }
+
+    /// One round of one task, with its deadline, and what follows from its failure.
+    async fn look_at(&self, task: &TaskId) {
+        let limits = &self.parts.limits;
+        let result = tokio::time::timeout(limits.round_deadline, self.round(task)).await;
+        let error = match result {
+            Ok(Ok(())) => {
+                self.failures().remove(task);
+                return;
+            }
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "the round took longer than {} s",
+                limits.round_deadline.as_secs()
+            ),
+        };
+        let failures = {
+            let mut failures = self.failures();
+            let count = failures.entry(task.clone()).or_insert(0);
+            *count += 1;
+            *count
+        };
+        let pause = pause_after(failures, limits);
+        tracing::warn!(%task, error, failures, pause_ms = pause.as_millis(), "a round failed");
+        self.parts
+            .bell
+            .ring_at(task, tokio::time::Instant::now() + pause);
+    }
+
+    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, u32>> {
+        self.failures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The pause after so many failures in a row.
+fn pause_after(failures: u32, limits: &Limits) -> Duration {
+    let doublings = failures.saturating_sub(1).min(16);
+    limits
+        .first_pause
+        .saturating_mul(1 << doublings)
+        .min(limits.longest_pause)
+}

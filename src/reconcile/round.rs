@@ -1,0 +1,135 @@
+//! One round of one task: look, decide, make the decision durable, and only then act on it.
+
+use super::Reconciler;
+use crate::domain::{ContainerStatus, Goal, Known, LastStatus, Observation, Task, TaskId};
+use crate::engine::{EngineError, Order};
+use crate::meter;
+use crate::plan::task::{self as plan, Next, Sighting};
+use crate::store::StoreError;
+
+/// Why a round could not be finished. It is tried again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum RoundError {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+}
+
+impl Reconciler {
+    /// Takes one task as far as it can go now.
+    pub(super) async fn round(&self, id: &TaskId) -> Result<(), RoundError> {
+        let Some(mut task) = self.parts.store.task(id).await? else {
+            return Ok(());
+        };
+        if task.is_finished() {
+            return Ok(());
+        }
+        let mut seen = None;
+        // Nothing is asked of the engine before the task is PENDING, so it has nothing until then.
+        if task.last_status != LastStatus::Provisioning {
+            match self
+                .parts
+                .engine
+                .observe(&self.order(&task, Goal::Run))
+                .await
+            {
+                Ok(observation) => seen = Some(observation),
+                Err(error) => return self.note_silence(task, error).await,
+            }
+        }
+        let mut reached_for = None;
+        loop {
+            let next = self.decide(&mut task, seen.as_ref()).await?;
+            let goal = match next {
+                Next::Nothing => return Ok(()),
+                Next::Clean => return self.clean(task).await,
+                Next::Advance(goal) => goal,
+            };
+            if reached_for == Some(goal) {
+                self.come_back(id, seen.as_ref());
+                return Ok(());
+            }
+            reached_for = Some(goal);
+            let order = self.order(&task, goal);
+            match self
+                .parts
+                .engine
+                .advance(&order, seen.take().unwrap_or_default())
+                .await
+            {
+                Ok(observation) => seen = Some(observation),
+                Err(error) => return self.note_silence(task, error).await,
+            }
+        }
+    }
+
+    /// Decides, and makes durable what was decided before anybody acts on it.
+    async fn decide(
+        &self,
+        task: &mut Task,
+        seen: Option<&Observation>,
+    ) -> Result<Next, StoreError> {
+        let sighting = seen.map_or(Sighting::NeverAsked, Sighting::Seen);
+        let plan = plan::plan(task, sighting, self.parts.clock.now());
+        self.record(task, plan.task, &plan.events).await?;
+        Ok(plan.next)
+    }
+
+    /// Records `new` in place of `task`, with what it does to the usage interval.
+    pub(super) async fn record(
+        &self,
+        task: &mut Task,
+        new: Task,
+        events: &[crate::domain::NewEvent],
+    ) -> Result<(), StoreError> {
+        if *task == new && events.is_empty() {
+            return Ok(());
+        }
+        self.parts
+            .store
+            .record_task(&new, events, &meter::fold(task, &new))
+            .await?;
+        *task = new;
+        task.version += 1;
+        Ok(())
+    }
+
+    /// The engine did not answer: nothing is concluded from that, but the task says what it waits for.
+    async fn note_silence(&self, mut task: Task, error: EngineError) -> Result<(), RoundError> {
+        let reason = error.to_string();
+        let plan = plan::plan(&task, Sighting::Unknown(&reason), self.parts.clock.now());
+        self.record(&mut task, plan.task, &plan.events).await?;
+        Err(error.into())
+    }
+
+    /// Asks to be woken when the engine said so.
+    fn come_back(&self, id: &TaskId, seen: Option<&Observation>) {
+        if let Some(at) = seen.and_then(|seen| seen.wake_at) {
+            let wait = at.since(self.parts.clock.now()).to_std();
+            self.parts
+                .bell
+                .ring_at(id, tokio::time::Instant::now() + wait);
+        }
+    }
+
+    /// What the engine is to know about a task that is to go to `goal`.
+    pub(super) fn order(&self, task: &Task, goal: Goal) -> Order {
+        let known = task.containers.iter().filter_map(|(name, record)| {
+            let known = match record.last_status {
+                ContainerStatus::Pending => return None,
+                ContainerStatus::Running => Known::Started,
+                ContainerStatus::Stopped => Known::Ended,
+            };
+            Some((name.clone(), known))
+        });
+        Order {
+            task_id: task.id.clone(),
+            cluster: task.cluster.to_string(),
+            spec: task.spec.clone(),
+            goal,
+            known: known.collect(),
+            now: self.parts.clock.now(),
+        }
+    }
+}

@@ -1,0 +1,69 @@
+//! What travels: the shapes of requests and answers, once for all fronts.
+//!
+//! Names are ECS's, in its camelCase. A type in here says how something is written, never what it means:
+//! a request is turned into domain types by the `parse` functions beside it ("parse, don't validate"), an
+//! answer is made from domain types by `From`. Nothing here reads the store, asks an engine or knows HTTP.
+//!
+//! The `OpenAPI` schema is derived from these types, and `schema` checks documents against that very
+//! schema, so what is documented, what is accepted and what is parsed cannot drift apart.
+//!
+//! Requests refuse fields that they do not know; answers may grow, so readers of them must not.
+
+mod cluster;
+mod container_definition;
+mod document;
+mod event;
+mod linux;
+mod log;
+mod page;
+mod parse;
+mod path;
+mod problem;
+mod run_task;
+mod schema;
+mod server;
+mod support;
+mod task;
+mod task_definition;
+mod usage;
+mod volume;
+
+#[cfg(test)]
+mod tests;
+
+pub use cluster::{Cluster, CreateClusterRequest};
+pub use container_definition::{
+    AppProtocol, ContainerDefinition, ContainerDependency, ContainerRestartPolicy,
+    DependencyCondition, EnvironmentFile, EnvironmentFileType, FirelensConfiguration, FirelensType,
+    HealthCheck, HostEntry, KeyValuePair, LogConfiguration, LogDriver, MountPoint,
+    NvidiaMpsAllocation, PortMapping, RepositoryCredentials, ResourceRequirement, ResourceType,
+    Secret, SharingStrategy, TransportProtocol, VersionConsistency, VolumeFrom,
+};
+pub use document::{Document, Format, Limits, Position};
+pub use event::Event;
+pub use linux::{
+    Device, DevicePermission, KernelCapabilities, LinuxParameters, SystemControl, Tmpfs, Ulimit,
+    UlimitName,
+};
+pub use log::LogLine;
+pub use page::Page;
+pub use parse::{ParsedRunTask, ParsedTaskDefinition, TaskDefinitionReference};
+pub use problem::{Problem, ProblemError};
+pub use run_task::{
+    ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
+};
+pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
+pub use support::task_definition_fields;
+pub use task::{Container, NetworkBinding, Task};
+pub use task_definition::{
+    Compatibility, CpuArchitecture, EphemeralStorage, InferenceAccelerator, IpcMode, IsolationMode,
+    NetworkMode, OperatingSystemFamily, PidMode, ProxyConfiguration, ProxyType,
+    RegisterTaskDefinitionRequest, RuntimePlatform, TaskDefinition, TaskDefinitionConstraint,
+    TaskDefinitionConstraintType, TrustedExecutionConfiguration,
+};
+pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal};
+pub use volume::{
+    DockerScope, DockerVolumeConfiguration, EfsAuthorizationConfig, EfsVolumeConfiguration,
+    FsxAuthorizationConfig, FsxVolumeConfiguration, HostVolumeProperties,
+    S3FilesVolumeConfiguration, Switch, Volume,
+};

@@ -1,0 +1,211 @@
+//! Requests to run and stop tasks.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::LazyLock;
+
+use serde_json::Value;
+
+use super::{Formed, container, environment, finish, form, size};
+use crate::domain::{
+    self, ClusterName, CpuUnits, DEFAULT_CLUSTER, Family, Faults, InvalidName, MemoryMib,
+    TaskOverrides,
+};
+use crate::shapes::document::Document;
+use crate::shapes::schema::Schema;
+use crate::shapes::{
+    ContainerOverride, CreateClusterRequest, RunTaskRequest, StopTaskRequest, TaskOverride, path,
+};
+
+static RUN: LazyLock<Schema> = LazyLock::new(Schema::of::<RunTaskRequest>);
+static STOP: LazyLock<Schema> = LazyLock::new(Schema::of::<StopTaskRequest>);
+static CREATE_CLUSTER: LazyLock<Schema> = LazyLock::new(Schema::of::<CreateClusterRequest>);
+
+/// Which revision of a family is meant: `family` for the newest active one, or `family:revision`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskDefinitionReference {
+    /// The family.
+    pub family: Family,
+    /// The revision, or the newest active one.
+    pub revision: Option<u32>,
+}
+
+impl FromStr for TaskDefinitionReference {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let invalid = || InvalidName {
+            what: "task definition",
+            value: text.chars().take(64).collect(),
+            rule: "write family, or family:revision with a revision from 1 on",
+        };
+        let (family, revision) = match text.split_once(':') {
+            None => (text, None),
+            Some((family, revision)) => {
+                let digits = revision.bytes().all(|b| b.is_ascii_digit());
+                let number = revision.parse().ok().filter(|number| digits && *number > 0);
+                (family, Some(number.ok_or_else(invalid)?))
+            }
+        };
+        Ok(Self {
+            family: family.parse().map_err(|_| invalid())?,
+            revision,
+        })
+    }
+}
+
+impl fmt::Display for TaskDefinitionReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(f, "{}:{revision}", self.family),
+            None => self.family.fmt(f),
+        }
+    }
+}
+
+/// A request to run tasks, as far as it can be understood without knowing the definition.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedRunTask {
+    /// Where.
+    pub cluster: ClusterName,
+    /// What.
+    pub task_definition: TaskDefinitionReference,
+    /// How many, from 1 to 100.
+    pub count: u32,
+    /// What these tasks change of their definition.
+    pub overrides: TaskOverrides,
+    /// The same as it was sent, to be given back; an empty object if nothing was sent.
+    pub overrides_document: Value,
+    /// To find them by.
+    pub tags: BTreeMap<String, String>,
+    /// To find them by.
+    pub started_by: Option<String>,
+    /// What they belong to.
+    pub group: String,
+    /// By which a repeated request is known.
+    pub client_token: Option<String>,
+}
+
+impl ParsedRunTask {
+    /// What `document` asks for, or all that is wrong with it.
+    pub fn parse(document: &Document) -> Result<Self, Faults> {
+        let Formed {
+            request,
+            value,
+            faults: form,
+        } = form::<RunTaskRequest>(document, &RUN);
+        let mut faults = Faults::default();
+        let parsed = run(request, &value, &mut faults);
+        finish(parsed, document, form, &faults)
+    }
+}
+
+fn run(request: RunTaskRequest, value: &Value, faults: &mut Faults) -> Option<ParsedRunTask> {
+    let cluster = request.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
+    let cluster = name::<ClusterName>(cluster, "cluster", faults);
+    let reference =
+        name::<TaskDefinitionReference>(&request.task_definition, "taskDefinition", faults);
+    let overrides = overrides(&request.overrides.unwrap_or_default(), faults);
+    let tags = environment::tags(request.tags.as_ref(), "tags", faults);
+    let task_definition = reference?;
+    Some(ParsedRunTask {
+        cluster: cluster?,
+        count: request.count.unwrap_or(1),
+        overrides: overrides?,
+        overrides_document: match &value["overrides"] {
+            Value::Null => Value::Object(serde_json::Map::new()),
+            sent => sent.clone(),
+        },
+        tags,
+        started_by: request.started_by,
+        group: request
+            .group
+            .unwrap_or_else(|| format!("family:{}", task_definition.family)),
+        client_token: request.client_token,
+        task_definition,
+    })
+}
+
+fn name<T: FromStr<Err = InvalidName>>(text: &str, path: &str, faults: &mut Faults) -> Option<T> {
+    text.parse()
+        .map_err(|error: InvalidName| {
+            faults.add_with_hint(
+                path,
+                format!("is {}, which is not a {}", path::quote(text), error.what),
+                error.rule,
+            );
+        })
+        .ok()
+}
+
+fn overrides(sent: &TaskOverride, faults: &mut Faults) -> Option<TaskOverrides> {
+    let cpu = size::cpu(sent.cpu.as_deref(), "overrides.cpu", faults);
+    let memory = size::memory(sent.memory.as_deref(), "overrides.memory", faults);
+    let mut names = std::collections::HashSet::new();
+    let containers: Vec<_> = sent
+        .container_overrides
+        .iter()
+        .flatten()
+        .enumerate()
+        .map(|(index, change)| {
+            let here = path::item("overrides.containerOverrides", index);
+            if !names.insert(change.name.as_str()) {
+                faults.add(
+                    path::field(&here, "name"),
+                    format!("is {}, which is there already", path::quote(&change.name)),
+                );
+            }
+            container_override(change, &here, faults)
+        })
+        .collect();
+    Some(TaskOverrides {
+        cpu,
+        memory,
+        containers: containers.into_iter().collect::<Option<_>>()?,
+    })
+}
+
+fn container_override(
+    change: &ContainerOverride,
+    path: &str,
+    faults: &mut Faults,
+) -> Option<domain::ContainerOverride> {
+    let name = container::container_name(&change.name, &path::field(path, "name"), faults);
+    let variables = path::field(path, "environment");
+    let environment = environment::variables(change.environment.as_ref(), &variables, faults);
+    Some(domain::ContainerOverride {
+        name: name?,
+        command: change.command.clone(),
+        environment,
+        cpu: change.cpu.map(CpuUnits),
+        memory: change.memory.map(MemoryMib),
+        memory_reservation: change.memory_reservation.map(MemoryMib),
+    })
+}
+
+impl StopTaskRequest {
+    /// What `document` asks for, or all that is wrong with it.
+    pub fn parse(document: &Document) -> Result<Self, Faults> {
+        let Formed {
+            request,
+            faults: form,
+            ..
+        } = form::<Self>(document, &STOP);
+        finish(Some(request), document, form, &Faults::default())
+    }
+}
+
+impl CreateClusterRequest {
+    /// The name that `document` asks for, or all that is wrong with it.
+    pub fn parse(document: &Document) -> Result<ClusterName, Faults> {
+        let Formed {
+            request,
+            faults: form,
+            ..
+        } = form::<Self>(document, &CREATE_CLUSTER);
+        let mut faults = Faults::default();
+        let cluster = name(&request.cluster_name, "clusterName", &mut faults);
+        finish(cluster, document, form, &faults)
+    }
+}

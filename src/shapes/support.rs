@@ -1,0 +1,237 @@
+//! What becomes of each field of a task definition here: one table, for the code and for the docs.
+//!
+//! A field that would be missed is not dropped in silence. Where running without it would be wrong or
+//! unsafe, the document is refused with the reason; where it would merely be less, the field is kept, given
+//! back, and a warning says that it has no effect. `docs/task-definition-fields.md` is written from this
+//! table, and a test holds the table against the schema, so that no field of ECS is without a verdict.
+
+use std::fmt::Write as _;
+
+use serde_json::Value;
+
+use super::path;
+use crate::domain::Faults;
+
+/// One row: a field, or everything below it.
+struct Row {
+    /// Where it is, with `[]` for every item of a list.
+    path: &'static str,
+    verdict: Verdict,
+    /// More about it; for a field that is refused, the message.
+    note: &'static str,
+}
+
+/// Whether a value asks for something.
+type Asks = fn(&Value) -> bool;
+
+/// What becomes of a field.
+#[derive(Clone, Copy)]
+enum Verdict {
+    /// It has the effect that it has in ECS, or the one that the note says.
+    Honoured,
+    /// It is given back and has no effect.
+    Kept,
+    /// A document in which it asks for something is refused.
+    Refused(Asks),
+    /// Some values are honoured, the others refused.
+    Partly(Asks),
+}
+
+use Verdict::{Honoured, Kept, Partly, Refused};
+
+/// In the order in which the API reference of ECS lists the fields.
+#[rustfmt::skip]
+const TABLE: [Row; 88] = [
+    row("family", Honoured, ""),
+    row("taskRoleArn", Kept, "Neargate gives tasks no credentials of AWS"),
+    row("executionRoleArn", Kept, "Neargate pulls images with the credentials of the engine"),
+    row("networkMode", Partly(is_host), "`host` is not supported: the task would share the network of the host and everything that listens on it"),
+    row("placementConstraints", Kept, "there is one host"),
+    row("volumes", Refused(given), "is not supported yet: a task has no volumes"),
+    row("requiresCompatibilities", Honoured, "with `FARGATE`, `cpu` and `memory` are required and `networkMode` is `awsvpc`"),
+    row("cpu", Honoured, "one of Fargate's sizes, together with `memory`"),
+    row("memory", Honoured, "one of Fargate's sizes, together with `cpu`"),
+    row("tags", Honoured, "kept and given back"),
+    row("pidMode", Refused(given), "is not supported yet: each container sees its own processes only"),
+    row("ipcMode", Partly(not_none), "only `none` is supported yet: each container has its own shared memory"),
+    row("proxyConfiguration", Refused(given), "is not supported: there is no App Mesh here, and traffic would go unprotected"),
+    row("inferenceAccelerators", Refused(given), "is not supported: there are no accelerators of Elastic Inference here"),
+    row("ephemeralStorage", Kept, "a task's disk is as large as the engine lets it be"),
+    row("runtimePlatform.operatingSystemFamily", Partly(not_linux), "only `LINUX` is supported"),
+    row("runtimePlatform.cpuArchitecture", Kept, "images run on the architecture of the engine"),
+    row("enableFaultInjection", Kept, "there is no endpoint through which a task could ask for faults"),
+    row("trustedExecutionConfiguration.isolationMode", Partly(not_shared), "only `SHARED` is supported: a task shares the kernel with others"),
+    row("trustedExecutionConfiguration.attestationPolicy", Refused(given), "is not supported: there is nothing that could prove it"),
+    row("containerDefinitions[].name", Honoured, ""),
+    row("containerDefinitions[].image", Honoured, ""),
+    row("containerDefinitions[].repositoryCredentials", Refused(given), "is not supported yet: private images are pulled with the credentials of the engine"),
+    row("containerDefinitions[].cpu", Honoured, ""),
+    row("containerDefinitions[].memory", Honoured, ""),
+    row("containerDefinitions[].memoryReservation", Honoured, ""),
+    row("containerDefinitions[].links", Refused(given), "is not supported: containers of a task reach each other on localhost"),
+    row("containerDefinitions[].portMappings[].containerPort", Honoured, ""),
+    row("containerDefinitions[].portMappings[].hostPort", Honoured, "published with `networkMode` `bridge`"),
+    row("containerDefinitions[].portMappings[].protocol", Honoured, ""),
+    row("containerDefinitions[].portMappings[].name", Kept, "there is no Service Connect"),
+    row("containerDefinitions[].portMappings[].appProtocol", Kept, "there is no Service Connect"),
+    row("containerDefinitions[].portMappings[].containerPortRange", Refused(given), "is not supported yet: name each port"),
+    row("containerDefinitions[].essential", Honoured, ""),
+    row("containerDefinitions[].restartPolicy.enabled", Partly(given), "is not supported yet: a container that ends is not started again"),
+    row("containerDefinitions[].restartPolicy.ignoredExitCodes", Kept, "restart policies are not supported yet"),
+    row("containerDefinitions[].restartPolicy.restartAttemptPeriod", Kept, "restart policies are not supported yet"),
+    row("containerDefinitions[].entryPoint", Honoured, ""),
+    row("containerDefinitions[].command", Honoured, ""),
+    row("containerDefinitions[].environment[].name", Honoured, ""),
+    row("containerDefinitions[].environment[].value", Honoured, ""),
+    row("containerDefinitions[].environmentFiles", Refused(given), "is not supported yet: put the variables into `environment`"),
+    row("containerDefinitions[].mountPoints", Refused(given), "is not supported yet: a task has no volumes"),
+    row("containerDefinitions[].volumesFrom", Refused(given), "is not supported yet: a task has no volumes"),
+    row("containerDefinitions[].linuxParameters.capabilities.add", Honoured, "only `SYS_PTRACE`, as on Fargate"),
+    row("containerDefinitions[].linuxParameters.capabilities.drop", Honoured, ""),
+    row("containerDefinitions[].linuxParameters.devices", Refused(given), "is not supported: a container reaches no device of the host"),
+    row("containerDefinitions[].linuxParameters.initProcessEnabled", Honoured, ""),
+    row("containerDefinitions[].linuxParameters.sharedMemorySize", Honoured, ""),
+    row("containerDefinitions[].linuxParameters.tmpfs[].containerPath", Honoured, ""),
+    row("containerDefinitions[].linuxParameters.tmpfs[].size", Honoured, ""),
+    row("containerDefinitions[].linuxParameters.tmpfs[].mountOptions", Honoured, "those that stay within the container"),
+    row("containerDefinitions[].linuxParameters.maxSwap", Kept, "containers do not swap"),
+    row("containerDefinitions[].linuxParameters.swappiness", Kept, "containers do not swap"),
+    row("containerDefinitions[].secrets", Refused(given), "is not supported yet: there is no store of secrets, and the container would run without them"),
+    row("containerDefinitions[].dependsOn[].containerName", Honoured, ""),
+    row("containerDefinitions[].dependsOn[].condition", Honoured, ""),
+    row("containerDefinitions[].startTimeout", Honoured, ""),
+    row("containerDefinitions[].stopTimeout", Honoured, "up to a day, where ECS stops at 120 s"),
+    row("containerDefinitions[].versionConsistency", Kept, "each task pulls the image by its tag"),
+    row("containerDefinitions[].hostname", Honoured, ""),
+    row("containerDefinitions[].user", Honoured, ""),
+    row("containerDefinitions[].workingDirectory", Honoured, ""),
+    row("containerDefinitions[].disableNetworking", Refused(given), "is not supported: use `networkMode` `none` for the whole task"),
+    row("containerDefinitions[].privileged", Refused(given), "is not supported: the container could do on the host whatever it wants"),
+    row("containerDefinitions[].readonlyRootFilesystem", Honoured, ""),
+    row("containerDefinitions[].dnsServers", Refused(given), "is not supported yet: names are resolved as the engine does it"),
+    row("containerDefinitions[].dnsSearchDomains", Refused(given), "is not supported yet: names are resolved as the engine does it"),
+    row("containerDefinitions[].extraHosts[].hostname", Honoured, ""),
+    row("containerDefinitions[].extraHosts[].ipAddress", Honoured, ""),
+    row("containerDefinitions[].dockerSecurityOptions", Refused(given), "is not supported yet: containers run under the profiles of the engine"),
+    row("containerDefinitions[].interactive", Honoured, ""),
+    row("containerDefinitions[].pseudoTerminal", Honoured, ""),
+    row("containerDefinitions[].dockerLabels", Honoured, "none may begin with `neargate.`"),
+    row("containerDefinitions[].ulimits[].name", Honoured, ""),
+    row("containerDefinitions[].ulimits[].softLimit", Honoured, ""),
+    row("containerDefinitions[].ulimits[].hardLimit", Honoured, ""),
+    row("containerDefinitions[].logConfiguration", Kept, "Neargate keeps the log itself"),
+    row("containerDefinitions[].healthCheck.command", Honoured, ""),
+    row("containerDefinitions[].healthCheck.interval", Honoured, ""),
+    row("containerDefinitions[].healthCheck.timeout", Honoured, ""),
+    row("containerDefinitions[].healthCheck.retries", Honoured, ""),
+    row("containerDefinitions[].healthCheck.startPeriod", Honoured, ""),
+    row("containerDefinitions[].systemControls[].namespace", Honoured, "only parameters that a task has for itself: `net.*`, `fs.mqueue.*`, `kernel.msg*`, `kernel.sem`, `kernel.shm*`"),
+    row("containerDefinitions[].systemControls[].value", Honoured, ""),
+    row("containerDefinitions[].resourceRequirements", Refused(given), "is not supported yet: a container reaches no GPU or other device"),
+    row("containerDefinitions[].firelensConfiguration", Kept, "Neargate keeps the log itself"),
+    row("containerDefinitions[].credentialSpecs", Refused(given), "is not supported: there are no Windows containers here"),
+];
+
+const fn row(path: &'static str, verdict: Verdict, note: &'static str) -> Row {
+    Row {
+        path,
+        verdict,
+        note,
+    }
+}
+
+/// Anything but nothing, false and what is empty.
+fn given(value: &Value) -> bool {
+    match value {
+        Value::Null | Value::Bool(false) => false,
+        Value::String(text) => !text.is_empty(),
+        Value::Array(items) => !items.is_empty(),
+        Value::Object(fields) => !fields.is_empty(),
+        Value::Bool(true) | Value::Number(_) => true,
+    }
+}
+
+fn is_host(value: &Value) -> bool {
+    value == "host"
+}
+
+fn not_none(value: &Value) -> bool {
+    given(value) && value != "none"
+}
+
+fn not_linux(value: &Value) -> bool {
+    given(value) && value != "LINUX"
+}
+
+fn not_shared(value: &Value) -> bool {
+    given(value) && value != "SHARED"
+}
+
+/// Adds a fault for every field of `document` that is refused; gives a warning for every one that is only
+/// kept.
+pub(super) fn judge(document: &Value, faults: &mut Faults) -> Vec<String> {
+    let mut warnings = Vec::new();
+    for row in &TABLE {
+        let mut found = Vec::new();
+        find(document, row.path, String::new(), &mut found);
+        for (path, value) in found {
+            match row.verdict {
+                Kept if given(value) => warnings.push(format!(
+                    "{path}: kept and given back; has no effect: {}",
+                    row.note
+                )),
+                Refused(asks) | Partly(asks) if asks(value) => faults.add(path, row.note),
+                Honoured | Kept | Refused(_) | Partly(_) => {}
+            }
+        }
+    }
+    warnings
+}
+
+/// Everything in `value` that `pattern` leads to, with its path.
+fn find<'a>(value: &'a Value, pattern: &str, path: String, found: &mut Vec<(String, &'a Value)>) {
+    if pattern.is_empty() {
+        found.push((path, value));
+        return;
+    }
+    let (segment, rest) = pattern.split_once('.').unwrap_or((pattern, ""));
+    let (name, each) = segment
+        .strip_suffix("[]")
+        .map_or((segment, false), |name| (name, true));
+    let Some(value) = value.get(name) else { return };
+    let path = path::field(&path, name);
+    if !each {
+        return find(value, rest, path, found);
+    }
+    for (index, item) in value.as_array().into_iter().flatten().enumerate() {
+        find(item, rest, path::item(&path, index), found);
+    }
+}
+
+/// The paths of all rows.
+#[cfg(test)]
+pub(super) fn paths() -> impl Iterator<Item = &'static str> {
+    TABLE.iter().map(|row| row.path)
+}
+
+/// `docs/task-definition-fields.md`.
+pub fn task_definition_fields() -> String {
+    let mut text = "# Fields of a task definition\n\n\
+        What becomes of each field that ECS knows. *Honoured*: it has its effect. *Kept*: it is given back\n\
+        and has no effect, and registering says so. *Refused*: a document in which it asks for something is\n\
+        refused, because running without it would be wrong or unsafe.\n\n\
+        Written from the table in `src/shapes/support.rs`; a test compares them.\n\n\
+        | Field | | Note |\n| --- | --- | --- |\n"
+        .to_owned();
+    for row in &TABLE {
+        let verdict = match row.verdict {
+            Honoured => "honoured",
+            Kept => "kept",
+            Refused(_) => "refused",
+            Partly(_) => "in part",
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| `{}` | {verdict} | {} |", row.path, row.note);
+    }
+    text
+}

@@ -1,0 +1,142 @@
+//! The store: what should be, what is, what happened and what was used, in one SQLite database.
+//!
+//! It keeps records and the rules that hold between them; it decides nothing, asks no clock and knows no
+//! engine. Everything that is written goes through one writer (see [`writer`]) and is durable when the
+//! call returns; reads go to a pool of connections that cannot write. The three writers of a task's row
+//! have calls of their own, none of which touches the columns of another: [`Store::request_stop`] writes
+//! what the user asked for, [`Store::record_task`] what the planner decided and the engine reported.
+//! No call reads more rows than it returns, where an index can help it.
+//!
+//! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
+//! either, run `scripts/sqlx prepare`.
+
+mod cluster;
+mod column;
+mod error;
+mod event;
+mod log;
+mod open;
+mod page;
+mod task;
+mod task_definition;
+mod task_list;
+mod task_row;
+mod usage;
+mod writer;
+
+#[cfg(test)]
+mod testing;
+
+use std::sync::Arc;
+
+use sqlx::SqlitePool;
+use tokio::sync::watch;
+
+pub use error::StoreError;
+pub use event::{EVENTS_KEPT, EventFilter};
+pub use log::{KeptLine, KeptLines, LogStore, LogWriter};
+pub use page::{Page, PageRequest};
+pub use task::{ClientToken, Created, TOKENS_KEPT};
+pub use task_definition::TaskDefinitionFilter;
+pub use task_list::TaskFilter;
+pub use usage::UsageFilter;
+pub use writer::WriteCounts;
+
+use writer::Writer;
+
+use crate::domain::InstanceId;
+
+/// The store. Clones are the same store.
+#[derive(Clone)]
+pub struct Store {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    instance_id: InstanceId,
+    writer: Writer,
+    readers: SqlitePool,
+    event_seq: watch::Receiver<u64>,
+    logs: LogStore,
+}
+
+/// The bounds that the store keeps to. Only tests need others than these.
+#[derive(Clone, Debug)]
+struct Tuning {
+    /// Connections that read at the same time; who comes when all are taken waits.
+    readers: u32,
+    /// Jobs in one commit.
+    max_group: usize,
+    /// The newest events, which are kept.
+    events_kept: u64,
+    /// How many events come between two looks at those that are too old.
+    prune_every: u64,
+    /// The most pages that the database may have; `None` for as many as the disk has room for.
+    max_pages: Option<u32>,
+}
+
+impl Default for Tuning {
+    fn default() -> Self {
+        Self {
+            readers: 4,
+            max_group: 256,
+            events_kept: EVENTS_KEPT,
+            prune_every: 10_000,
+            max_pages: None,
+        }
+    }
+}
+
+impl Store {
+    fn assemble(
+        instance_id: InstanceId,
+        writer: Writer,
+        readers: SqlitePool,
+        event_seq: watch::Receiver<u64>,
+        logs: LogStore,
+    ) -> Self {
+        Self {
+            shared: Arc::new(Shared {
+                instance_id,
+                writer,
+                readers,
+                event_seq,
+                logs,
+            }),
+        }
+    }
+
+    /// Which Neargate this is.
+    pub fn instance_id(&self) -> &InstanceId {
+        &self.shared.instance_id
+    }
+
+    /// The number of the last event that is recorded; changes when there is a new one.
+    pub fn event_seq(&self) -> watch::Receiver<u64> {
+        self.shared.event_seq.clone()
+    }
+
+    /// The logs of containers that are gone.
+    pub fn logs(&self) -> &LogStore {
+        &self.shared.logs
+    }
+
+    /// How much was written since the store was opened.
+    pub fn write_counts(&self) -> WriteCounts {
+        self.shared.writer.counts()
+    }
+
+    /// Finishes what was handed over, moves it into the database file and gives the folder back. Every call
+    /// that comes later is answered with [`StoreError::Closed`].
+    pub async fn close(&self) {
+        self.shared.writer.close().await;
+    }
+
+    fn writer(&self) -> &Writer {
+        &self.shared.writer
+    }
+
+    fn readers(&self) -> &SqlitePool {
+        &self.shared.readers
+    }
+}

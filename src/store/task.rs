@@ -1,0 +1,260 @@
+//! Tasks: accepted once, asked to stop once, and recorded step by step.
+//!
+//! Each of the three writers of a task has its own call here, and none can write what belongs to another:
+//! [`Store::request_stop`] for the user, [`Store::record_task`] for planner and engine, which only ever
+//! write one after the other. A record that rests on an outdated reading is refused.
+
+use sqlx::SqliteConnection;
+
+use super::column::{from_json, to_json};
+use super::task_row::{self, NewTaskRow};
+use super::{Store, StoreError, cluster, event, usage};
+use crate::domain::{
+    ClusterName, DurationMs, EventKind, NewEvent, StopRequest, Task, TaskId, TimestampMs,
+    UsageChange,
+};
+
+/// How long a client token is remembered, as ECS does.
+pub const TOKENS_KEPT: DurationMs = DurationMs::from_secs(24 * 60 * 60);
+
+/// What makes a call that is repeated have the effect of one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientToken {
+    /// `clientToken`, in the words of the caller. Each cluster has its own.
+    pub token: String,
+    /// The same for the same request.
+    pub request_hash: String,
+}
+
+/// What became of a call to create tasks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Created {
+    /// They are new.
+    New,
+    /// The same call was carried out before, and made these.
+    Replayed(Vec<TaskId>),
+}
+
+impl Store {
+    /// Accepts tasks, all of them or none, which must be of one cluster. The time of the call is that of the
+    /// first task's creation.
+    pub async fn create_tasks(
+        &self,
+        tasks: &[Task],
+        token: Option<ClientToken>,
+    ) -> Result<Created, StoreError> {
+        let Some(first) = tasks.first() else {
+            return Ok(Created::New);
+        };
+        if tasks.iter().any(|task| task.cluster != first.cluster) {
+            return Err(StoreError::Refused(
+                "the tasks of one call must be of one cluster".to_owned(),
+            ));
+        }
+        let (cluster, now) = (first.cluster.clone(), first.created_at);
+        let rows: Vec<NewTaskRow> = tasks
+            .iter()
+            .map(NewTaskRow::new)
+            .collect::<Result<_, _>>()?;
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    cluster::require(db, &cluster).await?;
+                    if let Some(token) = &token
+                        && let Some(ids) = replay(db, &cluster, token, now).await?
+                    {
+                        return Ok(Created::Replayed(ids));
+                    }
+                    for row in &rows {
+                        accept(db, row).await?;
+                    }
+                    if let Some(token) = &token {
+                        let ids: Vec<&TaskId> = rows.iter().map(|row| &row.task.id).collect();
+                        remember(db, &cluster, token, &ids, now).await?;
+                    }
+                    Ok(Created::New)
+                })
+            })
+            .await
+    }
+
+    /// The task of that ID.
+    pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, StoreError> {
+        // Both queries see the same moment.
+        let mut transaction = self.readers().begin().await?;
+        let task = task_row::read(&mut transaction, id).await?;
+        transaction.commit().await?;
+        Ok(task)
+    }
+
+    /// Notes that a task is to stop, and returns it. Only the first request counts; one for a task that has
+    /// stopped already changes nothing.
+    pub async fn request_stop(
+        &self,
+        id: &TaskId,
+        request: StopRequest,
+    ) -> Result<Task, StoreError> {
+        let id = id.clone();
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    let (text, at) = (id.as_str(), request.at.as_millis());
+                    let changed = sqlx::query!(
+                        "UPDATE tasks SET stop_requested_at = ?1, stop_request_reason = ?2
+                          WHERE id = ?3 AND stop_requested_at IS NULL AND last_status <> 'STOPPED'",
+                        at,
+                        request.reason,
+                        text
+                    )
+                    .execute(&mut *db)
+                    .await?
+                    .rows_affected();
+                    let task = task_row::read(db, &id)
+                        .await?
+                        .ok_or_else(|| not_found(&id))?;
+                    if changed > 0 {
+                        event::insert(db, &stop_requested(&task, &request)).await?;
+                    }
+                    Ok(task)
+                })
+            })
+            .await
+    }
+
+    /// Records what the planner decided and the engine reported, with what happened and what that means for
+    /// the bill, all at once. `task.version` must be the one that was read; the row has the next one then.
+    /// The stop request of `task` is not written, whatever it says.
+    ///
+    /// Fails with [`StoreError::Stale`] if somebody else recorded the task in between, and with
+    /// [`StoreError::Refused`] if its `lastStatus` would go back or the record makes no sense.
+    pub async fn record_task(
+        &self,
+        task: &Task,
+        events: &[NewEvent],
+        usage: &[UsageChange],
+    ) -> Result<(), StoreError> {
+        let (task, events, usage) = (task.clone(), events.to_vec(), usage.to_vec());
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    let next_version = task.version.saturating_add(1);
+                    if !task_row::update(db, &task, next_version).await? {
+                        return Err(stale_or_absent(db, &task.id).await?);
+                    }
+                    task_row::put_containers(db, &task).await?;
+                    for change in &usage {
+                        usage::apply(db, &task, change).await?;
+                    }
+                    for event in &events {
+                        event::insert(db, event).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
+    }
+}
+
+async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Result<(), StoreError> {
+    if !row.insert(db).await? {
+        return Err(StoreError::AlreadyExists {
+            what: format!("task `{}`", row.task.id),
+        });
+    }
+    event::insert(db, &accepted(&row.task)).await
+}
+
+/// What the call with this token was answered with, if it was carried out before.
+async fn replay(
+    db: &mut SqliteConnection,
+    cluster: &ClusterName,
+    token: &ClientToken,
+    now: TimestampMs,
+) -> Result<Option<Vec<TaskId>>, StoreError> {
+    let too_old = now.as_millis().saturating_sub(TOKENS_KEPT.as_millis());
+    sqlx::query!("DELETE FROM client_tokens WHERE created_at <= ?1", too_old)
+        .execute(&mut *db)
+        .await?;
+    let cluster = cluster.as_str();
+    let known = sqlx::query!(
+        "SELECT request_hash, task_ids FROM client_tokens WHERE cluster = ?1 AND token = ?2",
+        cluster,
+        token.token
+    )
+    .fetch_optional(db)
+    .await?;
+    match known {
+        None => Ok(None),
+        Some(known) if known.request_hash == token.request_hash => {
+            from_json("clientToken.taskIds", &known.task_ids).map(Some)
+        }
+        Some(_) => Err(StoreError::TokenReused),
+    }
+}
+
+async fn remember(
+    db: &mut SqliteConnection,
+    cluster: &ClusterName,
+    token: &ClientToken,
+    ids: &[&TaskId],
+    now: TimestampMs,
+) -> Result<(), StoreError> {
+    let (cluster, ids, at) = (cluster.as_str(), to_json(ids)?, now.as_millis());
+    sqlx::query!(
+        "INSERT INTO client_tokens (cluster, token, request_hash, task_ids, created_at)
+         VALUES (?1, ?2, ?3, ?4, ?5)",
+        cluster,
+        token.token,
+        token.request_hash,
+        ids,
+        at
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// Why a row was not there to be updated.
+async fn stale_or_absent(db: &mut SqliteConnection, id: &TaskId) -> Result<StoreError, StoreError> {
+    let text = id.as_str();
+    let known = sqlx::query_scalar!(r#"SELECT 1 AS "one: i64" FROM tasks WHERE id = ?1"#, text)
+        .fetch_optional(db)
+        .await?;
+    Ok(known.map_or_else(|| not_found(id), |_| StoreError::Stale))
+}
+
+fn accepted(task: &Task) -> NewEvent {
+    let status = task.last_status;
+    NewEvent {
+        at: task.created_at,
+        kind: EventKind::TaskStateChange,
+        cluster: Some(task.cluster.to_string()),
+        subject: task.id.to_string(),
+        status: Some(status.to_string()),
+        message: format!(
+            "Task of {} was accepted and is {status}.",
+            task.spec.definition
+        ),
+    }
+}
+
+fn stop_requested(task: &Task, request: &StopRequest) -> NewEvent {
+    NewEvent {
+        at: request.at,
+        kind: EventKind::TaskStopRequested,
+        cluster: Some(task.cluster.to_string()),
+        subject: task.id.to_string(),
+        status: None,
+        message: match &request.reason {
+            Some(reason) => format!("Task was asked to stop: {reason}"),
+            None => "Task was asked to stop.".to_owned(),
+        },
+    }
+}
+
+fn not_found(id: &TaskId) -> StoreError {
+    StoreError::not_found(format!("task `{id}`"))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,163 @@
+//! What the tests of the store share: a store in a folder of its own, and things to put into it.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use serde_json::json;
+use sqlx::{ConnectOptions as _, SqliteConnection};
+use tempfile::TempDir;
+
+use super::{Store, StoreError, Tuning};
+use crate::domain::{
+    ClusterName, ContainerDefinition, CpuUnits, DEFAULT_STOP_TIMEOUT, DesiredStatus, IdSource,
+    LastStatus, LinuxParameters, MemoryMib, NetworkMode, Task, TaskDefinition, TaskId, TaskSize,
+    TaskSpec, TimestampMs,
+};
+
+/// Identifiers that count up.
+#[derive(Default)]
+pub(super) struct Counting(AtomicU64);
+
+impl IdSource for Counting {
+    fn next_id(&self) -> u128 {
+        let low = u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1;
+        // The instance's identity is made of the upper digits.
+        (0xfeed_f00d << 96) | low
+    }
+}
+
+/// A store that goes away with its folder.
+pub(super) struct Fixture {
+    pub(super) store: Store,
+    pub(super) folder: TempDir,
+    pub(super) ids: Counting,
+}
+
+impl Fixture {
+    pub(super) async fn new() -> Self {
+        Self::with(Tuning::default()).await
+    }
+
+    pub(super) async fn with(tuning: Tuning) -> Self {
+        let folder = TempDir::new().unwrap();
+        let ids = Counting::default();
+        let store = Store::open_with(&folder.path().join("data"), &ids, at(0), tuning)
+            .await
+            .unwrap();
+        Self { store, folder, ids }
+    }
+
+    /// A task of family `web` in cluster `default` that is as new as it can be.
+    pub(super) fn task(&self) -> Task {
+        task(TaskId::generate(&self.ids))
+    }
+
+    /// A new task that is recorded.
+    pub(super) async fn created(&self) -> Task {
+        let task = self.task();
+        self.store
+            .create_tasks(std::slice::from_ref(&task), None)
+            .await
+            .unwrap();
+        task
+    }
+
+    /// A connection past the store, for what the store itself does not do.
+    pub(super) async fn raw(&self) -> SqliteConnection {
+        sqlx::sqlite::SqliteConnectOptions::new()
+            .filename(self.folder.path().join("data/neargate.db"))
+            .connect()
+            .await
+            .unwrap()
+    }
+
+    /// What the database answers to a statement that goes past the store.
+    pub(super) async fn execute(&self, sql: &'static str) -> Result<u64, StoreError> {
+        let done = sqlx::query(sql).execute(&mut self.raw().await).await?;
+        Ok(done.rows_affected())
+    }
+}
+
+pub(super) fn at(millis: i64) -> TimestampMs {
+    TimestampMs::from_millis(millis)
+}
+
+pub(super) fn cluster(name: &str) -> ClusterName {
+    name.parse().unwrap()
+}
+
+pub(super) fn definition(family: &str) -> TaskDefinition {
+    TaskDefinition {
+        family: family.parse().unwrap(),
+        size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
+        network_mode: NetworkMode::Awsvpc,
+        containers: vec![container("app")],
+    }
+}
+
+fn container(name: &str) -> ContainerDefinition {
+    ContainerDefinition {
+        name: name.parse().unwrap(),
+        image: "busybox".to_owned(),
+        essential: true,
+        cpu: CpuUnits(0),
+        memory: None,
+        memory_reservation: None,
+        command: Some(vec!["sleep".to_owned(), "60".to_owned()]),
+        entry_point: None,
+        environment: vec![("A".to_owned(), "b".to_owned())],
+        working_directory: None,
+        user: None,
+        port_mappings: Vec::new(),
+        depends_on: Vec::new(),
+        health_check: None,
+        start_timeout: None,
+        stop_timeout: DEFAULT_STOP_TIMEOUT,
+        docker_labels: BTreeMap::new(),
+        extra_hosts: Vec::new(),
+        hostname: None,
+        readonly_root_filesystem: false,
+        interactive: false,
+        pseudo_terminal: false,
+        ulimits: Vec::new(),
+        linux_parameters: LinuxParameters::default(),
+        system_controls: Vec::new(),
+    }
+}
+
+pub(super) fn task(id: TaskId) -> Task {
+    Task {
+        id,
+        cluster: cluster("default"),
+        spec: TaskSpec::new(definition("web"), 1),
+        group: "family:web".to_owned(),
+        started_by: None,
+        tags: BTreeMap::new(),
+        overrides: json!({}),
+        stop_request: None,
+        planned_status: DesiredStatus::Running,
+        stop_code: None,
+        stopped_reason: None,
+        waiting: None,
+        last_status: LastStatus::Provisioning,
+        containers: BTreeMap::new(),
+        address: None,
+        created_at: at(1_000),
+        pull_started_at: None,
+        pull_stopped_at: None,
+        started_at: None,
+        stopping_at: None,
+        execution_stopped_at: None,
+        stopped_at: None,
+        cleaned_at: None,
+        version: 0,
+    }
+}
+
+/// `task` as it is when it has stopped.
+pub(super) fn stopped(mut task: Task) -> Task {
+    task.planned_status = DesiredStatus::Stopped;
+    task.last_status = LastStatus::Stopped;
+    task.stopped_at = Some(at(9_000));
+    task
+}

@@ -1,0 +1,387 @@
+//! Usage intervals: what bills are made of.
+//!
+//! An interval is opened once, closed once and never deleted; the database itself refuses anything else.
+//! It carries the names that a bill is grouped by, so a bill needs no other table.
+
+use sqlx::SqliteConnection;
+
+use super::column::{from_word, to_unsigned};
+use super::page::List;
+use super::{Page, PageRequest, Store, StoreError};
+use crate::domain::{
+    ClusterName, CpuUnits, EndEvidence, Family, MemoryMib, Task, TaskId, TimestampMs, UsageChange,
+    UsageInterval,
+};
+
+/// Whose usage is wanted. What is `None` does not matter.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct UsageFilter {
+    /// Where the tasks ran.
+    pub cluster: Option<ClusterName>,
+    /// What they were run from.
+    pub family: Option<Family>,
+}
+
+impl Store {
+    /// The usage interval of a task; `None` if none was opened yet.
+    pub async fn usage(&self, task: &TaskId) -> Result<Option<UsageInterval>, StoreError> {
+        let id = task.as_str();
+        let row = sqlx::query_as!(
+            UsageRow,
+            "SELECT task_id, cpu_units, memory_mib, opened_at, closed_at, end_evidence
+               FROM usage_intervals WHERE task_id = ?1",
+            id
+        )
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(UsageInterval::try_from).transpose()
+    }
+
+    /// The intervals of which a part lies in the time from `from` up to, but not including, `to`, in the
+    /// order in which they were opened.
+    ///
+    /// That order is one that the closing of an interval cannot change, so that pages of a bill never miss
+    /// or double anything.
+    pub async fn usage_of_tasks(
+        &self,
+        filter: &UsageFilter,
+        from: TimestampMs,
+        to: TimestampMs,
+        request: &PageRequest,
+    ) -> Result<Page<UsageInterval>, StoreError> {
+        let (from, to) = (from.as_millis(), to.as_millis());
+        let (after, after_id): (i64, String) = match request.after(List::Usage)? {
+            Some(key) => key,
+            None => (self.first_opening(from).await?, String::new()),
+        };
+        let cluster = filter.cluster.as_ref().map(ClusterName::as_str);
+        let family = filter.family.as_ref().map(Family::as_str);
+        let rows = request.rows();
+        let rows = sqlx::query_as!(
+            UsageRow,
+            "SELECT task_id, cpu_units, memory_mib, opened_at, closed_at, end_evidence
+               FROM usage_intervals INDEXED BY usage_intervals_by_opening
+              WHERE (opened_at, task_id) > (?1, ?2) AND opened_at < ?3
+                AND (closed_at IS NULL OR closed_at > ?4 OR opened_at >= ?4)
+                AND (?5 IS NULL OR cluster = ?5) AND (?6 IS NULL OR family = ?6)
+              ORDER BY opened_at, task_id LIMIT ?7",
+            after,
+            after_id,
+            to,
+            from,
+            cluster,
+            family,
+            rows
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let intervals = rows.into_iter().map(UsageInterval::try_from);
+        request.page(
+            List::Usage,
+            intervals.collect::<Result<_, _>>()?,
+            |last: &UsageInterval| (last.opened_at, last.task_id.clone()),
+        )
+    }
+
+    /// When the earliest interval was opened that goes beyond `from`: what lies before it need not be read.
+    async fn first_opening(&self, from: i64) -> Result<i64, StoreError> {
+        let first = sqlx::query_scalar!(
+            r#"SELECT min(opened_at) AS "first: i64" FROM
+                 (SELECT min(opened_at) AS opened_at
+                    FROM usage_intervals INDEXED BY usage_intervals_by_closing
+                   WHERE closed_at IS NULL
+                  UNION ALL
+                  SELECT min(opened_at)
+                    FROM usage_intervals INDEXED BY usage_intervals_by_closing
+                   WHERE closed_at >= ?1)"#,
+            from
+        )
+        .fetch_one(self.readers())
+        .await?;
+        Ok(first.unwrap_or(i64::MAX))
+    }
+}
+
+/// Opens or closes the interval of `task`. Opening what is open and closing what is closed change nothing.
+pub(super) async fn apply(
+    db: &mut SqliteConnection,
+    task: &Task,
+    change: &UsageChange,
+) -> Result<(), StoreError> {
+    match change {
+        UsageChange::Open(interval) => open(db, task, interval).await,
+        UsageChange::Close { at, evidence } => close(db, &task.id, *at, *evidence).await,
+    }
+}
+
+async fn open(
+    db: &mut SqliteConnection,
+    task: &Task,
+    interval: &UsageInterval,
+) -> Result<(), StoreError> {
+    if interval.task_id != task.id {
+        return Err(StoreError::Refused(format!(
+            "a usage interval of task `{}` cannot be recorded with task `{}`",
+            interval.task_id, task.id
+        )));
+    }
+    let (id, cluster) = (task.id.as_str(), task.cluster.as_str());
+    let family = task.spec.family().as_str();
+    let opened_at = interval.opened_at.as_millis();
+    sqlx::query!(
+        "INSERT INTO usage_intervals (task_id, cluster, family, cpu_units, memory_mib, opened_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (task_id) DO NOTHING",
+        id,
+        cluster,
+        family,
+        interval.cpu.0,
+        interval.memory.0,
+        opened_at
+    )
+    .execute(&mut *db)
+    .await?;
+    match interval.closed {
+        Some((at, evidence)) => close(db, &task.id, at, evidence).await,
+        None => Ok(()),
+    }
+}
+
+async fn close(
+    db: &mut SqliteConnection,
+    task: &TaskId,
+    at: TimestampMs,
+    evidence: EndEvidence,
+) -> Result<(), StoreError> {
+    let (id, at, evidence) = (task.as_str(), at.as_millis(), evidence.as_str());
+    let closed = sqlx::query!(
+        "UPDATE usage_intervals SET closed_at = ?1, end_evidence = ?2
+          WHERE task_id = ?3 AND closed_at IS NULL",
+        at,
+        evidence,
+        id
+    )
+    .execute(&mut *db)
+    .await?
+    .rows_affected();
+    if closed > 0 {
+        return Ok(());
+    }
+    sqlx::query_scalar!(
+        r#"SELECT 1 AS "one: i64" FROM usage_intervals WHERE task_id = ?1"#,
+        id
+    )
+    .fetch_optional(db)
+    .await?
+    .map(|_| ())
+    .ok_or_else(|| StoreError::not_found(format!("usage interval of task `{task}`")))
+}
+
+fn parse_evidence(word: &str) -> Option<EndEvidence> {
+    [
+        EndEvidence::Engine,
+        EndEvidence::NeverStarted,
+        EndEvidence::Estimated,
+    ]
+    .into_iter()
+    .find(|evidence| evidence.as_str() == word)
+}
+
+struct UsageRow {
+    task_id: String,
+    cpu_units: i64,
+    memory_mib: i64,
+    opened_at: i64,
+    closed_at: Option<i64>,
+    end_evidence: Option<String>,
+}
+
+impl TryFrom<UsageRow> for UsageInterval {
+    type Error = StoreError;
+
+    fn try_from(row: UsageRow) -> Result<Self, StoreError> {
+        let evidence = row
+            .end_evidence
+            .map(|word| from_word("usage.endEvidence", &word, parse_evidence))
+            .transpose()?;
+        Ok(Self {
+            task_id: row.task_id.parse()?,
+            cpu: CpuUnits(to_unsigned("usage.cpu", row.cpu_units)?),
+            memory: MemoryMib(to_unsigned("usage.memory", row.memory_mib)?),
+            opened_at: TimestampMs::from_millis(row.opened_at),
+            closed: row.closed_at.map(TimestampMs::from_millis).zip(evidence),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::testing::{Fixture, at, cluster};
+
+    fn opened(task: &Task, millis: i64) -> UsageInterval {
+        UsageInterval {
+            task_id: task.id.clone(),
+            cpu: CpuUnits(256),
+            memory: MemoryMib(512),
+            opened_at: at(millis),
+            closed: None,
+        }
+    }
+
+    /// A recorded task with an interval from `from` to `to`, which may still go on.
+    async fn used(fixture: &Fixture, from: i64, to: Option<i64>) -> Task {
+        let mut task = fixture.created().await;
+        let mut interval = opened(&task, from);
+        interval.closed = to.map(|to| (at(to), EndEvidence::Engine));
+        record(fixture, &mut task, &[UsageChange::Open(interval)])
+            .await
+            .unwrap();
+        task
+    }
+
+    async fn record(
+        fixture: &Fixture,
+        task: &mut Task,
+        usage: &[UsageChange],
+    ) -> Result<(), StoreError> {
+        fixture.store.record_task(task, &[], usage).await?;
+        task.version += 1;
+        Ok(())
+    }
+
+    fn close(millis: i64, evidence: EndEvidence) -> UsageChange {
+        UsageChange::Close {
+            at: at(millis),
+            evidence,
+        }
+    }
+
+    #[tokio::test]
+    async fn an_interval_is_opened_once_and_closed_once() {
+        let fixture = Fixture::new().await;
+        let mut task = fixture.created().await;
+        assert_eq!(fixture.store.usage(&task.id).await.unwrap(), None);
+        for (change, is) in [
+            (UsageChange::Open(opened(&task, 10)), None),
+            (UsageChange::Open(opened(&task, 11)), None),
+            (
+                close(20, EndEvidence::Estimated),
+                Some((at(20), EndEvidence::Estimated)),
+            ),
+            (
+                close(30, EndEvidence::Engine),
+                Some((at(20), EndEvidence::Estimated)),
+            ),
+        ] {
+            record(&fixture, &mut task, &[change]).await.unwrap();
+            let mut expected = opened(&task, 10);
+            expected.closed = is;
+            let found = fixture.store.usage(&task.id).await.unwrap();
+            assert_eq!(found, Some(expected));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_never_opened_is_not_closed() {
+        let fixture = Fixture::new().await;
+        let mut task = fixture.created().await;
+        let changes = [close(20, EndEvidence::Engine)];
+        let refused = record(&fixture, &mut task, &changes).await;
+        assert!(matches!(refused, Err(StoreError::NotFound { .. })));
+    }
+
+    #[tokio::test]
+    async fn an_end_before_the_beginning_is_refused_with_the_whole_record() {
+        let fixture = Fixture::new().await;
+        let mut task = used(&fixture, 10, None).await;
+        task.waiting = Some("changed".to_owned());
+        let changes = [close(9, EndEvidence::Engine)];
+        let refused = record(&fixture, &mut task, &changes).await;
+        assert!(
+            matches!(refused, Err(StoreError::Refused(_))),
+            "{refused:?}"
+        );
+        let found = fixture.store.task(&task.id).await.unwrap().unwrap();
+        assert_eq!((found.waiting, found.version), (None, 1));
+    }
+
+    #[tokio::test]
+    async fn nobody_can_change_what_was_used() {
+        let fixture = Fixture::new().await;
+        used(&fixture, 10, Some(20)).await;
+        used(&fixture, 30, None).await;
+        for statement in [
+            "DELETE FROM usage_intervals",
+            "UPDATE usage_intervals SET closed_at = 21 WHERE closed_at = 20",
+            "UPDATE usage_intervals SET closed_at = NULL, end_evidence = NULL WHERE closed_at = 20",
+            "UPDATE usage_intervals SET opened_at = 29 WHERE opened_at = 30",
+            "UPDATE usage_intervals SET cpu_units = 1 WHERE opened_at = 30",
+            "UPDATE usage_intervals SET closed_at = 40 WHERE opened_at = 30",
+            "UPDATE usage_intervals SET closed_at = 40, end_evidence = 'guess' WHERE opened_at = 30",
+            "UPDATE tasks SET id = '00000000000000000000000000000000'",
+            "DELETE FROM tasks",
+        ] {
+            let answer = fixture.execute(statement).await;
+            assert!(
+                matches!(answer, Err(StoreError::Refused(_))),
+                "{statement}: {answer:?}"
+            );
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bill_has_every_interval_that_reaches_into_its_time() {
+        let fixture = Fixture::new().await;
+        let mut expected = Vec::new();
+        for (from, to, is_in) in [
+            (10, Some(100), false),
+            (20, Some(101), true),
+            (30, None, true),
+            (100, Some(100), true),
+            (150, Some(300), true),
+            (199, None, true),
+            (200, Some(250), false),
+        ] {
+            let task = used(&fixture, from, to).await;
+            expected.extend(is_in.then_some(task.id));
+        }
+        let mut found = Vec::new();
+        let mut request = PageRequest::first(2);
+        let all = UsageFilter::default();
+        loop {
+            let page = fixture
+                .store
+                .usage_of_tasks(&all, at(100), at(200), &request)
+                .await
+                .unwrap();
+            found.extend(page.items.into_iter().map(|interval| interval.task_id));
+            request.token = page.next;
+            if request.token.is_none() {
+                break;
+            }
+        }
+        assert_eq!(found, expected);
+
+        let request = PageRequest::first(10);
+        for (filter, count) in [
+            (Some("default"), None, 5),
+            (Some("blue"), None, 0),
+            (None, Some("web"), 5),
+            (None, Some("api"), 0),
+        ]
+        .map(|(of, family, count)| {
+            let filter = UsageFilter {
+                cluster: of.map(cluster),
+                family: family.map(|family| family.parse().unwrap()),
+            };
+            (filter, count)
+        }) {
+            let page = fixture
+                .store
+                .usage_of_tasks(&filter, at(100), at(200), &request)
+                .await
+                .unwrap();
+            assert_eq!(page.items.len(), count, "{filter:?}");
+        }
+    }
+}

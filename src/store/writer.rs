@@ -1,0 +1,340 @@
+//! The one writer: whatever changes the database is a job that is handed to it.
+//!
+//! SQLite lets one connection write at a time and pays for durability once per commit. So the jobs that
+//! have come in while the last commit was on its way are carried out as a group: one transaction, one
+//! commit, and only then the answers. Within a group each job has a savepoint of its own; one that is
+//! refused leaves no trace and does not disturb the others. When the commit fails, or SQLite may have
+//! rolled back by itself, every job of the group is answered with that error and nothing of it is in
+//! effect.
+//!
+//! The writer must never answer before the commit, and must never let a caller that has gone away stop a
+//! job half way: a job that was handed over is carried out whole or not at all. It holds the lock of the
+//! data directory, so the directory is free exactly when nothing is written any more.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use futures_util::future::BoxFuture;
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
+use tokio::sync::{mpsc, oneshot, watch};
+
+use super::open::Lock;
+use super::{StoreError, Tuning, event};
+
+/// Jobs that may wait; who comes when there are that many waits until there is room.
+const QUEUE: usize = 1_024;
+
+/// The way to the writer. It ends when the last of these is gone, or when it is closed.
+#[derive(Clone)]
+pub(super) struct Writer {
+    queue: mpsc::Sender<Message>,
+    counts: Arc<Counts>,
+}
+
+/// How much was written since the store was opened.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct WriteCounts {
+    /// Jobs that were carried out, refused ones among them.
+    pub jobs: u64,
+    /// Commits that they were carried out in.
+    pub commits: u64,
+}
+
+#[derive(Default)]
+struct Counts {
+    jobs: AtomicU64,
+    commits: AtomicU64,
+}
+
+enum Message {
+    Write(Box<dyn Job>),
+    Close(oneshot::Sender<()>),
+}
+
+/// What the writer keeps for as long as it lives.
+pub(super) struct Kept {
+    /// The connection that everything is written through.
+    pub(super) connection: SqliteConnection,
+    /// How to open another one.
+    pub(super) options: SqliteConnectOptions,
+    /// Closed before the connection, so that the last one to leave is one that may checkpoint.
+    pub(super) readers: SqlitePool,
+    /// Given back last of all.
+    pub(super) lock: Lock,
+    /// The bounds to keep to.
+    pub(super) tuning: Tuning,
+    /// Where the number of the last committed event is published.
+    pub(super) event_seq: watch::Sender<u64>,
+}
+
+impl Writer {
+    /// Starts the writer on the runtime that this is called on.
+    pub(super) fn start(kept: Kept) -> Self {
+        let (queue, inbox) = mpsc::channel(QUEUE);
+        let counts = Arc::new(Counts::default());
+        let pruned_at = *kept.event_seq.borrow();
+        let desk = Desk {
+            inbox,
+            connection: Some(kept.connection),
+            options: kept.options,
+            readers: kept.readers,
+            lock: kept.lock,
+            tuning: kept.tuning,
+            event_seq: kept.event_seq,
+            counts: Arc::clone(&counts),
+            pruned_at,
+        };
+        tokio::spawn(desk.run());
+        Self { queue, counts }
+    }
+
+    /// Has `work` carried out, and returns when it is durable.
+    pub(super) async fn write<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>>
+            + Send
+            + 'static,
+    {
+        let (answer, answered) = oneshot::channel();
+        let job = Box::new(Pending {
+            work: Some(work),
+            outcome: Err(StoreError::Closed),
+            answer,
+        });
+        self.queue
+            .send(Message::Write(job))
+            .await
+            .map_err(|_| StoreError::Closed)?;
+        answered.await.unwrap_or(Err(StoreError::Closed))
+    }
+
+    /// Has the jobs carried out that came before, and ends the writer. Closing what is closed succeeds.
+    pub(super) async fn close(&self) {
+        let (closed, is_closed) = oneshot::channel();
+        if self.queue.send(Message::Close(closed)).await.is_ok() {
+            // An error means that somebody else closed it first.
+            let _ = is_closed.await;
+        }
+        self.queue.closed().await;
+    }
+
+    /// How much was written so far.
+    pub(super) fn counts(&self) -> WriteCounts {
+        WriteCounts {
+            jobs: self.counts.jobs.load(Ordering::Relaxed),
+            commits: self.counts.commits.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// A write on its way, whatever type its result has.
+trait Job: Send {
+    /// Carries it out and keeps what it came to; the error is also what became of its savepoint.
+    fn run<'a>(&'a mut self, db: &'a mut SqliteConnection)
+    -> BoxFuture<'a, Result<(), StoreError>>;
+
+    /// Tells its caller: what it came to, or the error of the group as a whole.
+    fn answer(self: Box<Self>, group: Result<(), StoreError>);
+}
+
+struct Pending<T, F> {
+    work: Option<F>,
+    outcome: Result<T, StoreError>,
+    answer: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Job for Pending<T, F>
+where
+    T: Send,
+    F: for<'c> FnOnce(&'c mut SqliteConnection) -> BoxFuture<'c, Result<T, StoreError>> + Send,
+{
+    fn run<'a>(
+        &'a mut self,
+        db: &'a mut SqliteConnection,
+    ) -> BoxFuture<'a, Result<(), StoreError>> {
+        Box::pin(async move {
+            if let Some(work) = self.work.take() {
+                self.outcome = work(db).await;
+            }
+            match &self.outcome {
+                Ok(_) => Ok(()),
+                Err(error) => Err(error.clone()),
+            }
+        })
+    }
+
+    fn answer(self: Box<Self>, group: Result<(), StoreError>) {
+        // A caller that has gone away does not want to know.
+        let _ = self.answer.send(group.and(self.outcome));
+    }
+}
+
+/// Where the writer sits.
+struct Desk {
+    inbox: mpsc::Receiver<Message>,
+    /// `None` after an error that leaves its transaction in doubt; the next group opens a new one.
+    connection: Option<SqliteConnection>,
+    options: SqliteConnectOptions,
+    readers: SqlitePool,
+    lock: Lock,
+    tuning: Tuning,
+    event_seq: watch::Sender<u64>,
+    counts: Arc<Counts>,
+    /// The number of the last event when events were last pruned.
+    pruned_at: u64,
+}
+
+impl Desk {
+    async fn run(mut self) {
+        let mut messages = Vec::new();
+        let mut closing = Vec::new();
+        while closing.is_empty()
+            && self
+                .inbox
+                .recv_many(&mut messages, self.tuning.max_group)
+                .await
+                > 0
+        {
+            let mut group = Vec::with_capacity(messages.len());
+            for message in messages.drain(..) {
+                match message {
+                    // Dropping a job tells its caller that the store is closed.
+                    Message::Write(job) if closing.is_empty() => group.push(job),
+                    Message::Write(_) => {}
+                    Message::Close(closed) => closing.push(closed),
+                }
+            }
+            self.write(group).await;
+            self.prune().await;
+        }
+        self.finish().await;
+        for closed in closing {
+            let _ = closed.send(());
+        }
+    }
+
+    /// Carries out a group and answers it.
+    async fn write(&mut self, mut group: Vec<Box<dyn Job>>) {
+        if group.is_empty() {
+            return;
+        }
+        let jobs = u64::try_from(group.len()).unwrap_or(u64::MAX);
+        self.counts.jobs.fetch_add(jobs, Ordering::Relaxed);
+        let result = match self.connection().await {
+            Ok(connection) => commit(connection, &mut group).await,
+            Err(error) => Err(error),
+        };
+        match &result {
+            Ok(seq) => {
+                self.counts.commits.fetch_add(1, Ordering::Relaxed);
+                self.publish(*seq);
+            }
+            Err(error) => {
+                tracing::warn!(%error, jobs, "a group of writes was rolled back");
+                self.disconnect().await;
+            }
+        }
+        let verdict = result.map(|_| ());
+        for job in group {
+            job.answer(verdict.clone());
+        }
+    }
+
+    fn publish(&self, seq: Option<u64>) {
+        if let Some(seq) = seq {
+            self.event_seq.send_if_modified(|published| {
+                let newer = seq > *published;
+                *published = seq.max(*published);
+                newer
+            });
+        }
+    }
+
+    async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
+        let connection = match self.connection.take() {
+            Some(connection) => connection,
+            None => self.options.connect().await?,
+        };
+        Ok(self.connection.insert(connection))
+    }
+
+    /// Ends the connection, and with it whatever transaction may be left on it.
+    async fn disconnect(&mut self) {
+        if let Some(connection) = self.connection.take()
+            && let Err(error) = connection.close().await
+        {
+            tracing::warn!(%error, "the writing connection did not close cleanly");
+        }
+    }
+
+    /// Now and then, removes the events that are too old to be kept.
+    async fn prune(&mut self) {
+        let seq = *self.event_seq.borrow();
+        if seq < self.pruned_at.saturating_add(self.tuning.prune_every) {
+            return;
+        }
+        self.pruned_at = seq;
+        let kept = self.tuning.events_kept;
+        let result = match self.connection().await {
+            Ok(connection) => event::prune(connection, seq, kept).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = result {
+            // What is too old stays for another while; nothing depends on its going.
+            tracing::warn!(%error, "old events were not pruned");
+            self.disconnect().await;
+        }
+    }
+
+    /// Moves everything into the database file, leaves it, and gives the directory back.
+    async fn finish(mut self) {
+        self.readers.close().await;
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+                .execute(connection)
+                .await
+        {
+            // Nothing is lost: the next start reads the write-ahead log.
+            tracing::warn!(%error, "the write-ahead log was not emptied");
+        }
+        self.disconnect().await;
+        drop(self.lock);
+    }
+}
+
+/// Carries out `group` in one transaction. `Ok` means that it is decided, job by job, and durable; with it
+/// comes the number of the last event, if anything was written.
+async fn commit(
+    connection: &mut SqliteConnection,
+    group: &mut [Box<dyn Job>],
+) -> Result<Option<u64>, StoreError> {
+    let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
+    if let [job] = group {
+        // The transaction is the savepoint.
+        match job.run(&mut transaction).await {
+            Ok(()) => {}
+            Err(error) if error.leaves_the_transaction() => {
+                transaction.rollback().await?;
+                return Ok(None);
+            }
+            Err(error) => return Err(error),
+        }
+    } else {
+        for job in group {
+            let mut savepoint = transaction.begin().await?;
+            match job.run(&mut savepoint).await {
+                Ok(()) => savepoint.commit().await?,
+                Err(error) if error.leaves_the_transaction() => savepoint.rollback().await?,
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    let seq = event::last_seq(&mut transaction).await?;
+    transaction.commit().await?;
+    Ok(Some(seq))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,170 @@
+use std::collections::BTreeSet;
+
+use super::*;
+use crate::domain::{EventKind, NewEvent};
+use crate::store::testing::{Fixture, at};
+use crate::store::{EventFilter, Store};
+
+fn notice(subject: &str) -> NewEvent {
+    NewEvent {
+        at: at(1),
+        kind: EventKind::TaskNotice,
+        cluster: None,
+        subject: subject.to_owned(),
+        status: None,
+        message: String::new(),
+    }
+}
+
+/// Records an event and then fails with `error`.
+async fn write_and_fail(store: &Store, error: StoreError) -> Result<(), StoreError> {
+    store
+        .writer()
+        .write(move |db| {
+            Box::pin(async move {
+                event::insert(db, &notice("lost")).await?;
+                Err(error)
+            })
+        })
+        .await
+}
+
+/// Keeps the writer busy until the sender is used, so that what comes meanwhile makes one group.
+async fn hold(store: &Store) -> oneshot::Sender<()> {
+    let (release, released) = oneshot::channel::<()>();
+    let (start, begun) = oneshot::channel::<()>();
+    let store = store.clone();
+    tokio::spawn(async move {
+        store
+            .writer()
+            .write(move |_| {
+                Box::pin(async move {
+                    let _ = start.send(());
+                    let _ = released.await;
+                    Ok(())
+                })
+            })
+            .await
+    });
+    begun.await.unwrap();
+    release
+}
+
+async fn subjects(store: &Store) -> Vec<(u64, String)> {
+    let all = EventFilter::default();
+    let events = store.events(1, &all, 1_000).await.unwrap();
+    events
+        .into_iter()
+        .map(|event| (event.seq, event.event.subject))
+        .collect()
+}
+
+#[tokio::test]
+async fn many_writers_share_commits() {
+    let fixture = Fixture::new().await;
+    let before = fixture.store.write_counts();
+    let writers: Vec<_> = (0..64)
+        .map(|n| {
+            let store = fixture.store.clone();
+            tokio::spawn(async move { store.record_event(notice(&n.to_string())).await })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.unwrap().unwrap();
+    }
+    let after = fixture.store.write_counts();
+    assert_eq!(after.jobs - before.jobs, 64);
+    let commits = after.commits - before.commits;
+    assert!(commits < 32, "{commits} commits");
+    let events = subjects(&fixture.store).await;
+    let numbers: Vec<u64> = events.iter().map(|(seq, _)| *seq).collect();
+    assert_eq!(numbers, (2..66).collect::<Vec<u64>>());
+    let names: BTreeSet<String> = events.into_iter().map(|(_, subject)| subject).collect();
+    assert_eq!(names.len(), 64);
+}
+
+#[tokio::test]
+async fn a_refused_job_leaves_no_trace_and_disturbs_nobody() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let release = hold(store).await;
+    let before = store.write_counts();
+    let (first, refused, last, ()) = tokio::join!(
+        store.record_event(notice("first")),
+        write_and_fail(store, StoreError::Stale),
+        store.record_event(notice("last")),
+        async {
+            release.send(()).unwrap();
+        }
+    );
+    assert_eq!(
+        (first, refused, last),
+        (Ok(()), Err(StoreError::Stale), Ok(()))
+    );
+    let after = store.write_counts();
+    assert_eq!(
+        after.commits - before.commits,
+        2,
+        "the holder's and the group's"
+    );
+    let expected = [(2, "first".to_owned()), (3, "last".to_owned())];
+    assert_eq!(subjects(store).await, expected);
+    // Alone, without a savepoint, it is the same.
+    let refused = write_and_fail(store, StoreError::Stale).await;
+    assert_eq!(refused, Err(StoreError::Stale));
+    store.record_event(notice("after")).await.unwrap();
+    assert_eq!(subjects(store).await.last(), Some(&(4, "after".to_owned())));
+}
+
+#[tokio::test]
+async fn a_group_that_cannot_be_committed_is_not_in_effect_at_all() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let release = hold(store).await;
+    let (first, failed, last, ()) = tokio::join!(
+        store.record_event(notice("first")),
+        write_and_fail(store, StoreError::Full),
+        store.record_event(notice("last")),
+        async {
+            release.send(()).unwrap();
+        }
+    );
+    let full = || Err(StoreError::Full);
+    assert_eq!((first, failed, last), (full(), full(), full()));
+    assert_eq!(subjects(store).await, []);
+    assert_eq!(*store.event_seq().borrow(), 1);
+    // The writer goes on with another connection.
+    store.record_event(notice("after")).await.unwrap();
+    assert_eq!(subjects(store).await, [(2, "after".to_owned())]);
+}
+
+#[tokio::test]
+async fn a_job_is_carried_out_also_when_its_caller_has_gone() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let release = hold(store).await;
+    {
+        let mut call = Box::pin(store.record_event(notice("orphan")));
+        assert!(futures_util::poll!(&mut call).is_pending());
+    }
+    release.send(()).unwrap();
+    store.record_event(notice("after")).await.unwrap();
+    assert_eq!(subjects(store).await.len(), 2);
+}
+
+#[tokio::test]
+async fn what_comes_after_the_close_is_told_so() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let release = hold(store).await;
+    let (before, (), ()) =
+        tokio::join!(store.record_event(notice("before")), store.close(), async {
+            release.send(()).unwrap();
+        });
+    assert_eq!(before, Ok(()));
+    let after = store.record_event(notice("after")).await;
+    assert_eq!(after, Err(StoreError::Closed));
+    let read = store.events(0, &EventFilter::default(), 1).await;
+    assert_eq!(read, Err(StoreError::Closed));
+    store.close().await;
+}
