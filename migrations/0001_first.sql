@@ -103,6 +103,9 @@ CREATE TABLE tasks (
     created_at           INTEGER NOT NULL,
     pull_started_at      INTEGER,
     pull_stopped_at      INTEGER,
+    -- How far the pull of its images has come, while it goes on.
+    pull_current_bytes   INTEGER CHECK (pull_current_bytes >= 0),
+    pull_total_bytes     INTEGER CHECK (pull_total_bytes >= 0),
     started_at           INTEGER,
     stopping_at          INTEGER,
     execution_stopped_at INTEGER,
@@ -114,6 +117,7 @@ CREATE TABLE tasks (
     CHECK (last_status <> 'RUNNING' OR started_at IS NOT NULL),
     CHECK ((last_status = 'STOPPED') = (stopped_at IS NOT NULL)),
     CHECK (last_status <> 'STOPPED' OR planned_status = 'STOPPED' OR stop_requested_at IS NOT NULL),
+    CHECK ((pull_current_bytes IS NULL) = (pull_total_bytes IS NULL)),
     CHECK (cleaned_at IS NULL OR last_status = 'STOPPED')
 ) STRICT;
 

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, TaskDefinition, TaskId, TaskSize, TimestampMs,
+    NetworkMode, PortMapping, Protocol, PullProgress, TaskDefinition, TaskId, TaskSize, TimestampMs,
 };
 
 /// A task, as it is recorded.
@@ -57,6 +57,8 @@ pub struct Task {
     pub pull_started_at: Option<TimestampMs>,
     /// When all images were there.
     pub pull_stopped_at: Option<TimestampMs>,
+    /// How far the pull of its images has come, while it goes on.
+    pub pull: Option<PullProgress>,
     /// When the task became RUNNING: the engine's time of the last container's start.
     pub started_at: Option<TimestampMs>,
     /// When it was decided that the task stops.
@@ -122,7 +124,7 @@ impl TaskSpec {
                     self.containers
                         .iter()
                         .map(|container| container.cpu.0)
-                        .sum(),
+                        .fold(0, u32::saturating_add),
                 )
             },
             TaskSize::cpu,
@@ -141,7 +143,12 @@ impl TaskSpec {
                         .unwrap_or_default()
                         .0
                 };
-                MemoryMib(self.containers.iter().map(of).sum())
+                MemoryMib(
+                    self.containers
+                        .iter()
+                        .map(of)
+                        .fold(0, u32::saturating_add),
+                )
             },
             TaskSize::memory,
         )

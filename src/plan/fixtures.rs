@@ -99,6 +99,7 @@ pub(crate) fn task(spec: TaskSpec) -> Task {
         created_at: at(1_000),
         pull_started_at: None,
         pull_stopped_at: None,
+        pull: None,
         started_at: None,
         stopping_at: None,
         execution_stopped_at: None,

@@ -4,10 +4,12 @@
 //! then its state moves forward. The caller makes the result durable before it lets the engine act.
 //! A state never goes back, and an engine that did not answer changes nothing.
 
+use std::collections::BTreeMap;
+
 use crate::domain::{
     ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord, ContainerState,
     ContainerStatus, DesiredStatus, EventKind, Goal, LastStatus, NetworkObservation, NewEvent,
-    Observation, StopCode, Task, TimestampMs,
+    Observation, PullProgress, StopCode, Task, TimestampMs,
 };
 
 /// What is known of a task's objects on the engine.
@@ -97,6 +99,7 @@ fn fold(task: &mut Task, seen: &Observation) {
         }
     }
     task.waiting.clone_from(&seen.waiting);
+    task.pull = total_of(&seen.pulls);
     for container in &task.spec.containers {
         let record = task.containers.entry(container.name.clone()).or_default();
         match seen.containers.get(&container.name) {
@@ -115,6 +118,15 @@ fn fold(task: &mut Task, seen: &Observation) {
         record.last_status = ContainerStatus::Stopped;
         record.reason.get_or_insert_with(|| failure.reason.clone());
     }
+}
+
+/// All pulls of a task in one, if any goes on.
+fn total_of(pulls: &BTreeMap<String, PullProgress>) -> Option<PullProgress> {
+    let add = |sum: PullProgress, one: PullProgress| PullProgress {
+        current_bytes: sum.current_bytes.saturating_add(one.current_bytes),
+        total_bytes: sum.total_bytes.saturating_add(one.total_bytes),
+    };
+    pulls.values().copied().reduce(add)
 }
 
 fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation) {
@@ -275,6 +287,7 @@ fn move_on(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
             .filter_map(|record| record.started_at)
             .max();
         task.waiting = None;
+        task.pull = None;
     }
     Next::Nothing
 }
@@ -307,6 +320,7 @@ fn stop(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
     task.stopped_at = Some(now.max(task.created_at));
     task.execution_stopped_at = last_end(task, now);
     task.waiting = None;
+    task.pull = None;
     if task.pull_started_at.is_none() {
         task.cleaned_at = Some(now);
         return Next::Nothing;

@@ -70,6 +70,9 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub pull_stopped_at: Option<String>,
+    /// How far the pull of its images has come, while it goes on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pull: Option<PullProgress>,
     /// When it became RUNNING.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -147,6 +150,22 @@ pub struct NetworkBinding {
     pub protocol: String,
 }
 
+/// How far the pull of images has come.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct PullProgress {
+    /// Bytes that have arrived, over all layers that the engine has named so far.
+    pub current_bytes: u64,
+    /// Bytes in all of those layers.
+    pub total_bytes: u64,
+}
+
+impl From<domain::PullProgress> for PullProgress {
+    fn from(progress: domain::PullProgress) -> Self {
+        Self { current_bytes: progress.current_bytes, total_bytes: progress.total_bytes }
+    }
+}
+
 impl Task {
     /// `task` together with what it has used, as it stands at `now`.
     pub fn with_usage(
@@ -188,6 +207,7 @@ impl From<&domain::Task> for Task {
             created_at: task.created_at.to_string(),
             pull_started_at: text(task.pull_started_at),
             pull_stopped_at: text(task.pull_stopped_at),
+            pull: task.pull.map(Into::into),
             started_at: text(task.started_at),
             stopping_at: text(task.stopping_at),
             execution_stopped_at: text(task.execution_stopped_at),

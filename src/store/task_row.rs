@@ -8,7 +8,7 @@ use super::StoreError;
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
 use crate::domain::{
     ContainerName, ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus,
-    StopCode, StopRequest, Task, TaskId, TimestampMs,
+    PullProgress, StopCode, StopRequest, Task, TaskId, TimestampMs,
 };
 
 /// A row of `tasks`. `seq` is its place in every list.
@@ -32,6 +32,8 @@ pub(super) struct TaskRow {
     pub(super) created_at: i64,
     pub(super) pull_started_at: Option<i64>,
     pub(super) pull_stopped_at: Option<i64>,
+    pub(super) pull_current_bytes: Option<i64>,
+    pub(super) pull_total_bytes: Option<i64>,
     pub(super) started_at: Option<i64>,
     pub(super) stopping_at: Option<i64>,
     pub(super) execution_stopped_at: Option<i64>,
@@ -48,8 +50,8 @@ macro_rules! task_rows {
             "SELECT seq, id, cluster, spec, task_group, started_by, tags, overrides,
                     stop_requested_at, stop_request_reason,
                     planned_status, stop_code, stopped_reason, waiting,
-                    last_status, address, created_at, pull_started_at, pull_stopped_at, started_at,
-                    stopping_at, execution_stopped_at, stopped_at, cleaned_at, version
+                    last_status, address, created_at, pull_started_at, pull_stopped_at,
+                    pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version
                FROM tasks " + $rest $(+ $more)*
             $(, $argument)+
         )
@@ -93,6 +95,7 @@ impl TaskRow {
             created_at: TimestampMs::from_millis(self.created_at),
             pull_started_at: to_time(self.pull_started_at),
             pull_stopped_at: to_time(self.pull_stopped_at),
+            pull: to_pull(self.pull_current_bytes, self.pull_total_bytes)?,
             started_at: to_time(self.started_at),
             stopping_at: to_time(self.stopping_at),
             execution_stopped_at: to_time(self.execution_stopped_at),
@@ -101,6 +104,16 @@ impl TaskRow {
             version: to_unsigned("task.version", self.version)?,
         })
     }
+}
+
+fn to_pull(current: Option<i64>, total: Option<i64>) -> Result<Option<PullProgress>, StoreError> {
+    let (Some(current), Some(total)) = (current, total) else {
+        return Ok(None);
+    };
+    Ok(Some(PullProgress {
+        current_bytes: to_unsigned("task.pullCurrentBytes", current)?,
+        total_bytes: to_unsigned("task.pullTotalBytes", total)?,
+    }))
 }
 
 /// A task that is about to be accepted, with its documents turned into text before the writer is reached.
@@ -174,6 +187,7 @@ fn is_new(task: &Task) -> bool {
         && task.stopped_reason.is_none()
         && task.waiting.is_none()
         && task.address.is_none()
+        && task.pull.is_none()
         && [
             task.pull_started_at,
             task.pull_stopped_at,
@@ -201,6 +215,8 @@ pub(super) async fn update(
     let last_status = task.last_status.as_str();
     let pull_started_at = from_time(task.pull_started_at);
     let pull_stopped_at = from_time(task.pull_stopped_at);
+    let pull_current_bytes = task.pull.map(|pull| to_signed(pull.current_bytes));
+    let pull_total_bytes = task.pull.map(|pull| to_signed(pull.total_bytes));
     let started_at = from_time(task.started_at);
     let stopping_at = from_time(task.stopping_at);
     let execution_stopped_at = from_time(task.execution_stopped_at);
@@ -211,7 +227,7 @@ pub(super) async fn update(
             SET planned_status = ?3, stop_code = ?4, stopped_reason = ?5, waiting = ?6,
                 last_status = ?7, address = ?8, pull_started_at = ?9, pull_stopped_at = ?10,
                 started_at = ?11, stopping_at = ?12, execution_stopped_at = ?13, stopped_at = ?14,
-                cleaned_at = ?15, version = ?16
+                cleaned_at = ?15, version = ?16, pull_current_bytes = ?17, pull_total_bytes = ?18
           WHERE id = ?1 AND version = ?2",
         id,
         version,
@@ -228,7 +244,9 @@ pub(super) async fn update(
         execution_stopped_at,
         stopped_at,
         cleaned_at,
-        next_version
+        next_version,
+        pull_current_bytes,
+        pull_total_bytes
     )
     .execute(db)
     .await?;
