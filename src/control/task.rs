@@ -113,7 +113,7 @@ impl Control {
             created_at: self.clock.now(),
             pull_started_at: None,
             pull_stopped_at: None,
-        pull: None,
+            pull: None,
             started_at: None,
             stopping_at: None,
             execution_stopped_at: None,

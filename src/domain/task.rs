@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, PullProgress, TaskDefinition, TaskId, TaskSize, TimestampMs,
+    NetworkMode, PortMapping, Protocol, PullProgress, TaskDefinition, TaskId, TaskSize,
+    TimestampMs,
 };
 
 /// A task, as it is recorded.
@@ -143,12 +144,7 @@ impl TaskSpec {
                         .unwrap_or_default()
                         .0
                 };
-                MemoryMib(
-                    self.containers
-                        .iter()
-                        .map(of)
-                        .fold(0, u32::saturating_add),
-                )
+                MemoryMib(self.containers.iter().map(of).fold(0, u32::saturating_add))
             },
             TaskSize::memory,
         )

@@ -162,7 +162,10 @@ pub struct PullProgress {
 
 impl From<domain::PullProgress> for PullProgress {
     fn from(progress: domain::PullProgress) -> Self {
-        Self { current_bytes: progress.current_bytes, total_bytes: progress.total_bytes }
+        Self {
+            current_bytes: progress.current_bytes,
+            total_bytes: progress.total_bytes,
+        }
     }
 }
 

@@ -1,0 +1,90 @@
+//! The real Docker engine, asked through its own command line.
+
+use std::process::Command;
+use std::sync::OnceLock;
+
+/// The sample workload's image.
+pub fn workload() -> &'static str {
+    "neargate/workload:latest"
+}
+
+/// Fails the test, with what to do, where no engine answers or the workload was not built.
+pub fn require_engine() {
+    static ANSWER: OnceLock<Result<(), String>> = OnceLock::new();
+    let answer = ANSWER.get_or_init(|| {
+        docker(&["version"])
+            .map_err(|error| format!("no Docker engine answers ({error}): docker/engine up"))?;
+        docker(&["image", "inspect", workload()])
+            .map_err(|error| format!("no sample workload ({error}): docker/workload/build"))?;
+        Ok(())
+    });
+    if let Err(error) = answer {
+        panic!("{error}");
+    }
+}
+
+/// Runs `docker` and gives what it wrote.
+pub fn docker(args: &[&str]) -> Result<String, String> {
+    let output = Command::new("docker")
+        .args(args)
+        .output()
+        .map_err(|error| error.to_string())?;
+    if output.status.success() {
+        Ok(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    } else {
+        Err(String::from_utf8_lossy(&output.stderr).trim().to_owned())
+    }
+}
+
+/// Everything on the engine that carries the label of `instance`: containers and networks, a line each.
+pub fn leftovers(instance: &str) -> Vec<String> {
+    let label = format!("label=neargate.instance={instance}");
+    let containers = docker(&[
+        "ps",
+        "--all",
+        "--filter",
+        &label,
+        "--format",
+        "container {{.Names}} {{.Status}}",
+    ]);
+    let networks = docker(&[
+        "network",
+        "ls",
+        "--filter",
+        &label,
+        "--format",
+        "network {{.Name}}",
+    ]);
+    [containers, networks]
+        .into_iter()
+        .flat_map(|lines| {
+            lines
+                .expect("the engine lists")
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
+}
+
+/// Removes everything on the engine that carries the label of `instance`.
+pub fn remove_all(instance: &str) {
+    let label = format!("label=neargate.instance={instance}");
+    for (list, remove) in [
+        (
+            vec!["ps", "--all", "--quiet", "--filter", &label],
+            vec!["rm", "--force", "--volumes"],
+        ),
+        (
+            vec!["network", "ls", "--quiet", "--filter", &label],
+            vec!["network", "rm"],
+        ),
+    ] {
+        let ids = docker(&list).unwrap_or_default();
+        for id in ids.lines() {
+            let mut args = remove.clone();
+            args.push(id);
+            let _ = docker(&args);
+        }
+    }
+}
