@@ -10,8 +10,8 @@ help: ## List the targets.
 
 .PHONY: demo
 demo: engine workload ## Run the main job from end to end on a real Docker engine.
-	$(CARGO) build --quiet --bin neargate
-	scripts/demo
+	@$(CARGO) build --quiet --bin neargate
+	@scripts/demo
 
 .PHONY: test
 test: engine workload ## Set up what the tests need, and run every one.

@@ -1,3 +1,400 @@
-//! Measurements.
+//! `make bench`: how long things take, as ratios from one run.
+//!
+//! Whatever is compared is measured in turns (A, B, A, B, …) on the same engine in the same minutes, so that
+//! a ratio holds although the machine's speed does not. The server is the release binary in a process of its
+//! own; "raw" is the same container created and started through the engine's API by the same client.
 
-fn main() {}
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "it is what a benchmark is for"
+)]
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use futures_util::StreamExt;
+use neargate::engine::docker::client::DockerClient;
+use neargate::engine::docker::daemon::{ContainerSpec, Daemon};
+use serde_json::{Value, json};
+
+const IMAGE: &str = "neargate/workload:latest";
+const ROUNDS: usize = 15;
+const CALLS: usize = 300;
+
+fn main() -> Result<()> {
+    // `cargo test --all-targets` runs benchmarks too; there is nothing to prove then.
+    if std::env::args().any(|arg| arg == "--test") || !std::env::args().any(|arg| arg == "--bench")
+    {
+        println!("benchmarks run with: make bench");
+        return Ok(());
+    }
+    tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?
+        .block_on(bench())
+}
+
+async fn bench() -> Result<()> {
+    let daemon = DockerClient::connect(None).context("the engine")?;
+    let info = daemon
+        .info()
+        .await
+        .context("no Docker engine answers: docker/engine up")?;
+    println!(
+        "engine {} (API {}), {} CPUs",
+        info.version, info.api_version, info.cpus
+    );
+    println!("\n| what | figure | bound |\n| --- | --- | --- |");
+
+    let server = Server::start(&["--warm-sandboxes", "2"]).await?;
+    row(
+        "first answer after start, empty database",
+        format!("{} ms", server.first_answer.as_millis()),
+        "100 ms",
+    );
+    server.register("sleep", &["sleep"]).await?;
+    let idle = server.idle(Duration::from_secs(10))?;
+    row(
+        "idle: CPU of one core",
+        format!("{:.2} %", idle.cpu_percent),
+        "0.5 %",
+    );
+    row(
+        "idle: resident memory",
+        format!("{:.1} MB", idle.resident_mb),
+        "40 MB",
+    );
+
+    let cold = Server::start(&["--warm-sandboxes", "0"]).await?;
+    cold.register("sleep", &["sleep"]).await?;
+    let launches = launches(&daemon, &server, &cold).await?;
+    let raw = median(&launches.raw);
+    row(
+        "raw create + start on a bridge, median",
+        format!("{} ms", raw.as_millis()),
+        "",
+    );
+    row(
+        "run to RUNNING, warm sandbox, × raw",
+        ratio(&launches.warm, &launches.raw),
+        "1.15",
+    );
+    row(
+        "run to RUNNING, no warm sandbox, × raw",
+        ratio(&launches.cold, &launches.raw),
+        "",
+    );
+    row(
+        "stop to STOPPED, × raw stop",
+        ratio(&launches.stop, &launches.raw_stop),
+        "",
+    );
+    drop(cold);
+    drop(server);
+
+    let sim = Server::start(&["--engine", "sim"]).await?;
+    sim.register("sleep", &["sleep"]).await?;
+    let calls = sim.run_calls(CALLS).await?;
+    row(
+        "RunTask, durable, 1 client, p50",
+        format!("{:.2} ms", millis(median(&calls))),
+        "2 ms",
+    );
+    row(
+        "RunTask, durable, 1 client, p99",
+        format!("{:.2} ms", millis(percentile(&calls, 99))),
+        "",
+    );
+    Ok(())
+}
+
+fn row(what: &str, figure: impl std::fmt::Display, bound: &str) {
+    println!("| {what} | {figure} | {bound} |");
+}
+
+#[derive(Default)]
+struct Launches {
+    raw: Vec<Duration>,
+    raw_stop: Vec<Duration>,
+    warm: Vec<Duration>,
+    cold: Vec<Duration>,
+    stop: Vec<Duration>,
+}
+
+async fn launches(daemon: &DockerClient, warm: &Server, cold: &Server) -> Result<Launches> {
+    let mut all = Launches::default();
+    for round in 0..=ROUNDS {
+        let (start, stop) = raw(daemon, round).await?;
+        let (warm_start, warm_stop) = warm.launch().await?;
+        let (cold_start, _) = cold.launch().await?;
+        // The first round only warms up.
+        if round > 0 {
+            all.raw.push(start);
+            all.raw_stop.push(stop);
+            all.warm.push(warm_start);
+            all.stop.push(warm_stop);
+            all.cold.push(cold_start);
+        }
+    }
+    Ok(all)
+}
+
+/// Creates and starts the container as anybody would, and stops it again.
+async fn raw(daemon: &DockerClient, round: usize) -> Result<(Duration, Duration)> {
+    let spec = ContainerSpec {
+        name: format!("neargate-bench-{}-{round}", std::process::id()),
+        image: IMAGE.to_owned(),
+        labels: [("neargate.bench".to_owned(), "raw".to_owned())].into(),
+        cmd: Some(vec!["sleep".to_owned()]),
+        network_mode: "bridge".to_owned(),
+        nano_cpus: 250_000_000,
+        memory_bytes: 512 * 1_048_576,
+        pids_limit: Some(4_096),
+        log_max_bytes: Some(10_485_760),
+        ..ContainerSpec::default()
+    };
+    let begun = Instant::now();
+    let id = daemon.create_container(&spec).await?;
+    daemon.start_container(&id).await?;
+    let started = begun.elapsed();
+    let begun = Instant::now();
+    daemon.signal_container(&id, "SIGTERM").await?;
+    while daemon
+        .inspect_container(&id)
+        .await?
+        .is_some_and(|seen| seen.status == "running")
+    {}
+    let stopped = begun.elapsed();
+    daemon.remove_container(&id).await?;
+    Ok((started, stopped))
+}
+
+struct Server {
+    child: Child,
+    endpoint: String,
+    client: reqwest::Client,
+    first_answer: Duration,
+    _folder: Arc<tempfile::TempDir>,
+}
+
+struct Idle {
+    cpu_percent: f64,
+    resident_mb: f64,
+}
+
+impl Server {
+    async fn start(args: &[&str]) -> Result<Self> {
+        let folder = Arc::new(tempfile::TempDir::new()?);
+        let begun = Instant::now();
+        let mut child = Command::new(env!("CARGO_BIN_EXE_neargate"))
+            .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+            .arg(folder.path().join("data"))
+            .args(args)
+            .stderr(Stdio::piped())
+            .stdout(Stdio::null())
+            .spawn()?;
+        let mut lines = BufReader::new(child.stderr.take().context("its log")?).lines();
+        let endpoint = loop {
+            let line = lines.next().context("the server ended")??;
+            if let Some((_, rest)) = line.split_once("listening on ") {
+                break rest
+                    .split_whitespace()
+                    .next()
+                    .context("an address")?
+                    .to_owned();
+            }
+        };
+        std::thread::spawn(move || lines.for_each(drop));
+        let client = reqwest::Client::new();
+        client
+            .get(format!("{endpoint}/healthz"))
+            .send()
+            .await?
+            .error_for_status()?;
+        let first_answer = begun.elapsed();
+        let server = Self {
+            child,
+            endpoint,
+            client,
+            first_answer,
+            _folder: folder,
+        };
+        while server.get("/readyz").await?["ready"] != json!(true) {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(server)
+    }
+
+    async fn get(&self, path: &str) -> Result<Value> {
+        Ok(self
+            .client
+            .get(format!("{}{path}", self.endpoint))
+            .send()
+            .await?
+            .json()
+            .await?)
+    }
+
+    async fn post(&self, path: &str, body: &Value) -> Result<Value> {
+        let answer = self
+            .client
+            .post(format!("{}{path}", self.endpoint))
+            .json(body)
+            .send()
+            .await?;
+        let status = answer.status();
+        let body: Value = answer.json().await?;
+        if !status.is_success() {
+            bail!("{status}: {body}");
+        }
+        Ok(body)
+    }
+
+    async fn register(&self, family: &str, command: &[&str]) -> Result<()> {
+        let container = json!({ "name": "main", "image": IMAGE, "command": command });
+        self.post(
+            "/v1/task-definitions",
+            &json!({ "family": family, "cpu": "256", "memory": "512", "containerDefinitions": [container] }),
+        )
+        .await?;
+        Ok(())
+    }
+
+    /// From the call to the event that says RUNNING, and from the call to stop to the one that says STOPPED.
+    async fn launch(&self) -> Result<(Duration, Duration)> {
+        // Let the pool of warm sandboxes refill, and whatever was removed be gone.
+        tokio::time::sleep(Duration::from_millis(900)).await;
+        let mut events = self
+            .client
+            .get(format!("{}/v1/events/stream", self.endpoint))
+            .send()
+            .await?
+            .bytes_stream();
+        let begun = Instant::now();
+        let answer = self
+            .post("/v1/tasks", &json!({ "taskDefinition": "sleep" }))
+            .await?;
+        let id = answer["tasks"][0]["taskId"]
+            .as_str()
+            .context("a task ID")?
+            .to_owned();
+        wait_for(&mut events, &id, "RUNNING").await?;
+        let running = begun.elapsed();
+        let begun = Instant::now();
+        self.post(&format!("/v1/tasks/{id}/stop"), &json!({}))
+            .await?;
+        wait_for(&mut events, &id, "STOPPED").await?;
+        Ok((running, begun.elapsed()))
+    }
+
+    async fn run_calls(&self, count: usize) -> Result<Vec<Duration>> {
+        let mut times = Vec::with_capacity(count);
+        for _ in 0..count {
+            let begun = Instant::now();
+            let answer = self
+                .post("/v1/tasks", &json!({ "taskDefinition": "sleep" }))
+                .await?;
+            times.push(begun.elapsed());
+            let id = answer["tasks"][0]["taskId"]
+                .as_str()
+                .context("a task ID")?
+                .to_owned();
+            self.post(&format!("/v1/tasks/{id}/stop"), &json!({}))
+                .await?;
+        }
+        Ok(times)
+    }
+
+    /// What the server takes when nobody asks for anything.
+    fn idle(&self, length: Duration) -> Result<Idle> {
+        std::thread::park_timeout(Duration::from_secs(3));
+        let before = self.cpu_ticks()?;
+        let begun = Instant::now();
+        while begun.elapsed() < length {
+            std::thread::park_timeout(length);
+        }
+        // The kernel counts in hundredths of a second.
+        let used_ms = (self.cpu_ticks()? - before) as f64 * 10.0;
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id()))?;
+        let resident = status
+            .lines()
+            .find_map(|line| line.strip_prefix("VmRSS:"))
+            .context("VmRSS")?;
+        let kib: f64 = resident.trim().trim_end_matches(" kB").parse()?;
+        Ok(Idle {
+            cpu_percent: used_ms / begun.elapsed().as_secs_f64() / 10.0,
+            resident_mb: kib * 1_024.0 / 1e6,
+        })
+    }
+
+    fn cpu_ticks(&self) -> Result<u64> {
+        let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.child.id()))?;
+        let after_name = stat.rsplit_once(')').context("a name")?.1;
+        let fields: Vec<&str> = after_name.split_whitespace().collect();
+        Ok(fields[11].parse::<u64>()? + fields[12].parse::<u64>()?)
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        let _ = self.child.wait();
+    }
+}
+
+async fn wait_for(
+    events: &mut (impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin),
+    id: &str,
+    status: &str,
+) -> Result<()> {
+    let wanted = [
+        format!("\"subject\":\"{id}\""),
+        format!("\"status\":\"{status}\""),
+    ];
+    let mut text = String::new();
+    loop {
+        let piece = events.next().await.context("the event stream ended")??;
+        text.push_str(&String::from_utf8_lossy(&piece));
+        if text
+            .lines()
+            .any(|line| wanted.iter().all(|part| line.contains(part.as_str())))
+        {
+            return Ok(());
+        }
+    }
+}
+
+fn percentile(times: &[Duration], percent: usize) -> Duration {
+    let mut sorted = times.to_vec();
+    sorted.sort_unstable();
+    sorted[(sorted.len() * percent / 100).min(sorted.len() - 1)]
+}
+
+fn median(times: &[Duration]) -> Duration {
+    percentile(times, 50)
+}
+
+fn millis(time: Duration) -> f64 {
+    time.as_secs_f64() * 1e3
+}
+
+/// The ratio of the medians, with the smallest and the largest ratio of a pair.
+fn ratio(a: &[Duration], b: &[Duration]) -> String {
+    let pairs: Vec<f64> = a
+        .iter()
+        .zip(b)
+        .map(|(a, b)| a.as_secs_f64() / b.as_secs_f64())
+        .collect();
+    let least = pairs.iter().copied().fold(f64::INFINITY, f64::min);
+    let most = pairs.iter().copied().fold(0.0, f64::max);
+    format!(
+        "{:.2} ({least:.2} to {most:.2})",
+        median(a).as_secs_f64() / median(b).as_secs_f64()
+    )
+}

@@ -6,6 +6,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use serde::Deserialize;
 
 /// A configuration file. Every key may be left out.
@@ -36,7 +37,7 @@ pub struct ConfigFile {
 }
 
 /// What runs containers.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, ValueEnum)]
 #[serde(rename_all = "lowercase")]
 pub enum EngineKind {
     /// A Docker daemon.
@@ -44,6 +45,26 @@ pub enum EngineKind {
     Docker,
     /// A model of one, in this process: for tests, and for people who only want the API.
     Sim,
+}
+
+impl EngineKind {
+    /// `docker` or `sim`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Sim => "sim",
+        }
+    }
+}
+
+/// How the server's log is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
 }
 
 /// A configuration file that cannot be used.

@@ -1,3 +1,7 @@
-//! The thin binary.
+//! The thin binary: the command line, with the server behind `serve`.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    neargate::cli::run(std::env::args_os(), neargate::serve::start)
+}

@@ -1,17 +1,8 @@
 //! The log of the server itself, on standard error.
 
 use tracing_subscriber::EnvFilter;
-use tracing_subscriber::fmt::format::FmtSpan;
 
-/// How the log is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LogFormat {
-    /// For people.
-    #[default]
-    Text,
-    /// One JSON object a line.
-    Json,
-}
+use crate::config::LogFormat;
 
 /// Starts the log. What is written is chosen by `NEARGATE_LOG`, in the syntax of tracing's `EnvFilter`;
 /// `info` by default. A second call changes nothing.
@@ -21,7 +12,6 @@ pub fn init(format: LogFormat) {
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
-        .with_span_events(FmtSpan::NONE)
         .with_target(false);
     let _ = match format {
         LogFormat::Text => builder

@@ -38,9 +38,9 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "reconcile",
         ],
     ),
-    ("cli", &["domain", "shapes", "clock"]),
+    ("cli", &["domain", "shapes", "clock", "config"]),
     ("config", &[]),
-    ("telemetry", &[]),
+    ("telemetry", &["config"]),
     (
         "serve",
         &[

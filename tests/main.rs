@@ -1,9 +1,16 @@
 //! The integration tests: one binary, a hermetic environment for each test.
 
-#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stderr,
+    reason = "a test that cannot go on has failed, and says what it saw"
+)]
 
 mod harness;
 
 mod daemon_real;
 mod engine_contract;
+mod faults;
 mod house;
+mod kill;
+mod samples;

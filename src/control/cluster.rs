@@ -1,7 +1,7 @@
 //! Use cases of clusters.
 
 use super::{Control, ControlError};
-use crate::domain::{Cluster, ClusterName};
+use crate::domain::{Cluster, ClusterName, DEFAULT_CLUSTER};
 use crate::store::{Page, PageRequest};
 
 impl Control {
@@ -10,9 +10,15 @@ impl Control {
         Ok(self.store.create_cluster(name, self.clock.now()).await?)
     }
 
-    /// Deletes a cluster without tasks.
+    /// Deletes a cluster without tasks. The one that is meant when none is named always stays.
     pub async fn delete_cluster(&self, name: &ClusterName) -> Result<(), ControlError> {
         self.cluster(name).await?;
+        if name.as_str() == DEFAULT_CLUSTER {
+            return Err(ControlError::conflict(
+                format!("cluster \"{name}\" cannot be deleted: it is meant when none is named"),
+                "delete another one: neargate clusters lists them",
+            ));
+        }
         self.store.delete_cluster(name, self.clock.now()).await?;
         Ok(())
     }

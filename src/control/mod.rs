@@ -17,7 +17,6 @@ use std::sync::Arc;
 pub use error::ControlError;
 pub use log::{LogQuery, TaskLogLine};
 pub use task::RunTask;
-pub use task_definition::DefinitionRef;
 
 use crate::bell::Bell;
 use crate::clock::Clock;

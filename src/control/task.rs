@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
-use super::{Control, ControlError, DefinitionRef, MAX_COUNT};
+use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
     ClusterName, ContainerRecord, DesiredStatus, LastStatus, StopRequest, Task,
-    TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, TaskFilter};
 
@@ -15,7 +15,7 @@ pub struct RunTask {
     /// Where.
     pub cluster: ClusterName,
     /// What.
-    pub definition: DefinitionRef,
+    pub definition: TaskDefinitionReference,
     /// How many; 1 to [`MAX_COUNT`].
     pub count: u32,
     /// What this run changes.

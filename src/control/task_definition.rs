@@ -1,54 +1,11 @@
 //! Use cases of task definitions.
 
-use std::fmt;
-use std::str::FromStr;
-
 use super::{Control, ControlError};
 use crate::domain::{
-    Family, FamilyRevision, InvalidName, RegisteredTaskDefinition, TaskDefinition,
+    FamilyRevision, RegisteredTaskDefinition, TaskDefinition, TaskDefinitionReference,
     TaskDefinitionStatus,
 };
 use crate::store::{Page, PageRequest, TaskDefinitionFilter};
-
-/// Names a task definition: `family` for its newest active revision, or `family:revision`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct DefinitionRef {
-    /// The family.
-    pub family: Family,
-    /// The revision, if one was named.
-    pub revision: Option<u32>,
-}
-
-impl FromStr for DefinitionRef {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let Some((family, revision)) = text.split_once(':') else {
-            return Ok(Self {
-                family: text.parse()?,
-                revision: None,
-            });
-        };
-        let revision = revision.parse().ok().filter(|number| *number > 0).ok_or_else(|| InvalidName {
-            what: "task definition",
-            value: text.chars().take(64).collect(),
-            rule: "write it as family or family:revision, where the revision is a number from 1",
-        })?;
-        Ok(Self {
-            family: family.parse()?,
-            revision: Some(revision),
-        })
-    }
-}
-
-impl fmt::Display for DefinitionRef {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.revision {
-            Some(revision) => write!(f, "{}:{revision}", self.family),
-            None => write!(f, "{}", self.family),
-        }
-    }
-}
 
 impl Control {
     /// Makes a task definition the next revision of its family. `document` is what was sent, to be given
@@ -69,7 +26,7 @@ impl Control {
     /// One revision.
     pub async fn task_definition(
         &self,
-        wanted: &DefinitionRef,
+        wanted: &TaskDefinitionReference,
     ) -> Result<RegisteredTaskDefinition, ControlError> {
         let found = self
             .store
@@ -95,7 +52,7 @@ impl Control {
     /// Makes a revision INACTIVE: what runs goes on, nothing new starts.
     pub async fn deregister_task_definition(
         &self,
-        wanted: &DefinitionRef,
+        wanted: &TaskDefinitionReference,
     ) -> Result<RegisteredTaskDefinition, ControlError> {
         let revision = self.exact(wanted, "deregister").await?;
         Ok(self
@@ -105,7 +62,10 @@ impl Control {
     }
 
     /// Deletes an INACTIVE revision. Its tasks keep their own copy; its number is not used again.
-    pub async fn delete_task_definition(&self, wanted: &DefinitionRef) -> Result<(), ControlError> {
+    pub async fn delete_task_definition(
+        &self,
+        wanted: &TaskDefinitionReference,
+    ) -> Result<(), ControlError> {
         let revision = self.exact(wanted, "delete").await?;
         if self.task_definition(wanted).await?.status == TaskDefinitionStatus::Active {
             return Err(ControlError::conflict(
@@ -122,7 +82,7 @@ impl Control {
     /// The revision that `wanted` names in full, if it exists.
     async fn exact(
         &self,
-        wanted: &DefinitionRef,
+        wanted: &TaskDefinitionReference,
         verb: &str,
     ) -> Result<FamilyRevision, ControlError> {
         let Some(revision) = wanted.revision else {

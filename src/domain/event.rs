@@ -47,6 +47,11 @@ const KINDS: [(EventKind, &str); 9] = [
 ];
 
 impl EventKind {
+    /// Every kind.
+    pub fn all() -> impl Iterator<Item = Self> {
+        KINDS.iter().map(|(kind, _)| *kind)
+    }
+
     /// As it is stored and shown: `TaskStateChange`.
     pub fn as_str(self) -> &'static str {
         KINDS

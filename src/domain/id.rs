@@ -146,3 +146,45 @@ impl fmt::Display for FamilyRevision {
         write!(f, "{}:{}", self.family, self.revision)
     }
 }
+
+/// Which revision of a family is meant: `family` for the newest active one, or `family:revision`.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TaskDefinitionReference {
+    /// The family.
+    pub family: Family,
+    /// The revision, or the newest active one.
+    pub revision: Option<u32>,
+}
+
+impl FromStr for TaskDefinitionReference {
+    type Err = InvalidName;
+
+    fn from_str(text: &str) -> Result<Self, InvalidName> {
+        let invalid = || InvalidName {
+            what: "task definition",
+            value: text.chars().take(64).collect(),
+            rule: "write family, or family:revision with a revision from 1 on",
+        };
+        let (family, revision) = match text.split_once(':') {
+            None => (text, None),
+            Some((family, revision)) => {
+                let digits = revision.bytes().all(|b| b.is_ascii_digit());
+                let number = revision.parse().ok().filter(|number| digits && *number > 0);
+                (family, Some(number.ok_or_else(invalid)?))
+            }
+        };
+        Ok(Self {
+            family: family.parse().map_err(|_| invalid())?,
+            revision,
+        })
+    }
+}
+
+impl fmt::Display for TaskDefinitionReference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.revision {
+            Some(revision) => write!(f, "{}:{revision}", self.family),
+            None => self.family.fmt(f),
+        }
+    }
+}

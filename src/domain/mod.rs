@@ -20,7 +20,8 @@ pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
-    ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName, TaskId,
+    ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
+    TaskDefinitionReference, TaskId,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,

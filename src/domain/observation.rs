@@ -34,6 +34,8 @@ pub struct Observation {
     pub network: NetworkObservation,
     /// The task's containers that exist, by name.
     pub containers: BTreeMap<ContainerName, ContainerObservation>,
+    /// When all images that are still needed were found to be there.
+    pub images_ready_at: Option<TimestampMs>,
     /// Pulls that go on for this task, by image.
     pub pulls: BTreeMap<String, PullProgress>,
     /// What cannot succeed by being repeated.

@@ -268,8 +268,10 @@ fn move_on(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
     let Sighting::Seen(seen) = sighting else {
         return Next::Advance(Goal::Run);
     };
-    if task.pull_stopped_at.is_none() && !seen.containers.is_empty() {
-        task.pull_stopped_at = Some(now);
+    if task.pull_stopped_at.is_none() {
+        // Containers that are there had their images, also when nobody noted since when.
+        let had_images = (!seen.containers.is_empty()).then_some(now);
+        task.pull_stopped_at = seen.images_ready_at.or(had_images);
     }
     let all_started = task
         .spec

@@ -47,7 +47,7 @@ pub use linux::{
 };
 pub use log::LogLine;
 pub use page::Page;
-pub use parse::{ParsedRunTask, ParsedTaskDefinition, TaskDefinitionReference};
+pub use parse::{ParsedRunTask, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,

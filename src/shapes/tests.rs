@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 
 use super::schema::Schema;
 use super::*;
-use crate::domain::Faults;
+use crate::domain::{Faults, TaskDefinitionReference};
 
 fn parse(text: &str, format: Format) -> Result<ParsedTaskDefinition, Faults> {
     ParsedTaskDefinition::parse(&Document::read(text.as_bytes(), format)?)

@@ -1,4 +1,33 @@
+//! What the integration tests stand on: a real server of its own for each test, the way to talk to it,
+//! and the certainty that nothing of it is left behind.
+
 #![allow(dead_code, reason = "each test uses a part of it")]
+
 mod engine;
+mod server;
+mod socket;
+mod witness;
+
 pub use engine::{docker, leftovers, require_engine, workload};
-pub const PATIENCE: std::time::Duration = std::time::Duration::from_secs(60);
+pub use server::Server;
+pub use socket::EngineSocket;
+pub use witness::{Seen, Witness};
+
+use std::time::{Duration, Instant};
+
+/// How long a test waits for something that must happen. Generous: a slow machine is no failure.
+pub const PATIENCE: Duration = Duration::from_mins(1);
+
+/// Waits until `look` finds something, and panics with what it saw last if it never does.
+pub fn eventually<T>(what: &str, mut look: impl FnMut() -> Result<T, String>) -> T {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(instead) if Instant::now() > deadline => {
+                panic!("waited for {what}; instead: {instead}")
+            }
+            Err(_) => std::thread::park_timeout(Duration::from_millis(20)),
+        }
+    }
+}

@@ -553,6 +553,10 @@ impl Engine for DockerEngine {
                 signalled: &signalled,
                 now: order.now,
             });
+            let all_there = images.values().all(|state| *state == ImageState::Present);
+            if order.goal == Goal::Run && all_there {
+                seen.images_ready_at.get_or_insert(order.now);
+            }
             seen.pulls = images
                 .iter()
                 .filter_map(|(name, state)| match state {

@@ -17,7 +17,7 @@ mod task_definition;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-pub use run_task::{ParsedRunTask, TaskDefinitionReference};
+pub use run_task::ParsedRunTask;
 pub use task_definition::ParsedTaskDefinition;
 
 use super::document::Document;

@@ -1,7 +1,6 @@
 //! Requests to run and stop tasks.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::str::FromStr;
 use std::sync::LazyLock;
 
@@ -9,8 +8,8 @@ use serde_json::Value;
 
 use super::{Formed, container, environment, finish, form, size};
 use crate::domain::{
-    self, ClusterName, CpuUnits, DEFAULT_CLUSTER, Family, Faults, InvalidName, MemoryMib,
-    TaskOverrides,
+    self, ClusterName, CpuUnits, DEFAULT_CLUSTER, Faults, InvalidName, MemoryMib,
+    TaskDefinitionReference, TaskOverrides,
 };
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
@@ -21,48 +20,6 @@ use crate::shapes::{
 static RUN: LazyLock<Schema> = LazyLock::new(Schema::of::<RunTaskRequest>);
 static STOP: LazyLock<Schema> = LazyLock::new(Schema::of::<StopTaskRequest>);
 static CREATE_CLUSTER: LazyLock<Schema> = LazyLock::new(Schema::of::<CreateClusterRequest>);
-
-/// Which revision of a family is meant: `family` for the newest active one, or `family:revision`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct TaskDefinitionReference {
-    /// The family.
-    pub family: Family,
-    /// The revision, or the newest active one.
-    pub revision: Option<u32>,
-}
-
-impl FromStr for TaskDefinitionReference {
-    type Err = InvalidName;
-
-    fn from_str(text: &str) -> Result<Self, InvalidName> {
-        let invalid = || InvalidName {
-            what: "task definition",
-            value: text.chars().take(64).collect(),
-            rule: "write family, or family:revision with a revision from 1 on",
-        };
-        let (family, revision) = match text.split_once(':') {
-            None => (text, None),
-            Some((family, revision)) => {
-                let digits = revision.bytes().all(|b| b.is_ascii_digit());
-                let number = revision.parse().ok().filter(|number| digits && *number > 0);
-                (family, Some(number.ok_or_else(invalid)?))
-            }
-        };
-        Ok(Self {
-            family: family.parse().map_err(|_| invalid())?,
-            revision,
-        })
-    }
-}
-
-impl fmt::Display for TaskDefinitionReference {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.revision {
-            Some(revision) => write!(f, "{}:{revision}", self.family),
-            None => self.family.fmt(f),
-        }
-    }
-}
 
 /// A request to run tasks, as far as it can be understood without knowing the definition.
 #[derive(Clone, Debug, PartialEq)]

@@ -1,0 +1,94 @@
+//! The listener: connections in, requests to the router, and an orderly end.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::ApiLimits;
+
+/// How long to wait after a connection could not be accepted, which mostly means too many open files.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+/// The most bytes that the head of a request may have.
+const HEAD_BYTES: usize = 65_536;
+
+/// Answers what comes in on `listener` with `router` until `stop`. Then no new connections are accepted,
+/// requests in work are finished and streams are ended; what has not ended within the drain time is cut off.
+pub async fn serve(
+    listener: TcpListener,
+    router: Router,
+    limits: ApiLimits,
+    stop: CancellationToken,
+) {
+    let slots = Arc::new(Semaphore::new(limits.connections));
+    let mut connections = JoinSet::new();
+    loop {
+        let slot = tokio::select! {
+            () = stop.cancelled() => break,
+            slot = Arc::clone(&slots).acquire_owned() => slot,
+        };
+        let accepted = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = listener.accept() => accepted,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let answer = answer(stream, router.clone(), limits, stop.clone());
+                connections.spawn(async move {
+                    answer.await;
+                    drop(slot);
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "a connection could not be accepted");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+        while connections.try_join_next().is_some() {}
+    }
+    drop(listener);
+    let drained = async { while connections.join_next().await.is_some() {} };
+    if tokio::time::timeout(limits.drain_time, drained)
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            connections = connections.len(),
+            "connections that did not end in time are cut off"
+        );
+        connections.shutdown().await;
+    }
+}
+
+/// Answers the requests of one connection.
+async fn answer(stream: TcpStream, router: Router, limits: ApiLimits, stop: CancellationToken) {
+    // Without it the last piece of an answer may wait for an acknowledgement of the one before.
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(limits.header_time)
+        .max_header_size(HEAD_BYTES)
+        .max_buf_size(2 * HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    let mut connection = pin!(connection);
+    let result = tokio::select! {
+        result = connection.as_mut() => result,
+        () = stop.cancelled() => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = result {
+        tracing::debug!(%error, "a connection ended early");
+    }
+}

@@ -1,0 +1,110 @@
+//! The REST API under `/v1`: resources of ECS's nouns, times in RFC 3339, problems in RFC 9457.
+//!
+//! One file per noun; each lists its own routes, and the `OpenAPI` document is made from those very
+//! handlers, so a route that is not documented cannot be reached. What all routes have in common lies
+//! around them: [`observe`] (identifiers, headers, figures, problems), [`guard`] (who may call), [`limit`]
+//! (how much at once). [`extract`] is how a handler gets its input, [`problem`] how it refuses.
+
+mod clusters;
+mod events;
+mod extract;
+mod guard;
+mod limit;
+mod logs;
+mod metrics;
+mod moment;
+mod observe;
+mod openapi;
+mod page;
+mod problem;
+mod refusals;
+mod routes;
+mod server;
+mod task_definitions;
+mod tasks;
+mod usage;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::FromRef;
+use axum::middleware::from_fn_with_state;
+use axum::response::Redirect;
+use axum::routing::get;
+use tokio::sync::Semaphore;
+use tower_http::catch_panic::CatchPanicLayer;
+use utoipa::openapi::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
+
+use super::ApiState;
+use crate::control::Control;
+use metrics::Metrics;
+use openapi::Published;
+use routes::Routes;
+
+/// What handlers work with.
+struct Rest {
+    state: ApiState,
+    metrics: Metrics,
+    published: Published,
+    routes: Routes,
+    /// One permit for each request in work.
+    requests: Arc<Semaphore>,
+    /// One permit for each answer that is being streamed.
+    streams: Arc<Semaphore>,
+}
+
+impl Rest {
+    /// What the handlers of `document`'s routes work with.
+    fn new(state: ApiState, document: &OpenApi) -> Arc<Self> {
+        Arc::new(Self {
+            metrics: Metrics::new(),
+            published: Published::new(document),
+            routes: Routes::of(document),
+            requests: Arc::new(Semaphore::new(state.limits.requests)),
+            streams: Arc::new(Semaphore::new(state.limits.streams)),
+            state,
+        })
+    }
+}
+
+impl FromRef<Arc<Rest>> for Control {
+    fn from_ref(rest: &Arc<Rest>) -> Self {
+        rest.state.control.clone()
+    }
+}
+
+/// Every route that is documented.
+fn documented() -> OpenApiRouter<Arc<Rest>> {
+    OpenApiRouter::with_openapi(openapi::frame())
+        .merge(clusters::routes())
+        .merge(task_definitions::routes())
+        .merge(tasks::routes())
+        .merge(logs::routes())
+        .merge(usage::routes())
+        .merge(events::routes())
+        .merge(server::routes())
+        .merge(openapi::routes())
+}
+
+/// The REST API with everything around it. What is added last is met first.
+pub(super) fn router(state: ApiState) -> Router {
+    let (router, document) = documented().split_for_parts();
+    let router = router.route("/", get(|| async { Redirect::temporary("/docs") }));
+    surrounded(router, Rest::new(state, &document))
+}
+
+/// `router` with what all routes have in common.
+fn surrounded(router: Router<Arc<Rest>>, rest: Arc<Rest>) -> Router {
+    router
+        .fallback(routes::no_such_route)
+        .method_not_allowed_fallback(routes::wrong_method)
+        .layer(from_fn_with_state(Arc::clone(&rest), limit::limit))
+        .layer(from_fn_with_state(Arc::clone(&rest), guard::admit))
+        .layer(CatchPanicLayer::custom(problem::panicked))
+        .layer(from_fn_with_state(Arc::clone(&rest), observe::observe))
+        .with_state(rest)
+}

@@ -1,0 +1,346 @@
+//! The API as its callers see it, in this process: a real store in a folder of its own, and an engine that
+//! is away unless a test says otherwise.
+
+mod bad_input;
+mod documents;
+mod guards;
+mod listener;
+mod resources;
+mod streams;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, Request, StatusCode, header};
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use crate::api::{ApiLimits, ApiState, Auth, Hosts, router};
+use crate::bell::Bell;
+use crate::clock::{Clock, SystemClock};
+use crate::control::Control;
+use crate::domain::{ContainerStatus, IdSource, LastStatus, TaskId, TimestampMs};
+use crate::engine::{
+    Engine, EngineError, EngineInfo, EngineState, EngineStatus, Fingerprint, Hint, LogLine,
+    LogRequest, LogStream, Observation, Order,
+};
+use crate::store::Store;
+
+const HELLO: &str = include_str!("../../../../task-definitions/hello.yaml");
+const YAML: &str = "application/yaml";
+const JSON: &str = "application/json";
+
+/// Identifiers that differ in their first digits, of which the first four are zeros.
+#[derive(Default)]
+struct Counting(AtomicU64);
+
+impl IdSource for Counting {
+    fn next_id(&self) -> u128 {
+        u128::from(self.0.fetch_add(1, Ordering::Relaxed) + 1) << 96
+    }
+}
+
+/// What the engine does when it is asked for a log.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Logs {
+    #[default]
+    Away,
+    /// Two lines, the second of which is no UTF-8.
+    Two,
+    /// A line, and then nothing for as long as somebody listens.
+    Endless,
+    /// A line, and then an error.
+    Broken,
+}
+
+/// An engine that is away, except for logs.
+struct StubEngine(Logs);
+
+fn away<T>() -> Result<T, EngineError> {
+    Err(EngineError::Away("secret socket path".to_owned()))
+}
+
+#[async_trait]
+impl Engine for StubEngine {
+    async fn info(&self) -> Result<EngineInfo, EngineError> {
+        away()
+    }
+
+    async fn observe(&self, _: &Order) -> Result<Observation, EngineError> {
+        away()
+    }
+
+    async fn advance(&self, _: &Order, _: Observation) -> Result<Observation, EngineError> {
+        away()
+    }
+
+    async fn remove(&self, _: &TaskId) -> Result<(), EngineError> {
+        away()
+    }
+
+    async fn survey(&self) -> Result<BTreeMap<TaskId, Fingerprint>, EngineError> {
+        away()
+    }
+
+    async fn logs(
+        &self,
+        _: LogRequest,
+    ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError> {
+        let line = |text: &'static [u8]| LogLine {
+            at: TimestampMs::from_millis(1_000),
+            stream: LogStream::Stdout,
+            text: Bytes::from_static(text),
+        };
+        let first = futures_util::stream::iter([Ok(line(b"one"))]);
+        match self.0 {
+            Logs::Away => away(),
+            Logs::Two => Ok(first
+                .chain(futures_util::stream::iter([Ok(line(b"\xfftwo"))]))
+                .boxed()),
+            Logs::Endless => Ok(first.chain(futures_util::stream::pending()).boxed()),
+            Logs::Broken => Ok(first.chain(futures_util::stream::iter([away()])).boxed()),
+        }
+    }
+
+    async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError> {
+        away()
+    }
+
+    async fn shut_down(&self) {}
+}
+
+/// What a test changes of the API.
+#[derive(Default)]
+struct Setting {
+    limits: ApiLimits,
+    token: Option<&'static str>,
+    logs: Logs,
+}
+
+/// An API.
+struct Api {
+    router: Router,
+    state: ApiState,
+    store: Store,
+    engine_status: EngineStatus,
+    stop: CancellationToken,
+    _folder: TempDir,
+}
+
+impl Api {
+    async fn new() -> Self {
+        Self::with(Setting::default()).await
+    }
+
+    async fn with(setting: Setting) -> Self {
+        let folder = TempDir::new().unwrap();
+        let ids: Arc<dyn IdSource> = Arc::new(Counting::default());
+        let clock = SystemClock;
+        let store = Store::open(&folder.path().join("data"), ids.as_ref(), clock.now())
+            .await
+            .unwrap();
+        let engine_status = EngineStatus::new(clock.now());
+        let control = Control::new(
+            store.clone(),
+            Arc::new(StubEngine(setting.logs)),
+            engine_status.clone(),
+            Bell::default(),
+            Arc::new(clock),
+            Arc::clone(&ids),
+        );
+        let stop = CancellationToken::new();
+        let state = ApiState {
+            control,
+            auth: Auth {
+                token: setting
+                    .token
+                    .map(|token| crate::api::ApiToken::new(token).unwrap()),
+                hosts: Hosts::new(
+                    "127.0.0.1".parse().unwrap(),
+                    ["neargate.example".to_owned()],
+                ),
+            },
+            limits: setting.limits,
+            ids,
+            engine_kind: "sim".to_owned(),
+            started_at: clock.now(),
+            stop: stop.clone(),
+        };
+        Self {
+            router: router(state.clone()),
+            state,
+            store,
+            engine_status,
+            stop,
+            _folder: folder,
+        }
+    }
+
+    /// Sends a request as it is.
+    async fn send(&self, request: Request<Body>) -> axum::response::Response {
+        self.router.clone().oneshot(request).await.unwrap()
+    }
+
+    async fn call(&self, request: Request<Body>) -> Answer {
+        let response = self.send(request).await;
+        let (parts, body) = response.into_parts();
+        let body = to_bytes(body, 16 * 1_048_576).await.unwrap();
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+
+    async fn get(&self, path: &str) -> Answer {
+        self.call(request("GET", path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn delete(&self, path: &str) -> Answer {
+        self.call(request("DELETE", path).body(Body::empty()).unwrap())
+            .await
+    }
+
+    async fn post(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+        let request = request("POST", path).header(header::CONTENT_TYPE, content_type);
+        self.call(request.body(body.into()).unwrap()).await
+    }
+
+    /// Registers `hello` and runs `count` tasks of it; their identifiers.
+    async fn run_hello(&self, count: u32) -> Vec<String> {
+        assert_eq!(
+            self.post("/v1/task-definitions", YAML, HELLO).await.status,
+            201
+        );
+        let body = format!("taskDefinition: hello\ncount: {count}");
+        let answer = self.post("/v1/tasks", YAML, body).await;
+        assert_eq!(answer.status, 201, "{answer:?}");
+        let tasks = answer.json()["tasks"].as_array().cloned().unwrap();
+        tasks
+            .iter()
+            .map(|task| task["taskId"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// Records that all containers of a task have been started.
+    async fn set_running(&self, id: &str) {
+        let mut task = self
+            .store
+            .task(&id.parse().unwrap())
+            .await
+            .unwrap()
+            .unwrap();
+        task.last_status = LastStatus::Running;
+        task.pull_started_at = Some(task.created_at);
+        task.pull_stopped_at = Some(task.created_at);
+        task.started_at = Some(task.created_at);
+        for container in task.containers.values_mut() {
+            container.last_status = ContainerStatus::Running;
+        }
+        self.store.record_task(&task, &[], &[]).await.unwrap();
+    }
+
+    fn set_engine(&self, state: EngineState) {
+        self.engine_status
+            .set(state, TimestampMs::from_millis(5_000));
+    }
+}
+
+/// A request by the server's own name.
+fn request(method: &str, path: &str) -> axum::http::request::Builder {
+    Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::HOST, "127.0.0.1:6327")
+}
+
+#[derive(Debug)]
+struct Answer {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn json(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    fn text(&self) -> &str {
+        std::str::from_utf8(&self.body).unwrap()
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map_or("", |value| value.to_str().unwrap())
+    }
+
+    /// The problem that this must be, as the lines of it that people read.
+    #[track_caller]
+    fn problem(&self) -> String {
+        assert_eq!(
+            self.header("content-type"),
+            "application/problem+json",
+            "{self:?}"
+        );
+        let problem = self.json();
+        assert_eq!(problem["status"], self.status.as_u16(), "{problem}");
+        assert!(
+            problem["title"]
+                .as_str()
+                .is_some_and(|title| !title.is_empty()),
+            "{problem}"
+        );
+        assert!(
+            problem["instance"]
+                .as_str()
+                .is_some_and(|instance| !instance.is_empty()),
+            "{problem}"
+        );
+        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+        let kind = text(&problem["type"]);
+        let kind = kind.strip_prefix("urn:neargate:problem:").unwrap();
+        let mut lines = vec![format!(
+            "{} {kind}: {}",
+            self.status.as_u16(),
+            text(&problem["detail"])
+        )];
+        if problem["hint"].is_string() {
+            lines.push(format!("hint: {}", text(&problem["hint"])));
+        }
+        let errors = problem["errors"].as_array().cloned().unwrap_or_default();
+        if errors.len() > 1 || errors.iter().any(|error| error["line"].is_number()) {
+            for error in errors {
+                let place = match (error["line"].as_u64(), error["column"].as_u64()) {
+                    (Some(line), Some(column)) => format!("{line}:{column} "),
+                    _ => String::new(),
+                };
+                lines.push(format!(
+                    "{place}{}: {}",
+                    text(&error["path"]),
+                    text(&error["message"])
+                ));
+            }
+        }
+        lines.join("\n")
+    }
+}
+
+/// Waits for `future`; fails with `what` if it does not come.
+async fn soon<T>(what: &str, future: impl Future<Output = T>) -> T {
+    tokio::time::timeout(Duration::from_secs(20), future)
+        .await
+        .unwrap_or_else(|_| panic!("{what} did not happen"))
+}

@@ -1,0 +1,127 @@
+//! What tasks have used.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use futures_util::{StreamExt as _, TryStreamExt as _};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Rest;
+use super::extract::{Check, Params, Segment};
+use super::openapi::Common;
+use super::problem::{ApiError, Kind};
+use super::tasks::TaskText;
+use crate::control::Control;
+use crate::domain::{TimestampMs, UsageInterval};
+use crate::shapes::{Problem, TaskUsage, UsageLine, UsageReport, UsageTotal};
+use crate::store::UsageFilter;
+
+/// How many tasks are read at the same time for one report.
+const READS_AT_ONCE: usize = 4;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
+    OpenApiRouter::new()
+        .routes(routes!(get_task_usage))
+        .routes(routes!(get_usage))
+}
+
+/// What one task has reserved, until it ended or until now.
+#[utoipa::path(
+    get, path = "/v1/tasks/{task}/usage", tag = "usage",
+    params(("task" = String, Path, description = "Its ID, or the first digits of it.")),
+    responses(
+        (status = 200, description = "What it has used.", body = TaskUsage),
+        (status = 404, description = "There is no such task, or it has reserved nothing yet.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "Several tasks begin like this.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn get_task_usage(
+    State(control): State<Control>,
+    Segment(TaskText(text)): Segment<TaskText>,
+) -> Result<Json<TaskUsage>, ApiError> {
+    let id = control.find_task(&text).await?;
+    let interval = control.task_usage(&id).await?.ok_or_else(|| {
+        ApiError::new(
+            Kind::NotFound,
+            format!("task \"{id}\" has reserved nothing yet"),
+        )
+        .hint("its usage begins when its images are first asked for")
+    })?;
+    Ok(Json(TaskUsage::new(&interval, control.now())))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct GetUsage {
+    /// Only tasks of this cluster.
+    cluster: Option<String>,
+    /// Only tasks that were run from this family.
+    family: Option<String>,
+    /// Only tasks that held their reservation at some time from here on: RFC 3339, or how long ago it was,
+    /// such as `10m`. They are shown with their whole length.
+    from: Option<String>,
+    /// Only tasks that held their reservation at some time before this; now unless said otherwise.
+    to: Option<String>,
+    /// How many at most; 100 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// Where to go on: the `nextToken` of the page before.
+    next_token: Option<String>,
+}
+
+/// What tasks have reserved, one line per task, in the order in which they began to.
+#[utoipa::path(
+    get, path = "/v1/usage", tag = "usage",
+    params(GetUsage),
+    responses((status = 200, description = "A page of the report.", body = UsageReport), Common)
+)]
+async fn get_usage(
+    State(rest): State<Arc<Rest>>,
+    Params(query): Params<GetUsage>,
+) -> Result<Json<UsageReport>, ApiError> {
+    let control = &rest.state.control;
+    let now = control.now();
+    let mut check = Check::default();
+    let filter = UsageFilter {
+        cluster: check.parse("cluster", query.cluster.as_deref()),
+        family: check.parse("family", query.family.as_deref()),
+    };
+    let from = check.moment("from", query.from.as_deref(), now);
+    let to = check.moment("to", query.to.as_deref(), now);
+    let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
+    check.done()?;
+
+    let from = from.unwrap_or(TimestampMs::from_millis(0));
+    // What was opened in this very millisecond belongs to the report as well.
+    let to = to.unwrap_or(TimestampMs::from_millis(now.as_millis().saturating_add(1)));
+    let page = control.usage(filter, from, to, page).await?;
+    let items: Vec<UsageLine> = futures_util::stream::iter(page.items)
+        .map(|interval| line(control, interval, now))
+        .buffered(READS_AT_ONCE)
+        .try_collect()
+        .await?;
+    Ok(Json(UsageReport {
+        total: UsageTotal::of(&items),
+        items,
+        next_token: page.next,
+    }))
+}
+
+async fn line(
+    control: &Control,
+    interval: UsageInterval,
+    now: TimestampMs,
+) -> Result<UsageLine, ApiError> {
+    let task = control.task(&interval.task_id).await?;
+    Ok(UsageLine::new(
+        &interval,
+        task.cluster.as_str(),
+        &task.spec.definition,
+        now,
+    ))
+}

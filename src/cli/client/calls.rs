@@ -1,0 +1,278 @@
+//! What the API can be asked: one function for each route that the command line uses.
+
+use reqwest::Method;
+use serde_json::Value;
+
+use super::{Answer, Client, ClientError, EventStream, LogStream};
+use crate::shapes::{
+    Cluster, CreateClusterRequest, Event, Page, Readiness, RunTaskRequest, RunTaskResponse,
+    StopTaskRequest, Task, TaskDefinition, TaskUsage, UsageReport,
+};
+
+/// How a document is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::cli) enum Syntax {
+    /// YAML.
+    Yaml,
+    /// JSON.
+    Json,
+}
+
+/// Which tasks are wanted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct TaskQuery {
+    /// Where they run.
+    pub(in crate::cli) cluster: Option<String>,
+    /// What they were run from.
+    pub(in crate::cli) family: Option<String>,
+    /// What is.
+    pub(in crate::cli) last_status: Option<String>,
+}
+
+/// Which lines of a log are wanted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct LogQuery {
+    /// Of one container.
+    pub(in crate::cli) container: Option<String>,
+    /// Go on as new lines come.
+    pub(in crate::cli) follow: bool,
+    /// Only lines from this time on.
+    pub(in crate::cli) since: Option<String>,
+    /// Only so many from the end.
+    pub(in crate::cli) tail: Option<u64>,
+}
+
+/// Which events are wanted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct EventQuery {
+    /// Only those with a larger number.
+    pub(in crate::cli) after: Option<u64>,
+    /// What kind of thing happened.
+    pub(in crate::cli) kind: Option<String>,
+    /// What it happened to.
+    pub(in crate::cli) subject: Option<String>,
+    /// Where it happened.
+    pub(in crate::cli) cluster: Option<String>,
+}
+
+/// Whose usage is wanted, and of when.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct UsageQuery {
+    /// Where the tasks ran.
+    pub(in crate::cli) cluster: Option<String>,
+    /// What they were run from.
+    pub(in crate::cli) family: Option<String>,
+    /// From when on.
+    pub(in crate::cli) from: Option<String>,
+    /// Until when.
+    pub(in crate::cli) to: Option<String>,
+}
+
+impl Client {
+    /// How the server is. Also a server that is not ready gives this answer.
+    pub(in crate::cli) async fn readiness(&self) -> Result<Answer<Readiness>, ClientError> {
+        let response = self
+            .send(self.request(Method::GET, &["readyz"], &[])?)
+            .await?;
+        let response = if response.status().as_u16() == 503 {
+            response
+        } else {
+            self.check(response).await?
+        };
+        let body = self.body(response).await?;
+        Ok(Answer {
+            value: self.decode(&body)?,
+            document: self.decode(&body)?,
+        })
+    }
+
+    /// All clusters.
+    pub(in crate::cli) async fn clusters(&self) -> Result<Answer<Vec<Cluster>>, ClientError> {
+        self.list(&["v1", "clusters"], &[]).await
+    }
+
+    /// Makes a cluster.
+    pub(in crate::cli) async fn create_cluster(
+        &self,
+        name: &str,
+    ) -> Result<Answer<Cluster>, ClientError> {
+        let request = CreateClusterRequest {
+            cluster_name: name.to_owned(),
+        };
+        self.post(&["v1", "clusters"], &request).await
+    }
+
+    /// Removes a cluster.
+    pub(in crate::cli) async fn delete_cluster(&self, name: &str) -> Result<Value, ClientError> {
+        self.delete(&["v1", "clusters", name]).await
+    }
+
+    /// Registers a document as the next revision of its family.
+    pub(in crate::cli) async fn register(
+        &self,
+        syntax: Syntax,
+        document: Vec<u8>,
+    ) -> Result<Answer<TaskDefinition>, ClientError> {
+        let content_type = match syntax {
+            Syntax::Yaml => "application/yaml",
+            Syntax::Json => "application/json",
+        };
+        self.post_document(&["v1", "task-definitions"], content_type, document)
+            .await
+    }
+
+    /// One revision: the newest active one of a family, or `family:revision`.
+    pub(in crate::cli) async fn definition(
+        &self,
+        name: &str,
+    ) -> Result<Answer<TaskDefinition>, ClientError> {
+        self.get(&["v1", "task-definitions", name], &[]).await
+    }
+
+    /// The revisions of one family, or of all.
+    pub(in crate::cli) async fn definitions(
+        &self,
+        family: Option<&str>,
+        status: Option<&str>,
+    ) -> Result<Answer<Vec<TaskDefinition>>, ClientError> {
+        self.list(
+            &["v1", "task-definitions"],
+            &[("family", family), ("status", status)],
+        )
+        .await
+    }
+
+    /// Takes a revision out of use.
+    pub(in crate::cli) async fn deregister(
+        &self,
+        revision: &str,
+    ) -> Result<Answer<TaskDefinition>, ClientError> {
+        self.post(
+            &["v1", "task-definitions", revision, "deregister"],
+            &serde_json::json!({}),
+        )
+        .await
+    }
+
+    /// Removes a revision.
+    pub(in crate::cli) async fn delete_definition(
+        &self,
+        revision: &str,
+    ) -> Result<Value, ClientError> {
+        self.delete(&["v1", "task-definitions", revision]).await
+    }
+
+    /// Runs tasks: they are recorded when this returns, and run when they do.
+    pub(in crate::cli) async fn run_task(
+        &self,
+        request: &RunTaskRequest,
+    ) -> Result<Answer<RunTaskResponse>, ClientError> {
+        self.post(&["v1", "tasks"], request).await
+    }
+
+    /// Tasks, newest first.
+    pub(in crate::cli) async fn tasks(
+        &self,
+        query: &TaskQuery,
+    ) -> Result<Answer<Vec<Task>>, ClientError> {
+        let query = [
+            ("cluster", query.cluster.as_deref()),
+            ("family", query.family.as_deref()),
+            ("lastStatus", query.last_status.as_deref()),
+        ];
+        self.list(&["v1", "tasks"], &query).await
+    }
+
+    /// The task whose ID is, or begins with, `id`.
+    pub(in crate::cli) async fn task(&self, id: &str) -> Result<Answer<Task>, ClientError> {
+        self.get(&["v1", "tasks", id], &[]).await
+    }
+
+    /// Asks a task to stop.
+    pub(in crate::cli) async fn stop_task(
+        &self,
+        id: &str,
+        reason: Option<String>,
+    ) -> Result<Answer<Task>, ClientError> {
+        self.post(&["v1", "tasks", id, "stop"], &StopTaskRequest { reason })
+            .await
+    }
+
+    /// What a task's containers wrote.
+    pub(in crate::cli) async fn logs(
+        &self,
+        id: &str,
+        query: &LogQuery,
+    ) -> Result<LogStream, ClientError> {
+        let tail = query.tail.map(|tail| tail.to_string());
+        let query = [
+            ("container", query.container.as_deref()),
+            ("follow", query.follow.then_some("true")),
+            ("since", query.since.as_deref()),
+            ("tail", tail.as_deref()),
+        ];
+        let request = self.request(Method::GET, &["v1", "tasks", id, "logs"], &query)?;
+        let bytes = self.open(request, "application/x-ndjson").await?;
+        Ok(LogStream::new(self.clone(), bytes))
+    }
+
+    /// What one task has used.
+    pub(in crate::cli) async fn task_usage(
+        &self,
+        id: &str,
+    ) -> Result<Answer<TaskUsage>, ClientError> {
+        self.get(&["v1", "tasks", id, "usage"], &[]).await
+    }
+
+    /// One page of what tasks have used.
+    pub(in crate::cli) async fn usage(
+        &self,
+        query: &UsageQuery,
+        token: Option<&str>,
+    ) -> Result<Answer<UsageReport>, ClientError> {
+        let query = [
+            ("cluster", query.cluster.as_deref()),
+            ("family", query.family.as_deref()),
+            ("from", query.from.as_deref()),
+            ("to", query.to.as_deref()),
+        ];
+        self.page(&["v1", "usage"], &query, token).await
+    }
+
+    /// One page of events, oldest first. A `token` says by itself where to go on.
+    pub(in crate::cli) async fn events(
+        &self,
+        query: &EventQuery,
+        token: Option<&str>,
+    ) -> Result<Answer<Page<Event>>, ClientError> {
+        let after = query
+            .after
+            .filter(|_| token.is_none())
+            .map(|after| after.to_string());
+        let query = [
+            ("after", after.as_deref()),
+            ("kind", query.kind.as_deref()),
+            ("subject", query.subject.as_deref()),
+            ("cluster", query.cluster.as_deref()),
+        ];
+        self.page(&["v1", "events"], &query, token).await
+    }
+
+    /// Events as they happen; those after the one numbered `query.after` first, if that is given.
+    pub(in crate::cli) async fn event_stream(
+        &self,
+        query: &EventQuery,
+    ) -> Result<EventStream, ClientError> {
+        let filter = [
+            ("kind", query.kind.as_deref()),
+            ("subject", query.subject.as_deref()),
+            ("cluster", query.cluster.as_deref()),
+        ];
+        let mut request = self.request(Method::GET, &["v1", "events", "stream"], &filter)?;
+        if let Some(after) = query.after {
+            request = request.header("Last-Event-ID", after);
+        }
+        let bytes = self.open(request, "text/event-stream").await?;
+        Ok(EventStream::new(self.clone(), bytes))
+    }
+}

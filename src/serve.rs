@@ -1,0 +1,240 @@
+//! The composition root: builds the server from its parts, runs it, and takes it down in the right order.
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use anyhow::{Context as _, Result, anyhow};
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::api::{self, ApiLimits, ApiState, ApiToken, Auth, Hosts};
+use crate::bell::Bell;
+use crate::cli::{self, ServeArgs};
+use crate::clock::{Clock, RandomIds, SystemClock};
+use crate::config::{ConfigFile, EngineKind};
+use crate::control::Control;
+use crate::domain::{IdSource, InstanceId, TimestampMs};
+use crate::engine::docker::client::DockerClient;
+use crate::engine::docker::daemon::Daemon;
+use crate::engine::docker::{DockerEngine, Settings};
+use crate::engine::sim::{SimClock, SimConfig, SimDaemon};
+use crate::engine::{Engine, EngineStatus};
+use crate::reconcile::{Limits, Parts, Reconciler};
+use crate::store::{Store, StoreError};
+use crate::telemetry;
+
+/// `neargate serve`: returns when the server was told to stop and has stopped.
+pub fn start(args: ServeArgs) -> LocalBoxFuture<'static, Result<()>> {
+    serve(args).boxed_local()
+}
+
+/// Everything that the operator has chosen: flag before environment before file before default.
+struct Choices {
+    listen: SocketAddr,
+    data_dir: PathBuf,
+    engine: EngineKind,
+    docker_host: Option<String>,
+    token: Option<ApiToken>,
+    allowed_hosts: Vec<String>,
+    settings: Settings,
+    limits: Limits,
+}
+
+impl Choices {
+    fn of(args: &ServeArgs) -> Result<Self> {
+        let file = args
+            .config
+            .as_deref()
+            .map(ConfigFile::read)
+            .transpose()?
+            .unwrap_or_default();
+        let data_dir = args
+            .data_dir
+            .clone()
+            .or(file.data_dir)
+            .or_else(cli::default_data_dir);
+        let args = &ServeArgs {
+            token_file: args.token_file.clone().or(file.token_file),
+            ..args.clone()
+        };
+        let token = args
+            .token()?
+            .map(|token| ApiToken::new(token.expose()))
+            .transpose()?;
+        let (settings, limits) = (Settings::default(), Limits::default());
+        Ok(Self {
+            listen: args.listen.or(file.listen).unwrap_or(cli::DEFAULT_LISTEN),
+            data_dir: data_dir.ok_or_else(|| {
+                anyhow!("there is no home folder to keep data in\nhint: name one with --data-dir")
+            })?,
+            engine: args.engine.or(file.engine).unwrap_or_default(),
+            docker_host: args.docker_host.clone().or(file.docker_host),
+            token,
+            allowed_hosts: file.allowed_hosts,
+            settings: Settings {
+                warm_sandboxes: args
+                    .warm_sandboxes
+                    .or(file.warm_sandboxes)
+                    .unwrap_or(settings.warm_sandboxes),
+                starts_at_once: file.starts_at_once.unwrap_or(settings.starts_at_once),
+                publish_ip: file
+                    .publish_ip
+                    .map_or(settings.publish_ip, |ip| ip.to_string()),
+                log_max_bytes: file.kept_log_bytes.unwrap_or(settings.log_max_bytes),
+            },
+            limits: Limits {
+                kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
+                ..limits
+            },
+        })
+    }
+}
+
+async fn serve(args: ServeArgs) -> Result<()> {
+    telemetry::init(args.log_format.unwrap_or_default());
+    let choices = Choices::of(&args)?;
+    api::check_listen(choices.listen, choices.token.as_ref())
+        .map_err(|refused| anyhow!("{refused}\nhint: {}", refused.hint()))?;
+
+    // Signals are listened for first, so that one that comes during the start is not lost.
+    let told_to_stop = told_to_stop()?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+    let ids: Arc<dyn IdSource> = Arc::new(RandomIds);
+    let store = Store::open(&choices.data_dir, ids.as_ref(), clock.now())
+        .await
+        .map_err(|error| cannot_open(error, &choices))?;
+    let listener = TcpListener::bind(choices.listen).await.with_context(|| {
+        format!(
+            "cannot listen on {}\nhint: choose another address with --listen",
+            choices.listen
+        )
+    })?;
+    let address = listener.local_addr()?;
+
+    let engine = build_engine(&choices, store.instance_id().clone(), &clock, &ids)?;
+    let engine_status = EngineStatus::new(clock.now());
+    let bell = Bell::default();
+    let stop = CancellationToken::new();
+    let reconciler = Reconciler::new(Parts {
+        store: store.clone(),
+        engine: Arc::clone(&engine),
+        engine_status: engine_status.clone(),
+        bell: bell.clone(),
+        clock: Arc::clone(&clock),
+        limits: choices.limits,
+    });
+    let started_at = clock.now();
+    let control = Control::new(
+        store.clone(),
+        engine,
+        engine_status,
+        bell,
+        clock,
+        Arc::clone(&ids),
+    );
+    let limits = ApiLimits::default();
+    let router = api::router(ApiState {
+        control,
+        auth: Auth {
+            token: choices.token,
+            hosts: Hosts::new(address.ip(), choices.allowed_hosts),
+        },
+        limits,
+        ids,
+        engine_kind: choices.engine.as_str().to_owned(),
+        started_at,
+        stop: stop.clone(),
+    });
+
+    let loop_stop = CancellationToken::new();
+    let reconciling = tokio::spawn(reconciler.run(loop_stop.clone()));
+    let answering = tokio::spawn(api::serve(listener, router, limits, stop.clone()));
+    tracing::info!(data_dir = %choices.data_dir.display(), "listening on http://{address}");
+
+    told_to_stop.await;
+    tracing::info!("stopping; tasks go on");
+    // Whoever has been accepted gets an answer, then the loop finishes its rounds, then the store closes.
+    stop.cancel();
+    answering.await?;
+    loop_stop.cancel();
+    reconciling.await?;
+    store.close().await;
+    Ok(())
+}
+
+/// Ends at the first SIGTERM or SIGINT.
+fn told_to_stop() -> Result<Pin<Box<dyn Future<Output = ()> + Send>>> {
+    let mut terminate = signal(SignalKind::terminate())?;
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    Ok(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    }
+    .boxed())
+}
+
+fn cannot_open(error: StoreError, choices: &Choices) -> anyhow::Error {
+    let folder = choices.data_dir.display();
+    let hint = match &error {
+        StoreError::Locked { .. } => {
+            "stop that one, or name another folder with --data-dir".to_owned()
+        }
+        StoreError::NewerDatabase { .. } => {
+            format!("run the newer Neargate again, or name another folder than {folder}")
+        }
+        StoreError::Damaged(_) => {
+            format!("put a copy of {folder} that is whole in its place; nothing was changed in it")
+        }
+        _ => format!(
+            "make sure that {folder} can be written, or name another folder with --data-dir"
+        ),
+    };
+    anyhow::Error::new(error).context(format!(
+        "the data folder {folder} cannot be used\nhint: {hint}"
+    ))
+}
+
+fn build_engine(
+    choices: &Choices,
+    instance: InstanceId,
+    clock: &Arc<dyn Clock>,
+    ids: &Arc<dyn IdSource>,
+) -> Result<Arc<dyn Engine>> {
+    let daemon: Arc<dyn Daemon> = match choices.engine {
+        EngineKind::Docker => Arc::new(DockerClient::connect(choices.docker_host.as_deref())?),
+        EngineKind::Sim => {
+            let daemon = SimDaemon::new(SimConfig::default(), Arc::new(SimTime(Arc::clone(clock))));
+            tokio::spawn(daemon.drive());
+            Arc::new(daemon)
+        }
+    };
+    let kind = choices.engine.as_str();
+    Ok(DockerEngine::new(
+        kind,
+        daemon,
+        instance,
+        Arc::clone(ids),
+        choices.settings.clone(),
+    ))
+}
+
+/// The simulated daemon lives by the host's clock.
+struct SimTime(Arc<dyn Clock>);
+
+impl SimClock for SimTime {
+    fn now(&self) -> TimestampMs {
+        self.0.now()
+    }
+
+    fn sleep_until(&self, at: TimestampMs) -> BoxFuture<'static, ()> {
+        tokio::time::sleep(at.since(self.0.now()).to_std()).boxed()
+    }
+}
