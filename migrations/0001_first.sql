@@ -180,6 +180,7 @@ CREATE TABLE usage_intervals (
     task_id      TEXT    NOT NULL PRIMARY KEY REFERENCES tasks (id),
     cluster      TEXT    NOT NULL,
     family       TEXT    NOT NULL,
+    revision     INTEGER NOT NULL CHECK (revision BETWEEN 1 AND 4294967295),
     cpu_units    INTEGER NOT NULL CHECK (cpu_units BETWEEN 0 AND 4294967295),
     memory_mib   INTEGER NOT NULL CHECK (memory_mib BETWEEN 0 AND 4294967295),
     opened_at    INTEGER NOT NULL,
@@ -203,7 +204,7 @@ BEGIN
 END;
 
 CREATE TRIGGER usage_intervals_keep_their_size BEFORE UPDATE OF
-    task_id, cluster, family, cpu_units, memory_mib, opened_at ON usage_intervals
+    task_id, cluster, family, revision, cpu_units, memory_mib, opened_at ON usage_intervals
 BEGIN
     SELECT RAISE(ABORT, 'of a usage interval only the end is ever written');
 END;

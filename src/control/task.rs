@@ -47,6 +47,13 @@ impl Control {
                 "run more with several calls",
             ));
         }
+        // A repeated call gets the first one's answer, whatever has become of the definition since.
+        if let Some(token) = &request.client_token {
+            let (cluster, now) = (&request.cluster, self.clock.now());
+            if let Some(ids) = self.store.tasks_of_token(cluster, token, now).await? {
+                return self.tasks_with(ids).await;
+            }
+        }
         self.cluster(&request.cluster).await?;
         let registered = self.task_definition(&request.definition).await?;
         if registered.status == TaskDefinitionStatus::Inactive {
@@ -77,14 +84,16 @@ impl Control {
                 }
                 Ok(tasks)
             }
-            Created::Replayed(ids) => {
-                let mut tasks = Vec::with_capacity(ids.len());
-                for id in ids {
-                    tasks.extend(self.store.task(&id).await?);
-                }
-                Ok(tasks)
-            }
+            Created::Replayed(ids) => self.tasks_with(ids).await,
         }
+    }
+
+    async fn tasks_with(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, ControlError> {
+        let mut tasks = Vec::with_capacity(ids.len());
+        for id in ids {
+            tasks.extend(self.store.task(&id).await?);
+        }
+        Ok(tasks)
     }
 
     fn new_task(&self, request: &RunTask, spec: &TaskSpec) -> Task {

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{CpuUnits, DurationMs, MemoryMib, TaskId, TimestampMs};
+use super::{ClusterName, CpuUnits, DurationMs, FamilyRevision, MemoryMib, TaskId, TimestampMs};
 
 /// One stretch of time during which a task held its reservation.
 ///
@@ -11,6 +11,10 @@ use super::{CpuUnits, DurationMs, MemoryMib, TaskId, TimestampMs};
 pub struct UsageInterval {
     /// The task.
     pub task_id: TaskId,
+    /// Where it ran.
+    pub cluster: ClusterName,
+    /// What it was run from.
+    pub definition: FamilyRevision,
     /// CPU reserved throughout.
     pub cpu: CpuUnits,
     /// Memory reserved throughout.

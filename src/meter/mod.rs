@@ -15,6 +15,8 @@ pub fn fold(old: &Task, new: &Task) -> Vec<UsageChange> {
     if let (None, Some(opened_at)) = (old.pull_started_at, new.pull_started_at) {
         changes.push(UsageChange::Open(UsageInterval {
             task_id: new.id.clone(),
+            cluster: new.cluster.clone(),
+            definition: new.spec.definition.clone(),
             cpu: new.spec.reserved_cpu(),
             memory: new.spec.reserved_memory(),
             opened_at,

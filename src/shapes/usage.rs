@@ -7,7 +7,8 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{EndEvidence, FamilyRevision, TimestampMs, UsageInterval};
+use crate::domain::{EndEvidence, TimestampMs, UsageInterval};
+use crate::meter::Reserved;
 
 /// What one task has used, as it is shown with the task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -36,14 +37,14 @@ pub struct TaskUsage {
 impl TaskUsage {
     /// `interval`, as it stands at `now`.
     pub fn new(interval: &UsageInterval, now: TimestampMs) -> Self {
-        let amount = Amount::of(interval, now);
+        let reserved = Reserved::of(interval, now);
         Self {
             opened_at: interval.opened_at.to_string(),
             closed_at: interval.closed.map(|(at, _)| at.to_string()),
             end_evidence: evidence(interval),
             duration_ms: interval.length(now).as_millis(),
-            vcpu_seconds: amount.vcpu_seconds(),
-            gb_seconds: amount.gb_seconds(),
+            vcpu_seconds: vcpu_seconds(reserved),
+            gb_seconds: gb_seconds(reserved),
         }
     }
 }
@@ -89,29 +90,24 @@ pub struct UsageLine {
 }
 
 impl UsageLine {
-    /// `interval`, as it stands at `now`, of a task that `cluster` ran from `definition`.
-    pub fn new(
-        interval: &UsageInterval,
-        cluster: &str,
-        definition: &FamilyRevision,
-        now: TimestampMs,
-    ) -> Self {
-        let amount = Amount::of(interval, now);
+    /// `interval`, as it stands at `now`.
+    pub fn new(interval: &UsageInterval, now: TimestampMs) -> Self {
+        let reserved = Reserved::of(interval, now);
         Self {
             task_id: interval.task_id.to_string(),
-            family: definition.family.to_string(),
-            revision: definition.revision,
-            cluster: cluster.to_owned(),
+            family: interval.definition.family.to_string(),
+            revision: interval.definition.revision,
+            cluster: interval.cluster.to_string(),
             milli_vcpu: interval.cpu.as_milli_vcpu(),
             memory_mib: i64::from(interval.memory.0),
             opened_at: interval.opened_at.to_string(),
             closed_at: interval.closed.map(|(at, _)| at.to_string()),
             duration_ms: interval.length(now).as_millis(),
             end_evidence: evidence(interval),
-            milli_vcpu_ms: amount.milli_vcpu_ms,
-            mib_ms: amount.mib_ms,
-            vcpu_seconds: amount.vcpu_seconds(),
-            gb_seconds: amount.gb_seconds(),
+            milli_vcpu_ms: exact(reserved.milli_vcpu_ms),
+            mib_ms: exact(reserved.mib_ms),
+            vcpu_seconds: vcpu_seconds(reserved),
+            gb_seconds: gb_seconds(reserved),
         }
     }
 }
@@ -150,22 +146,22 @@ pub struct UsageTotal {
 impl UsageTotal {
     /// What `lines` come to. Exact figures are added, then rounded once.
     pub fn of(lines: &[UsageLine]) -> Self {
-        let sum = |of: fn(&UsageLine) -> i64| {
-            lines
-                .iter()
-                .fold(0_i64, |total, line| total.saturating_add(of(line)))
-        };
-        let amount = Amount {
-            milli_vcpu_ms: sum(|line| line.milli_vcpu_ms),
-            mib_ms: sum(|line| line.mib_ms),
-        };
+        let reserved: Reserved = lines
+            .iter()
+            .map(|line| Reserved {
+                milli_vcpu_ms: i128::from(line.milli_vcpu_ms),
+                mib_ms: i128::from(line.mib_ms),
+            })
+            .sum();
         Self {
             tasks: lines.len() as u64,
-            duration_ms: sum(|line| line.duration_ms),
-            milli_vcpu_ms: amount.milli_vcpu_ms,
-            mib_ms: amount.mib_ms,
-            vcpu_seconds: amount.vcpu_seconds(),
-            gb_seconds: amount.gb_seconds(),
+            duration_ms: lines
+                .iter()
+                .fold(0, |sum: i64, line| sum.saturating_add(line.duration_ms)),
+            milli_vcpu_ms: exact(reserved.milli_vcpu_ms),
+            mib_ms: exact(reserved.mib_ms),
+            vcpu_seconds: vcpu_seconds(reserved),
+            gb_seconds: gb_seconds(reserved),
         }
     }
 }
@@ -176,35 +172,24 @@ fn evidence(interval: &UsageInterval) -> Option<String> {
         .map(|(_, evidence)| EndEvidence::as_str(evidence).to_owned())
 }
 
-/// Reservation × time, exactly.
-#[derive(Clone, Copy)]
-struct Amount {
-    milli_vcpu_ms: i64,
-    mib_ms: i64,
+/// vCPU × seconds, with six decimals.
+fn vcpu_seconds(reserved: Reserved) -> String {
+    six_decimals(reserved.milli_vcpu_ms, 1_000_000)
 }
 
-impl Amount {
-    fn of(interval: &UsageInterval, now: TimestampMs) -> Self {
-        let length = interval.length(now).as_millis();
-        Self {
-            milli_vcpu_ms: interval.cpu.as_milli_vcpu().saturating_mul(length),
-            mib_ms: i64::from(interval.memory.0).saturating_mul(length),
-        }
-    }
+/// GB (1,024 MiB) × seconds, with six decimals.
+fn gb_seconds(reserved: Reserved) -> String {
+    six_decimals(reserved.mib_ms, 1_024_000)
+}
 
-    fn vcpu_seconds(self) -> String {
-        six_decimals(self.milli_vcpu_ms, 1_000_000)
-    }
-
-    fn gb_seconds(self) -> String {
-        six_decimals(self.mib_ms, 1_024_000)
-    }
+/// What travels has 64 bits; more than that is shown as the most that they hold.
+fn exact(amount: i128) -> i64 {
+    i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
 /// `amount` / `unit` with six decimals, rounded half up. Neither is negative.
-fn six_decimals(amount: i64, unit: i64) -> String {
+fn six_decimals(amount: i128, unit: i128) -> String {
     const MILLION: i128 = 1_000_000;
-    let (amount, unit) = (i128::from(amount), i128::from(unit));
     let millionths = (amount * MILLION + unit / 2) / unit;
     format!("{}.{:06}", millionths / MILLION, millionths % MILLION)
 }
@@ -212,12 +197,17 @@ fn six_decimals(amount: i64, unit: i64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CpuUnits, MemoryMib, TaskId};
+    use crate::domain::{CpuUnits, FamilyRevision, MemoryMib, TaskId};
 
     fn interval(length_ms: i64) -> UsageInterval {
         let id: TaskId = "0".repeat(32).parse().unwrap();
         UsageInterval {
             task_id: id,
+            cluster: "default".parse().unwrap(),
+            definition: FamilyRevision {
+                family: "web".parse().unwrap(),
+                revision: 2,
+            },
             cpu: CpuUnits(256),
             memory: MemoryMib(512),
             opened_at: TimestampMs::from_millis(1_000),
@@ -238,21 +228,15 @@ mod tests {
         assert_eq!(usage.end_evidence.as_deref(), Some("engine"));
 
         assert_eq!(six_decimals(1, 1_024_000), "0.000001");
-        assert_eq!(six_decimals(i64::MAX, 1_024_000), "9007199254740.991999");
+        assert_eq!(
+            six_decimals(i64::MAX.into(), 1_024_000),
+            "9007199254740.991999"
+        );
     }
 
     #[test]
     fn a_total_adds_what_is_exact() {
-        let definition = FamilyRevision {
-            family: "web".parse().unwrap(),
-            revision: 2,
-        };
-        let line = UsageLine::new(
-            &interval(1),
-            "default",
-            &definition,
-            TimestampMs::from_millis(0),
-        );
+        let line = UsageLine::new(&interval(1), TimestampMs::from_millis(0));
         let total = UsageTotal::of(&[line.clone(), line]);
         assert_eq!(total.milli_vcpu_ms, 500);
         assert_eq!(total.vcpu_seconds, "0.000500");

@@ -78,6 +78,17 @@ impl Store {
             .await
     }
 
+    /// The tasks that a call with this token has made, if there was one in the time that tokens are kept.
+    pub async fn tasks_of_token(
+        &self,
+        cluster: &ClusterName,
+        token: &ClientToken,
+        now: TimestampMs,
+    ) -> Result<Option<Vec<TaskId>>, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        replay(&mut reader, cluster, token, now).await
+    }
+
     /// The task of that ID.
     pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, StoreError> {
         // Both queries see the same moment.
@@ -172,14 +183,13 @@ async fn replay(
     now: TimestampMs,
 ) -> Result<Option<Vec<TaskId>>, StoreError> {
     let too_old = now.as_millis().saturating_sub(TOKENS_KEPT.as_millis());
-    sqlx::query!("DELETE FROM client_tokens WHERE created_at <= ?1", too_old)
-        .execute(&mut *db)
-        .await?;
     let cluster = cluster.as_str();
     let known = sqlx::query!(
-        "SELECT request_hash, task_ids FROM client_tokens WHERE cluster = ?1 AND token = ?2",
+        "SELECT request_hash, task_ids FROM client_tokens
+          WHERE cluster = ?1 AND token = ?2 AND created_at > ?3",
         cluster,
-        token.token
+        token.token,
+        too_old
     )
     .fetch_optional(db)
     .await?;
@@ -199,6 +209,10 @@ async fn remember(
     ids: &[&TaskId],
     now: TimestampMs,
 ) -> Result<(), StoreError> {
+    let too_old = now.as_millis().saturating_sub(TOKENS_KEPT.as_millis());
+    sqlx::query!("DELETE FROM client_tokens WHERE created_at <= ?1", too_old)
+        .execute(&mut *db)
+        .await?;
     let (cluster, ids, at) = (cluster.as_str(), to_json(ids)?, now.as_millis());
     sqlx::query!(
         "INSERT INTO client_tokens (cluster, token, request_hash, task_ids, created_at)

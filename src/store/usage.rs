@@ -9,8 +9,8 @@ use super::column::{from_word, to_unsigned};
 use super::page::List;
 use super::{Page, PageRequest, Store, StoreError};
 use crate::domain::{
-    ClusterName, CpuUnits, EndEvidence, Family, MemoryMib, Task, TaskId, TimestampMs, UsageChange,
-    UsageInterval,
+    ClusterName, CpuUnits, EndEvidence, Family, FamilyRevision, MemoryMib, Task, TaskId,
+    TimestampMs, UsageChange, UsageInterval,
 };
 
 /// Whose usage is wanted. What is `None` does not matter.
@@ -28,7 +28,7 @@ impl Store {
         let id = task.as_str();
         let row = sqlx::query_as!(
             UsageRow,
-            "SELECT task_id, cpu_units, memory_mib, opened_at, closed_at, end_evidence
+            "SELECT task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, closed_at, end_evidence
                FROM usage_intervals WHERE task_id = ?1",
             id
         )
@@ -59,7 +59,7 @@ impl Store {
         let rows = request.rows();
         let rows = sqlx::query_as!(
             UsageRow,
-            "SELECT task_id, cpu_units, memory_mib, opened_at, closed_at, end_evidence
+            "SELECT task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, closed_at, end_evidence
                FROM usage_intervals INDEXED BY usage_intervals_by_opening
               WHERE (opened_at, task_id) > (?1, ?2) AND opened_at < ?3
                 AND (closed_at IS NULL OR closed_at > ?4 OR opened_at >= ?4)
@@ -125,15 +125,17 @@ async fn open(
             interval.task_id, task.id
         )));
     }
-    let (id, cluster) = (task.id.as_str(), task.cluster.as_str());
-    let family = task.spec.family().as_str();
+    let (id, cluster) = (task.id.as_str(), interval.cluster.as_str());
+    let family = interval.definition.family.as_str();
     let opened_at = interval.opened_at.as_millis();
     sqlx::query!(
-        "INSERT INTO usage_intervals (task_id, cluster, family, cpu_units, memory_mib, opened_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (task_id) DO NOTHING",
+        "INSERT INTO usage_intervals
+             (task_id, cluster, family, revision, cpu_units, memory_mib, opened_at)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (task_id) DO NOTHING",
         id,
         cluster,
         family,
+        interval.definition.revision,
         interval.cpu.0,
         interval.memory.0,
         opened_at
@@ -188,6 +190,9 @@ fn parse_evidence(word: &str) -> Option<EndEvidence> {
 
 struct UsageRow {
     task_id: String,
+    cluster: String,
+    family: String,
+    revision: i64,
     cpu_units: i64,
     memory_mib: i64,
     opened_at: i64,
@@ -205,6 +210,11 @@ impl TryFrom<UsageRow> for UsageInterval {
             .transpose()?;
         Ok(Self {
             task_id: row.task_id.parse()?,
+            cluster: row.cluster.parse()?,
+            definition: FamilyRevision {
+                family: row.family.parse()?,
+                revision: to_unsigned("usage.revision", row.revision)?,
+            },
             cpu: CpuUnits(to_unsigned("usage.cpu", row.cpu_units)?),
             memory: MemoryMib(to_unsigned("usage.memory", row.memory_mib)?),
             opened_at: TimestampMs::from_millis(row.opened_at),
@@ -221,6 +231,8 @@ mod tests {
     fn opened(task: &Task, millis: i64) -> UsageInterval {
         UsageInterval {
             task_id: task.id.clone(),
+            cluster: task.cluster.clone(),
+            definition: task.spec.definition.clone(),
             cpu: CpuUnits(256),
             memory: MemoryMib(512),
             opened_at: at(millis),

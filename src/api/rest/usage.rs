@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use futures_util::{StreamExt as _, TryStreamExt as _};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
@@ -15,12 +14,9 @@ use super::openapi::Common;
 use super::problem::{ApiError, Kind};
 use super::tasks::TaskText;
 use crate::control::Control;
-use crate::domain::{TimestampMs, UsageInterval};
+use crate::domain::TimestampMs;
 use crate::shapes::{Problem, TaskUsage, UsageLine, UsageReport, UsageTotal};
 use crate::store::UsageFilter;
-
-/// How many tasks are read at the same time for one report.
-const READS_AT_ONCE: usize = 4;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new()
@@ -100,28 +96,14 @@ async fn get_usage(
     // What was opened in this very millisecond belongs to the report as well.
     let to = to.unwrap_or(TimestampMs::from_millis(now.as_millis().saturating_add(1)));
     let page = control.usage(filter, from, to, page).await?;
-    let items: Vec<UsageLine> = futures_util::stream::iter(page.items)
-        .map(|interval| line(control, interval, now))
-        .buffered(READS_AT_ONCE)
-        .try_collect()
-        .await?;
+    let items: Vec<UsageLine> = page
+        .items
+        .iter()
+        .map(|interval| UsageLine::new(interval, now))
+        .collect();
     Ok(Json(UsageReport {
         total: UsageTotal::of(&items),
         items,
         next_token: page.next,
     }))
-}
-
-async fn line(
-    control: &Control,
-    interval: UsageInterval,
-    now: TimestampMs,
-) -> Result<UsageLine, ApiError> {
-    let task = control.task(&interval.task_id).await?;
-    Ok(UsageLine::new(
-        &interval,
-        task.cluster.as_str(),
-        &task.spec.definition,
-        now,
-    ))
 }

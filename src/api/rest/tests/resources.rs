@@ -290,6 +290,17 @@ async fn a_repeated_client_token_gives_the_first_answer_and_another_request_is_r
         )
         .await;
     assert_eq!(ids(&again), ids(&first));
+    // Also when the definition could no longer be run.
+    let path = "/v1/task-definitions/hello:1/deregister";
+    assert_eq!(api.post(path, JSON, "").await.status.as_u16(), 200);
+    let later = api
+        .post(
+            "/v1/tasks",
+            JSON,
+            r#"{"taskDefinition":"hello","count":2,"clientToken":"t"}"#,
+        )
+        .await;
+    assert_eq!(ids(&later), ids(&first));
     assert_eq!(
         api.get("/v1/tasks").await.json()["items"]
             .as_array()
@@ -324,6 +335,8 @@ async fn usage_is_shown_with_the_task_and_in_a_report() {
     let closed_at = TimestampMs::from_millis(opened_at.as_millis() + 60_000);
     let interval = UsageInterval {
         task_id,
+        cluster: task.cluster.clone(),
+        definition: task.spec.definition.clone(),
         cpu: CpuUnits(256),
         memory: MemoryMib(512),
         opened_at,
