@@ -13,4 +13,5 @@ mod engine_contract;
 mod faults;
 mod house;
 mod kill;
+mod remote;
 mod samples;

@@ -10,7 +10,7 @@ mod witness;
 
 pub use engine::{docker, leftovers, require_engine, workload};
 pub use server::Server;
-pub use socket::EngineSocket;
+pub use socket::{EngineSocket, real_socket};
 pub use witness::{Seen, Witness};
 
 use std::time::{Duration, Instant};
