@@ -32,7 +32,7 @@ struct World {
     foreign: Vec<String>,
 }
 
-struct SimTime;
+pub struct SimTime;
 
 impl SimClock for SimTime {
     fn now(&self) -> TimestampMs {
@@ -178,7 +178,7 @@ fn state(seen: &Observation, container: &str) -> Option<ContainerState> {
 }
 
 /// A task of containers that run the workload with these commands.
-fn order(containers: &[(&str, &[&str])]) -> Order {
+pub fn order(containers: &[(&str, &[&str])]) -> Order {
     let containers: Vec<_> = containers
         .iter()
         .map(|(name, command)| {

@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod bounds;
 mod daemon_real;
 mod engine_contract;
 mod faults;
@@ -15,3 +16,4 @@ mod house;
 mod kill;
 mod remote;
 mod samples;
+mod storm;

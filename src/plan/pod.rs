@@ -5,7 +5,7 @@
 //! done shows in what is seen. It must never ask for a container that is recorded as started: a task is
 //! one-shot, and a container that is gone stays gone.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use crate::domain::{
     Condition, ContainerDefinition, ContainerName, ContainerObservation, ContainerState,
@@ -29,8 +29,9 @@ pub struct PodWorld<'a> {
     pub seen: &'a Observation,
     /// The images of the containers that are still to be created.
     pub images: &'a BTreeMap<String, ImageState>,
-    /// Containers that were already asked to stop. Losing this costs a second signal, no more.
-    pub signalled: &'a BTreeSet<ContainerName>,
+    /// Containers that were already asked to stop, and when. Losing this costs a second signal, and a
+    /// stop timeout that begins anew.
+    pub signalled: &'a BTreeMap<ContainerName, TimestampMs>,
     /// Now.
     pub now: TimestampMs,
 }
@@ -63,6 +64,8 @@ pub enum PodAction {
     Terminate(ContainerName),
     /// End a container that did not stop in time: SIGKILL.
     Kill(ContainerName),
+    /// Remove a container unless it runs: it was created, and is not to be started any more.
+    Discard(ContainerName),
 }
 
 /// What to do now. The actions do not depend on each other.
@@ -250,12 +253,22 @@ fn give_up_at(
 
 /// Stops the containers in the reverse order of their dependencies: one is only asked when everything
 /// that depends on it has ended. Each has its own stop timeout, which counts from when it was its turn.
+///
+/// One that was created and does not run is removed first: a call to start it that was given up may still
+/// be carried out, and nothing may come to life after the task has ended.
 fn plan_stop(world: PodWorld<'_>, since: TimestampMs) -> PodPlan {
     let mut plan = PodPlan::default();
     for container in &world.spec.containers {
         let name = &container.name;
-        if !is_running(world, name) {
-            continue;
+        match world.seen.containers.get(name).map(|seen| &seen.state) {
+            Some(ContainerState::Running) => {}
+            Some(ContainerState::Created) => {
+                plan.waiting
+                    .get_or_insert(format!("container {name} is removed unstarted"));
+                plan.actions.push(PodAction::Discard(name.clone()));
+                continue;
+            }
+            Some(ContainerState::Exited { .. }) | None => continue,
         }
         let Some(due) = stop_due(world, name, since) else {
             continue;
@@ -268,20 +281,12 @@ fn plan_stop(world: PodWorld<'_>, since: TimestampMs) -> PodPlan {
             plan.wake_at = earliest(plan.wake_at, Some(world.now.plus(KILL_AGAIN)));
             continue;
         }
-        if !world.signalled.contains(name) {
+        if !world.signalled.contains_key(name) {
             plan.actions.push(PodAction::Terminate(name.clone()));
         }
         plan.wake_at = earliest(plan.wake_at, Some(kill_at));
     }
     plan
-}
-
-fn is_running(world: PodWorld<'_>, name: &ContainerName) -> bool {
-    world
-        .seen
-        .containers
-        .get(name)
-        .is_some_and(|seen| seen.state == ContainerState::Running)
 }
 
 /// When it is a container's turn to stop: when the task began to, or when the last container that depends
@@ -295,18 +300,20 @@ fn stop_due(world: PodWorld<'_>, name: &ContainerName, since: TimestampMs) -> Op
             .any(|dependency| dependency.container == *name)
     });
     for dependent in dependents {
-        match world
-            .seen
-            .containers
-            .get(&dependent.name)
-            .map(|seen| &seen.state)
-        {
-            Some(ContainerState::Running) => return None,
-            Some(ContainerState::Exited { finished_at, .. }) => due = due.max(*finished_at),
-            Some(ContainerState::Created) | None => {}
+        let Some(seen) = world.seen.containers.get(&dependent.name) else {
+            continue;
+        };
+        match &seen.state {
+            ContainerState::Running => return None,
+            // One that never ran did not keep anybody waiting.
+            ContainerState::Exited { finished_at, .. } if seen.started_at.is_some() => {
+                due = due.max(*finished_at);
+            }
+            ContainerState::Exited { .. } | ContainerState::Created => {}
         }
     }
-    Some(due)
+    // The engine's clock may be ahead of this one.
+    Some(due.min(*world.signalled.get(name).unwrap_or(&world.now)))
 }
 
 fn earliest(a: Option<TimestampMs>, b: Option<TimestampMs>) -> Option<TimestampMs> {

@@ -303,11 +303,14 @@ fn has_started(task: &Task, name: &ContainerName) -> bool {
 /// Moves a task on that is to stop.
 fn stop(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
     let stopping_at = *task.stopping_at.get_or_insert(now);
+    // One that was created counts: a call to start it may still be on its way.
     let some_live = match sighting {
-        Sighting::Seen(seen) => seen
-            .containers
-            .values()
-            .any(|container| container.state == ContainerState::Running),
+        Sighting::Seen(seen) => seen.containers.values().any(|container| {
+            matches!(
+                container.state,
+                ContainerState::Created | ContainerState::Running
+            )
+        }),
         Sighting::NeverAsked | Sighting::Unknown(_) => false,
     };
     if some_live {

@@ -38,8 +38,12 @@ impl Reconciler {
         };
         let mut lines = match self.parts.engine.logs(request).await {
             Ok(lines) => lines,
-            // Somebody else removed it, and its log with it.
+            // Somebody else removed it, or has begun to, and its log with it.
             Err(EngineError::NotFound(_)) => return Ok(()),
+            Err(error) if !error.retryable() => {
+                tracing::warn!(task = %task.id, %container, %error, "a log cannot be kept");
+                return Ok(());
+            }
             Err(error) => return Err(error.into()),
         };
         let limit = self.parts.limits.kept_log_bytes;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -87,7 +88,8 @@ impl Reconciler {
 
     /// Runs until `stop`; rounds that have begun are finished first. Tasks go on.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
-        let mut watcher = tokio::spawn(Arc::clone(&self).watch(stop.clone()));
+        let mut watcher =
+            AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {

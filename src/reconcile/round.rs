@@ -58,7 +58,14 @@ impl Reconciler {
                 .advance(&order, seen.take().unwrap_or_default())
                 .await
             {
-                Ok(observation) => seen = Some(observation),
+                Ok(observation) => {
+                    // A container that cannot be started may be one that the task can do without: what it
+                    // held up goes on once that is recorded, and nobody else would ring for it.
+                    if observation.failure.is_some() {
+                        reached_for = None;
+                    }
+                    seen = Some(observation);
+                }
                 Err(error) => return self.note_silence(task, error).await,
             }
         }

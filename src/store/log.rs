@@ -19,6 +19,7 @@ use futures_util::stream::{self, BoxStream, Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 
 use super::StoreError;
+use super::in_flight::{InFlight, Ticket};
 use super::open::{at, make_folder};
 use crate::domain::{ContainerName, TaskId, TimestampMs};
 use format::{HEADER, Header, OpenError, Reader, Segment};
@@ -41,6 +42,7 @@ pub struct KeptLine {
 #[derive(Clone, Debug)]
 pub struct LogStore {
     folder: Arc<Path>,
+    in_flight: InFlight,
 }
 
 impl LogStore {
@@ -48,6 +50,7 @@ impl LogStore {
     pub(super) fn new(data_dir: &Path) -> Self {
         Self {
             folder: data_dir.join("logs").into(),
+            in_flight: InFlight::default(),
         }
     }
 
@@ -59,6 +62,7 @@ impl LogStore {
         container: &ContainerName,
         max_bytes: u64,
     ) -> Result<LogWriter, StoreError> {
+        let ticket = self.in_flight.begin();
         make_folder(&self.folder_of(task))?;
         let path = self.file_of(task, container);
         Ok(LogWriter {
@@ -68,6 +72,7 @@ impl LogStore {
             max_bytes,
             dropped: 0,
             next_part: 1,
+            _ticket: ticket,
         })
     }
 
@@ -134,6 +139,11 @@ impl LogStore {
         }
     }
 
+    /// Logs that are being written.
+    pub(super) fn in_flight(&self) -> usize {
+        self.in_flight.count()
+    }
+
     fn folder_of(&self, task: &TaskId) -> PathBuf {
         self.folder.join(task.as_str())
     }
@@ -186,6 +196,7 @@ pub struct LogWriter {
     dropped: u64,
     /// The number in the name of the next segment.
     next_part: u8,
+    _ticket: Ticket,
 }
 
 impl LogWriter {
@@ -215,6 +226,7 @@ impl LogWriter {
             newer,
             mut dropped,
             next_part,
+            _ticket,
         } = self;
         let whole = match older {
             None => newer,

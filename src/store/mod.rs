@@ -14,6 +14,7 @@ mod cluster;
 mod column;
 mod error;
 mod event;
+mod in_flight;
 mod log;
 mod open;
 mod page;
@@ -124,6 +125,16 @@ impl Store {
     /// How much was written since the store was opened.
     pub fn write_counts(&self) -> WriteCounts {
         self.shared.writer.counts()
+    }
+
+    /// Reads and writes that are on their way, and logs that are being kept. Database and files are worked on
+    /// by other threads, so whoever lets time pass by hand asks this before.
+    pub fn in_flight(&self) -> usize {
+        let readers = self.readers();
+        let open = usize::try_from(readers.size()).unwrap_or(usize::MAX);
+        self.writer().in_flight()
+            + self.logs().in_flight()
+            + open.saturating_sub(readers.num_idle())
     }
 
     /// Finishes what was handed over, moves it into the database file and gives the folder back. Every call

@@ -19,6 +19,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot, watch};
 
+use super::in_flight::{InFlight, Ticket};
 use super::open::Lock;
 use super::{StoreError, Tuning, event};
 
@@ -45,6 +46,7 @@ pub struct WriteCounts {
 struct Counts {
     jobs: AtomicU64,
     commits: AtomicU64,
+    in_flight: InFlight,
 }
 
 enum Message {
@@ -102,6 +104,7 @@ impl Writer {
             work: Some(work),
             outcome: Err(StoreError::Closed),
             answer,
+            _ticket: self.counts.in_flight.begin(),
         });
         self.queue
             .send(Message::Write(job))
@@ -118,6 +121,11 @@ impl Writer {
             let _ = is_closed.await;
         }
         self.queue.closed().await;
+    }
+
+    /// Jobs that were handed over and are not answered yet.
+    pub(super) fn in_flight(&self) -> usize {
+        self.counts.in_flight.count()
     }
 
     /// How much was written so far.
@@ -143,6 +151,7 @@ struct Pending<T, F> {
     work: Option<F>,
     outcome: Result<T, StoreError>,
     answer: oneshot::Sender<Result<T, StoreError>>,
+    _ticket: Ticket,
 }
 
 impl<T, F> Job for Pending<T, F>

@@ -38,6 +38,10 @@ pub trait Daemon: Send + Sync + 'static {
     /// `DELETE /containers/{id}?force=1&v=1`. Removing what is not there, or is being removed, succeeds.
     async fn remove_container(&self, id: &str) -> Result<(), EngineError>;
 
+    /// `DELETE /containers/{id}?v=1`: removes it unless it runs, in one step. False when it runs. Removing
+    /// what is not there, or is being removed, succeeds.
+    async fn discard_container(&self, id: &str) -> Result<bool, EngineError>;
+
     /// `GET /containers/{id or name}/json`; `None` when the daemon says that there is none.
     async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError>;
 
@@ -196,6 +200,8 @@ pub struct ContainerSummary {
     pub labels: BTreeMap<String, String>,
     /// Docker's word for its state.
     pub status: String,
+    /// Of Docker's health check, if there is one.
+    pub health: Option<HealthStatus>,
     /// `container:<id>`, or a network.
     pub network_mode: String,
 }

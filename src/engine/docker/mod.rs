@@ -85,8 +85,10 @@ pub struct DockerEngine {
     making: tokio::sync::Mutex<()>,
     /// Nothing is made ahead of need any more.
     closed: CancellationToken,
-    /// Containers that were asked to stop. Forgotten with the task.
-    signalled: Mutex<BTreeMap<TaskId, BTreeSet<ContainerName>>>,
+    /// Containers that were asked to stop, and when. Forgotten with the task.
+    signalled: Mutex<BTreeMap<TaskId, BTreeMap<ContainerName, TimestampMs>>>,
+    /// IDs of containers that were created here and not asked to start yet. Forgotten with the task.
+    unstarted: Mutex<BTreeMap<TaskId, BTreeSet<String>>>,
     /// Digests by image ID: an image with an ID never changes.
     digests: Mutex<BTreeMap<String, String>>,
 }
@@ -119,6 +121,7 @@ impl DockerEngine {
             making: tokio::sync::Mutex::new(()),
             closed: CancellationToken::new(),
             signalled: Mutex::new(BTreeMap::new()),
+            unstarted: Mutex::new(BTreeMap::new()),
             digests: Mutex::new(BTreeMap::new()),
         });
         warm::spawn(&engine);
@@ -218,8 +221,9 @@ impl DockerEngine {
             PodAction::Create(name) => self.create(order, name).await,
             PodAction::Start(name) => self.start(order, seen, name).await,
             PodAction::Terminate(name) => {
-                let container = self.names.container(&order.task_id, name);
-                if let Some(inspect) = self.daemon.inspect_container(&container).await? {
+                if let Some(known) = seen.containers.get(name)
+                    && let Some(inspect) = self.daemon.inspect_container(&known.runtime_id).await?
+                {
                     self.daemon
                         .signal_container(&inspect.id, &inspect.stop_signal)
                         .await?;
@@ -231,14 +235,20 @@ impl DockerEngine {
                 signalled
                     .entry(order.task_id.clone())
                     .or_default()
-                    .insert(name.clone());
+                    .insert(name.clone(), order.now);
                 Ok(Effect::None)
             }
             PodAction::Kill(name) => {
-                let container = self.names.container(&order.task_id, name);
-                self.daemon.signal_container(&container, "SIGKILL").await?;
+                if let Some(known) = seen.containers.get(name) {
+                    let id = &known.runtime_id;
+                    self.daemon.signal_container(id, "SIGKILL").await?;
+                }
                 Ok(Effect::None)
             }
+            PodAction::Discard(name) => match seen.containers.get(name) {
+                Some(known) => self.discard(order, name, &known.runtime_id).await,
+                None => Ok(Effect::None),
+            },
         }
     }
 
@@ -246,14 +256,20 @@ impl DockerEngine {
     async fn make_network(&self, order: &Order) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let name = self.names.sandbox(&order.task_id);
-        if translate::fits_warm_sandbox(&self.names, &facts, order)
-            && let Some(warm) = self.pool.claim(self.daemon.as_ref(), &name).await?
-        {
+        if translate::fits_warm_sandbox(&self.names, &facts, order) {
+            let claimed = self.pool.claim(self.daemon.as_ref(), &name).await;
             self.refill.notify_one();
-            return Ok(Effect::Network(NetworkObservation::Up {
-                address: warm.address,
-                bindings: Vec::new(),
-            }));
+            match claimed {
+                Ok(Some(warm)) => {
+                    return Ok(Effect::Network(NetworkObservation::Up {
+                        address: warm.address,
+                        bindings: Vec::new(),
+                    }));
+                }
+                // Whoever has the name, this task or somebody else, is found below.
+                Ok(None) | Err(EngineError::NameTaken(_)) => {}
+                Err(error) => return Err(error),
+            }
         }
         let spec = translate::sandbox(&self.names, &facts, order);
         let made = self
@@ -271,7 +287,8 @@ impl DockerEngine {
         spec: &ContainerSpec,
         is_ours: impl Fn(&ContainerInspect) -> bool,
     ) -> Result<ContainerInspect, EngineError> {
-        let id = self.create_or_find(spec, is_ours).await?;
+        let created = self.daemon.create_container(spec).await;
+        let id = self.or_find(spec, created, is_ours).await?;
         {
             let _permit = self.starts.acquire().await;
             self.daemon.start_container(&id).await?;
@@ -282,13 +299,14 @@ impl DockerEngine {
         })
     }
 
-    /// Creates what `spec` says, or finds what an earlier call created under the same name.
-    async fn create_or_find(
+    /// What came of a creation, or what an earlier call created under the same name.
+    async fn or_find(
         &self,
         spec: &ContainerSpec,
+        created: Result<String, EngineError>,
         is_ours: impl Fn(&ContainerInspect) -> bool,
     ) -> Result<String, EngineError> {
-        match self.daemon.create_container(spec).await {
+        match created {
             Err(EngineError::NameTaken(said)) => {
                 match self.daemon.inspect_container(&spec.name).await? {
                     Some(found) if is_ours(&found) => Ok(found.id),
@@ -316,8 +334,17 @@ impl DockerEngine {
         };
         let sandbox = self.names.sandbox(&order.task_id);
         let spec = translate::container(&self.names, &facts, order, definition, &sandbox);
+        let created = self.daemon.create_container(&spec).await;
+        if let Ok(id) = &created {
+            let mut unstarted = self
+                .unstarted
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner);
+            let of_task = unstarted.entry(order.task_id.clone()).or_default();
+            of_task.insert(id.clone());
+        }
         let created = self
-            .create_or_find(&spec, |seen| {
+            .or_find(&spec, created, |seen| {
                 self.names.is(seen, &order.task_id, Some(name))
             })
             .await;
@@ -336,6 +363,9 @@ impl DockerEngine {
         let Some(known) = seen.containers.get(name) else {
             return Ok(Effect::None);
         };
+        if !self.first_start(&order.task_id, &known.runtime_id) {
+            return self.discard(order, name, &known.runtime_id).await;
+        }
         let started = {
             let _permit = self.starts.acquire().await;
             self.daemon.start_container(&known.runtime_id).await
@@ -360,6 +390,35 @@ impl DockerEngine {
             };
         }
         Ok(Effect::Container(name.clone(), container))
+    }
+
+    /// Whether nobody has asked for the start of a container. A second call could start it anew after it has
+    /// ended, since the first may be carried out late: so what was asked for before, or may have been by an
+    /// earlier process, is discarded and created again.
+    fn first_start(&self, task: &TaskId, id: &str) -> bool {
+        let mut unstarted = self
+            .unstarted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        unstarted.get_mut(task).is_some_and(|ids| ids.remove(id))
+    }
+
+    /// Removes a container that was not started; if it was after all, says what it does.
+    async fn discard(
+        &self,
+        order: &Order,
+        name: &ContainerName,
+        id: &str,
+    ) -> Result<Effect, EngineError> {
+        if self.daemon.discard_container(id).await? {
+            return Ok(Effect::NoContainer(name.clone()));
+        }
+        Ok(match self.daemon.inspect_container(id).await? {
+            Some(inspect) => {
+                Effect::Container(name.clone(), self.observe_container(&inspect, order.now))
+            }
+            None => Effect::NoContainer(name.clone()),
+        })
     }
 
     fn observe_container(
@@ -388,6 +447,7 @@ enum Effect {
     None,
     Network(NetworkObservation),
     Container(ContainerName, ContainerObservation),
+    NoContainer(ContainerName),
     Failure(StartFailure),
 }
 
@@ -398,6 +458,9 @@ impl Effect {
             Self::Network(network) => seen.network = network,
             Self::Container(name, container) => {
                 seen.containers.insert(name, container);
+            }
+            Self::NoContainer(name) => {
+                seen.containers.remove(&name);
             }
             Self::Failure(failure) => {
                 seen.failure.get_or_insert(failure);
@@ -608,19 +671,31 @@ impl Engine for DockerEngine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(task);
+        self.unstarted
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .remove(task);
         Ok(())
     }
 
     async fn survey(&self) -> Result<BTreeMap<TaskId, Fingerprint>, EngineError> {
+        // While one is being made, the pool is left as it is until the next time.
+        let making = self.making.try_lock();
+        let before = self.pool.before_a_list();
         let mut listed = self
             .daemon
             .list_containers(&self.names.instance_filter())
             .await?;
+        if making.is_ok() {
+            warm::sort_out(self, &before, &listed).await;
+        }
+        drop(making);
         listed.sort_by(|a, b| a.id.cmp(&b.id));
         let mut hashers: BTreeMap<TaskId, DefaultHasher> = BTreeMap::new();
         for one in &listed {
             if let Some(task) = self.names.task_of_summary(one) {
-                (&one.id, &one.status).hash(hashers.entry(task).or_default());
+                let health = one.health.map(HealthStatus::as_str);
+                (&one.id, &one.status, health).hash(hashers.entry(task).or_default());
             }
         }
         Ok(hashers
@@ -654,7 +729,7 @@ impl Engine for DockerEngine {
         let mut events = self.daemon.events(&self.names.instance_filter()).await?;
         // The daemon may be another one than before, or the same after it lost what it had.
         self.forget_prepared().await;
-        warm::adopt(self).await?;
+        warm::tidy(self).await?;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
         let (names, pool, refill) = (
             self.names.clone(),

@@ -3,8 +3,8 @@
 //! A warm sandbox is given to a task by renaming it, which the daemon itself makes durable: after a crash,
 //! its name says whether it still waits or whose it is. It is never given to a second task.
 
-use std::collections::VecDeque;
-use std::sync::{Mutex, PoisonError};
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::daemon::{ContainerInspect, ContainerSummary, Daemon};
 use super::names::Names;
@@ -13,7 +13,15 @@ use crate::engine::EngineError;
 /// The sandboxes that wait for a task.
 #[derive(Default)]
 pub struct Pool {
-    waiting: Mutex<VecDeque<Warm>>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    waiting: VecDeque<Warm>,
+    /// Given to a task, or on their way to one: never given to another, since a renaming whose outcome nobody
+    /// knows may still come. Forgotten when the daemon no longer lists them as warm.
+    claimed: BTreeSet<String>,
 }
 
 /// A sandbox that waits for a task.
@@ -25,74 +33,117 @@ pub struct Warm {
     pub address: Option<String>,
 }
 
+/// What had been claimed before the daemon was asked for a list.
+pub struct Before(BTreeSet<String>);
+
 impl Pool {
     /// How many wait.
     pub fn len(&self) -> usize {
-        self.lock().len()
+        self.lock().waiting.len()
     }
 
-    /// Adds one.
+    /// Adds one that was just made.
     pub fn put(&self, warm: Warm) {
-        self.lock().push_back(warm);
+        self.lock().waiting.push_back(warm);
     }
 
     /// Forgets one that has ended.
     pub fn forget(&self, id: &str) {
-        self.lock().retain(|warm| warm.id != id);
+        self.lock().waiting.retain(|warm| warm.id != id);
     }
 
-    /// Forgets all of them: after the connection was lost, what the daemon lists is the truth.
-    pub fn forget_all(&self) -> Vec<Warm> {
-        self.lock().drain(..).collect()
-    }
-
-    /// Gives one to a task by renaming it to `name`; `None` when none waits.
+    /// Gives one that runs to a task by renaming it to `name`; `None` when none waits.
     pub async fn claim(
         &self,
         daemon: &dyn Daemon,
         name: &str,
     ) -> Result<Option<Warm>, EngineError> {
-        loop {
-            let Some(warm) = self.lock().pop_front() else {
-                return Ok(None);
-            };
+        while let Some(warm) = self.take() {
             match daemon.rename_container(&warm.id, name).await {
-                Ok(()) => return Ok(Some(warm)),
+                Ok(()) => {}
                 // It has ended in the meantime, and whoever removed it was quicker than its event.
-                Err(EngineError::NotFound(_)) => {}
-                Err(error) => return Err(error),
+                Err(EngineError::NotFound(_)) => continue,
+                Err(error) => {
+                    if !error.retryable() {
+                        self.give_back(warm);
+                    }
+                    return Err(error);
+                }
+            }
+            match daemon.inspect_container(&warm.id).await? {
+                Some(seen) if seen.status == "running" => return Ok(Some(self::warm(seen))),
+                // It had ended, and its event has not come. Nothing was ever in it.
+                Some(_) => daemon.remove_container(&warm.id).await?,
+                None => {}
             }
         }
+        Ok(None)
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, VecDeque<Warm>> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    /// To be asked for before the list that [`Pool::sort_out`] is given.
+    pub fn before_a_list(&self) -> Before {
+        Before(self.lock().claimed.clone())
+    }
+
+    /// Compares what waits with what the daemon lists: forgets what is not there or does not run, and what
+    /// is more than `most`, and tells which warm sandboxes are of no use to anybody. Among these are all that an earlier process has
+    /// made: it may have claimed them in a call that is still to be carried out.
+    pub fn sort_out(
+        &self,
+        names: &Names,
+        before: &Before,
+        listed: &[ContainerSummary],
+        most: usize,
+    ) -> Vec<String> {
+        let mut state = self.lock();
+        let warm: Vec<&ContainerSummary> =
+            listed.iter().filter(|one| is_warm(names, one)).collect();
+        let is_listed = |id: &str| warm.iter().any(|one| one.id == id);
+        state
+            .claimed
+            .retain(|id| !before.0.contains(id) || is_listed(id));
+        state.waiting.retain(|one| {
+            warm.iter()
+                .any(|seen| seen.id == one.id && seen.status == "running")
+        });
+        state.waiting.truncate(most);
+        let is_joined = |id: &str| {
+            let mode = format!("container:{id}");
+            listed.iter().any(|other| other.network_mode == mode)
+        };
+        let is_spent = |id: &str| {
+            let waits = state.waiting.iter().any(|one| one.id == id);
+            let just_claimed = state.claimed.contains(id) && !before.0.contains(id);
+            !waits && !just_claimed && !is_joined(id)
+        };
+        warm.iter()
+            .filter(|one| is_spent(&one.id))
+            .map(|one| one.id.clone())
+            .collect()
+    }
+
+    fn take(&self) -> Option<Warm> {
+        let mut state = self.lock();
+        let warm = state.waiting.pop_front()?;
+        state.claimed.insert(warm.id.clone());
+        Some(warm)
+    }
+
+    /// It was refused for sure: another task may have it.
+    fn give_back(&self, warm: Warm) {
+        let mut state = self.lock();
+        state.claimed.remove(&warm.id);
+        state.waiting.push_front(warm);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Sorts what a daemon lists into sandboxes that still wait and can be used, and those that cannot.
-///
-/// One that a container has joined is in use, whatever its name says: the rename was lost.
-pub fn sort_out(names: &Names, listed: &[ContainerSummary]) -> (Vec<String>, Vec<String>) {
-    let mut usable = Vec::new();
-    let mut spent = Vec::new();
-    for warm in listed
-        .iter()
-        .filter(|one| names.is_sandbox(&one.labels) && names.is_warm(&one.name))
-    {
-        let joined = listed
-            .iter()
-            .any(|other| other.network_mode == format!("container:{}", warm.id));
-        if joined {
-            continue;
-        }
-        if warm.status == "running" {
-            usable.push(warm.id.clone());
-        } else {
-            spent.push(warm.id.clone());
-        }
-    }
-    (usable, spent)
+/// Whether it is a sandbox that, by its name, no task has.
+pub fn is_warm(names: &Names, one: &ContainerSummary) -> bool {
+    names.is_sandbox(&one.labels) && names.is_warm(&one.name)
 }
 
 /// What the pool keeps of a sandbox that runs.

@@ -1,11 +1,12 @@
-//! Keeps the pool of warm sandboxes filled, takes over what an earlier process left, and gives all back.
+//! Keeps the pool of warm sandboxes filled and true to what the daemon has, and gives all back.
 
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
 
-use super::pool::{self, Warm};
+use super::daemon::ContainerSummary;
+use super::pool::{self, Before};
 use super::{DockerEngine, translate};
 use crate::engine::EngineError;
 
@@ -63,37 +64,47 @@ async fn add_one(engine: &DockerEngine) -> Result<(), EngineError> {
     Ok(())
 }
 
-/// Takes over the sandboxes that the daemon has, and removes those that cannot be used.
-pub(super) async fn adopt(engine: &DockerEngine) -> Result<(), EngineError> {
-    engine.pool.forget_all();
+/// Compares the pool with what the daemon has, and removes the warm sandboxes that nobody can use.
+pub(super) async fn tidy(engine: &DockerEngine) -> Result<(), EngineError> {
+    let _making = engine.making.lock().await;
+    let before = engine.pool.before_a_list();
     let listed = engine
         .daemon
         .list_containers(&engine.names.instance_filter())
         .await?;
-    let (mut usable, mut spent) = pool::sort_out(&engine.names, &listed);
-    let keep = engine.settings.warm_sandboxes as usize;
-    spent.extend(usable.drain(keep.min(usable.len())..));
-    for id in usable {
-        if let Some(inspect) = engine.daemon.inspect_container(&id).await? {
-            engine.pool.put(pool::warm(inspect));
-        }
-    }
-    let removals = join_all(spent.iter().map(|id| engine.daemon.remove_container(id))).await;
-    removals.into_iter().collect::<Result<Vec<()>, _>>()?;
-    engine.refill.notify_one();
+    sort_out(engine, &before, &listed).await;
     Ok(())
+}
+
+/// As [`tidy`], with a list that is there already. `making` must be held since before it was asked for.
+pub(super) async fn sort_out(engine: &DockerEngine, before: &Before, listed: &[ContainerSummary]) {
+    let most = if engine.closed.is_cancelled() {
+        0
+    } else {
+        engine.settings.warm_sandboxes as usize
+    };
+    let spent = engine.pool.sort_out(&engine.names, before, listed, most);
+    let removals = spent.iter().map(|id| remove_if_warm(engine, id));
+    for error in join_all(removals).await.into_iter().filter_map(Result::err) {
+        tracing::warn!(%error, "a warm sandbox that nobody can use stays for now");
+    }
+    engine.refill.notify_one();
+}
+
+/// Looks once more before it removes: the task that was to have it may have got it after all.
+async fn remove_if_warm(engine: &DockerEngine, id: &str) -> Result<(), EngineError> {
+    match engine.daemon.inspect_container(id).await? {
+        Some(seen) if engine.names.is_warm(&seen.name) => engine.daemon.remove_container(id).await,
+        _ => Ok(()),
+    }
 }
 
 /// Removes all warm sandboxes, and the network unless a task is on it.
 pub(super) async fn give_back(engine: &DockerEngine) {
     engine.closed.cancel();
-    let _making = engine.making.lock().await;
-    let warm: Vec<Warm> = engine.pool.forget_all();
-    join_all(
-        warm.iter()
-            .map(|one| engine.daemon.remove_container(&one.id)),
-    )
-    .await;
+    if let Err(error) = tidy(engine).await {
+        tracing::warn!(%error, "warm sandboxes stay until the next start");
+    }
     if let Err(error) = engine.daemon.remove_network(&engine.names.network()).await {
         tracing::debug!(%error, "the network stays");
     }

@@ -273,6 +273,26 @@ impl SimDaemon {
         }
     }
 
+    /// A call that removes a container, which may take its time.
+    async fn removal(&self, request: Request) -> Result<(), EngineError> {
+        let (kind, id) = (request.kind(), request.subject());
+        let later = Some(request.clone());
+        let asked = self.ask(kind, &id);
+        let effect = |model: &mut Model| match model.handle(request) {
+            Ok(answer) => Ok(answer),
+            other => settled(other.map(drop)).map(|()| Answer::Done),
+        };
+        let answer = self.call(kind, &id, later, effect).await?;
+        match answer {
+            Answer::DoneAt(at) if at > asked.deadline => Err(self.time_out(&asked).await),
+            Answer::DoneAt(at) => {
+                self.0.clock.sleep_until(at).await;
+                Ok(())
+            }
+            Answer::Done | Answer::Created(_) => Ok(()),
+        }
+    }
+
     /// A call that changes something.
     async fn change(&self, request: Request) -> Result<Answer, EngineError> {
         let kind = request.kind();
@@ -300,6 +320,7 @@ impl Asked<'_> {
             | CallKind::Signal
             | CallKind::Rename
             | CallKind::Remove
+            | CallKind::Discard
             | CallKind::Inspect
             | CallKind::Logs => model.touched(self.subject),
             _ => None,
@@ -368,20 +389,14 @@ impl Daemon for SimDaemon {
     }
 
     async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
-        let later = Some(Request::Remove(id.to_owned()));
-        let asked = self.ask(CallKind::Remove, id);
-        let effect = |model: &mut Model| match model.remove(id) {
-            Ok(answer) => Ok(answer),
-            other => settled(other.map(drop)).map(|()| Answer::Done),
-        };
-        let answer = self.call(CallKind::Remove, id, later, effect).await?;
-        match answer {
-            Answer::DoneAt(at) if at > asked.deadline => Err(self.time_out(&asked).await),
-            Answer::DoneAt(at) => {
-                self.0.clock.sleep_until(at).await;
-                Ok(())
-            }
-            Answer::Done | Answer::Created(_) => Ok(()),
+        self.removal(Request::Remove(id.to_owned())).await
+    }
+
+    async fn discard_container(&self, id: &str) -> Result<bool, EngineError> {
+        match self.removal(Request::Discard(id.to_owned())).await {
+            Ok(()) => Ok(true),
+            Err(EngineError::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
         }
     }
 

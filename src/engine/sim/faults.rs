@@ -179,6 +179,8 @@ pub enum CallKind {
     Rename,
     /// `remove_container`.
     Remove,
+    /// `discard_container`.
+    Discard,
     /// `inspect_container`.
     Inspect,
     /// `list_containers`.
@@ -208,6 +210,7 @@ impl CallKind {
         Self::Signal,
         Self::Rename,
         Self::Remove,
+        Self::Discard,
         Self::Inspect,
         Self::List,
         Self::Logs,
@@ -227,6 +230,7 @@ impl CallKind {
             | Self::Signal
             | Self::Rename
             | Self::Remove
+            | Self::Discard
             | Self::Pull
             | Self::Load
             | Self::EnsureNetwork

@@ -1,6 +1,6 @@
 //! Scenarios of the container-by-container plan, and what must hold in all of them.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use proptest::prelude::*;
 
@@ -17,7 +17,7 @@ struct World {
     known: BTreeMap<ContainerName, Known>,
     seen: Observation,
     images: BTreeMap<String, ImageState>,
-    signalled: BTreeSet<ContainerName>,
+    signalled: BTreeMap<ContainerName, TimestampMs>,
     now: TimestampMs,
 }
 
@@ -29,7 +29,7 @@ impl World {
             known: BTreeMap::new(),
             seen,
             images: [(IMAGE.to_owned(), ImageState::Present)].into(),
-            signalled: BTreeSet::new(),
+            signalled: BTreeMap::new(),
             now: at(10_000),
         }
     }
@@ -212,7 +212,7 @@ fn stopping_goes_in_reverse_and_each_timeout_counts_from_its_turn() {
     assert_eq!(plan.actions, [PodAction::Terminate(name("web"))]);
     assert_eq!(plan.wake_at, Some(at(39_000)));
 
-    world.signalled.insert(name("web"));
+    world.signalled.insert(name("web"), world.now);
     assert!(world.actions().is_empty(), "it is asked once");
 
     world.now = at(39_000);
@@ -233,13 +233,56 @@ fn stopping_goes_in_reverse_and_each_timeout_counts_from_its_turn() {
 }
 
 #[test]
-fn what_was_only_created_needs_no_signal() {
+fn what_was_only_created_is_removed_so_that_no_late_start_brings_it_to_life() {
     let world = World::new(
         vec![container("a")],
         seen(&[("a", ContainerState::Created)]),
     )
     .stopping(1);
-    assert_eq!(world.plan(), PodPlan::default());
+    assert_eq!(world.actions(), [PodAction::Discard(name("a"))]);
+}
+
+/// `db` ignores its signal, `web` depends on it; it is killed in time however `web` ended.
+#[track_caller]
+fn killed_in_time(web: ContainerState, web_ran: bool) {
+    let containers = vec![
+        container("db"),
+        after(container("web"), "db", Condition::Start),
+    ];
+    let mut world = World::new(
+        containers,
+        seen(&[("db", ContainerState::Running), ("web", web)]),
+    )
+    .stopping(9_000);
+    if !web_ran {
+        world
+            .seen
+            .containers
+            .get_mut(&name("web"))
+            .unwrap()
+            .started_at = None;
+    }
+    assert_eq!(world.actions(), [PodAction::Terminate(name("db"))]);
+    world.signalled.insert(name("db"), world.now);
+    world.now = at(40_000);
+    // What could not be started is said to have ended when it was looked at.
+    if let ContainerState::Exited { finished_at, .. } =
+        &mut world.seen.containers.get_mut(&name("web")).unwrap().state
+        && !web_ran
+    {
+        *finished_at = world.now;
+    }
+    assert_eq!(world.actions(), [PodAction::Kill(name("db"))]);
+}
+
+#[test]
+fn a_dependent_that_never_ran_does_not_put_off_the_end() {
+    killed_in_time(exited(127, 10_000), false);
+}
+
+#[test]
+fn an_engine_whose_clock_is_ahead_does_not_put_off_the_end() {
+    killed_in_time(exited(0, 3_600_000), true);
 }
 
 fn any_state() -> impl Strategy<Value = Option<ContainerState>> {
@@ -305,6 +348,10 @@ proptest! {
                 }
                 PodAction::Start(name) => {
                     prop_assert!(!stopping);
+                    prop_assert_eq!(&world.seen.containers[&name].state, &ContainerState::Created);
+                }
+                PodAction::Discard(name) => {
+                    prop_assert!(stopping);
                     prop_assert_eq!(&world.seen.containers[&name].state, &ContainerState::Created);
                 }
                 PodAction::Terminate(name) | PodAction::Kill(name) => {

@@ -314,11 +314,23 @@ pub(super) fn summary(found: docker::ContainerSummary) -> Option<ContainerSummar
             .state
             .map(|state| state.to_string())
             .unwrap_or_default(),
+        health: found.status.as_deref().and_then(health_of_status),
         network_mode: found
             .host_config
             .and_then(|host| host.network_mode)
             .unwrap_or_default(),
     })
+}
+
+/// What a list says of health, it says in words alone: `Up 5 minutes (healthy)`.
+fn health_of_status(status: &str) -> Option<HealthStatus> {
+    let (_, word) = status.strip_suffix(')')?.rsplit_once('(')?;
+    match word {
+        "healthy" => Some(HealthStatus::Healthy),
+        "unhealthy" => Some(HealthStatus::Unhealthy),
+        "health: starting" => Some(HealthStatus::Unknown),
+        _ => None,
+    }
 }
 
 /// What `GET /images/{name}/json` says.

@@ -23,6 +23,7 @@ pub(super) enum Verb {
     Signal,
     Rename,
     Remove,
+    Discard,
     ReadLogs,
     Pull,
     Load,
@@ -42,7 +43,7 @@ impl Verb {
             Self::Ask | Self::List | Self::ReadLogs => 20,
             Self::Create | Self::CreateNetwork | Self::RemoveNetwork => 30,
             // Of a container with many files; of an image onto a slow disk.
-            Self::Start | Self::Remove | Self::Load => 60,
+            Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
             // The daemon says nothing while it waits for another pull of the same layer.
             Self::Pull => 300,
         })
@@ -57,7 +58,7 @@ impl Verb {
             Self::Start => "start",
             Self::Signal => "signal",
             Self::Rename => "rename",
-            Self::Remove | Self::RemoveNetwork => "remove",
+            Self::Remove | Self::Discard | Self::RemoveNetwork => "remove",
             Self::ReadLogs => "read the logs of",
             Self::Pull => "pull",
             Self::Load => "load",
@@ -219,7 +220,8 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     match (call.verb, status) {
         (Verb::Pull, _) if says(REGISTRY_AWAY) => EngineError::Failed(text),
-        (Verb::Pull, 400..=499) => EngineError::Refused(text),
+        // `can not get logs from container which is dead or marked for removal`
+        (Verb::ReadLogs, 409) | (Verb::Pull, 400..=499) => EngineError::Refused(text),
         (Verb::Pull, _) if says(REGISTRY_SAYS_NO) => EngineError::Refused(text),
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
         (_, 404) => match missing(call, &text) {
@@ -229,6 +231,8 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
         (Verb::Create | Verb::Rename, 409) if says(&["already in use"]) => {
             EngineError::NameTaken(text)
         }
+        // `cannot remove a running container`, `container is paused and must be unpaused first`
+        (Verb::Discard, 409) if says(&["running", "paused"]) => EngineError::Refused(text),
         // The daemon was replaced by another version since it was asked for its own.
         (_, 400) if says(&["client version"]) => EngineError::Failed(text),
         (_, 400 | 401 | 403 | 501) => EngineError::Refused(text),
@@ -261,7 +265,7 @@ pub(super) fn is_settled(call: &Call, error: &Error) -> bool {
     let gone = *status_code == 404 && missing(call, &tidy(message)).is_some();
     match call.verb {
         Verb::Signal => gone || message.contains("is not running"),
-        Verb::Remove => gone || message.contains("already in progress"),
+        Verb::Remove | Verb::Discard => gone || message.contains("already in progress"),
         Verb::RemoveNetwork => gone,
         Verb::CreateNetwork => *status_code == 409 && message.contains("already exists"),
         Verb::Rename => message.contains("same name as its current name"),

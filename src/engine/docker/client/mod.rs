@@ -223,6 +223,21 @@ impl Daemon for DockerClient {
         .await
     }
 
+    async fn discard_container(&self, id: &str) -> Result<bool, EngineError> {
+        let call = Call::new(Verb::Discard, format!("container {}", path_part(id)?));
+        let options = RemoveContainerOptionsBuilder::default().v(true).build();
+        let discarded = self
+            .tell(&call, |docker| async move {
+                docker.remove_container(id, Some(options)).await
+            })
+            .await;
+        match discarded {
+            Ok(()) => Ok(true),
+            Err(EngineError::Refused(_)) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
     async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError> {
         let call = Call::new(Verb::Inspect, format!("container {}", path_part(id)?));
         let answer = self

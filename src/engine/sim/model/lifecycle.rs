@@ -311,6 +311,22 @@ impl Model {
         Ok(Answer::DoneAt(self.after(takes_ms)))
     }
 
+    /// Removes a container that does not run.
+    pub(crate) fn discard(&mut self, id: &str) -> Result<Answer, Refusal> {
+        let number = self.known(id)?;
+        if self
+            .containers
+            .get(&number)
+            .is_some_and(Container::is_running)
+        {
+            return Err(Refusal::Invalid(format!(
+                "cannot remove container {id}: container is running: stop the container before removing or \
+                 force remove"
+            )));
+        }
+        self.remove(id)
+    }
+
     /// A container is gone.
     pub(super) fn forget(&mut self, number: u64) {
         self.tell(number, "destroy");

@@ -26,6 +26,7 @@ pub(crate) enum Request {
         name: String,
     },
     Remove(String),
+    Discard(String),
     Load(Bytes),
     EnsureNetwork {
         name: String,
@@ -43,6 +44,7 @@ impl Request {
             Self::Signal { .. } => CallKind::Signal,
             Self::Rename { .. } => CallKind::Rename,
             Self::Remove(_) => CallKind::Remove,
+            Self::Discard(_) => CallKind::Discard,
             Self::Load(_) => CallKind::Load,
             Self::EnsureNetwork { .. } => CallKind::EnsureNetwork,
             Self::RemoveNetwork(_) => CallKind::RemoveNetwork,
@@ -55,6 +57,7 @@ impl Request {
             Self::Create(spec) => spec.name.clone(),
             Self::Start(id)
             | Self::Remove(id)
+            | Self::Discard(id)
             | Self::Signal { id, .. }
             | Self::Rename { id, .. } => id.clone(),
             Self::Load(_) => String::new(),
@@ -125,6 +128,7 @@ impl Model {
             Request::Signal { id, signal } => self.signal(&id, &signal).map(|()| Answer::Done),
             Request::Rename { id, name } => self.rename(&id, &name).map(|()| Answer::Done),
             Request::Remove(id) => self.remove(&id),
+            Request::Discard(id) => self.discard(&id),
             Request::Load(tar) => self.load(&tar).map(|()| Answer::Done),
             Request::EnsureNetwork { name, labels } => {
                 self.ensure_network(&name, labels).map(|()| Answer::Done)

@@ -1,0 +1,327 @@
+//! What must always hold, checked after every step against what was seen before.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+
+use neargate::domain::{ContainerStatus, EventKind, LastStatus, Task, TaskId, UsageInterval};
+use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome};
+use neargate::store::EventFilter;
+
+use super::world::World;
+
+const INSTANCE: &str = "neargate.instance";
+const TASK: &str = "neargate.task";
+const CONTAINER: &str = "neargate.container";
+
+/// What is known of one task.
+struct Known {
+    task: Task,
+    usage: Option<UsageInterval>,
+    /// Its states, by its events.
+    history: Vec<LastStatus>,
+}
+
+/// What was seen so far.
+#[derive(Default)]
+pub struct Ledger {
+    tasks: BTreeMap<TaskId, Known>,
+    last_seq: u64,
+    /// How often each container of a task was started, by the daemon's ID.
+    starts: BTreeMap<(String, String), BTreeMap<String, u32>>,
+    /// How containers ended, by the daemon's ID.
+    exits: BTreeMap<String, i64>,
+    /// Containers that somebody else removed.
+    pub removed: BTreeSet<String>,
+    /// What was asked of the daemon to change, lately.
+    pub asked: VecDeque<String>,
+}
+
+const CALLS_SHOWN: usize = 60;
+
+/// Whose container of which task it is.
+fn owner(one: &ContainerSnapshot) -> Option<(String, String)> {
+    Some((
+        one.labels.get(TASK)?.clone(),
+        one.labels.get(CONTAINER)?.clone(),
+    ))
+}
+
+/// The task that a container or sandbox belongs to.
+fn task_of(one: &ContainerSnapshot) -> Option<TaskId> {
+    one.labels.get(INSTANCE)?;
+    let name = one.labels.get(TASK).map_or_else(
+        || one.name.strip_prefix("neargate-"),
+        |task| Some(task.as_str()),
+    );
+    name?.parse().ok()
+}
+
+impl Ledger {
+    /// Everything that was ever accepted, as it was last seen.
+    pub fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.tasks.values().map(|known| &known.task)
+    }
+
+    pub async fn check(&mut self, world: &World) -> Result<(), String> {
+        world.settle().await;
+        let before = world.daemon.containers();
+        self.calls(world)?;
+        self.containers(&before)?;
+        self.events(world).await?;
+        self.records(world, &before).await?;
+        self.leftovers(&world.daemon.containers())
+    }
+
+    fn calls(&mut self, world: &World) -> Result<(), String> {
+        let ours = world.store.instance_id().as_str();
+        for call in world.daemon.take_calls() {
+            if call.kind.changes() {
+                self.asked.truncate(CALLS_SHOWN);
+                let (at, kind, subject) = (call.at, call.kind, &call.subject);
+                let line = format!("{at} {kind} {subject}: {:?}", call.outcome);
+                self.asked.push_front(line);
+            }
+            let had_effect = matches!(
+                call.outcome,
+                Outcome::Answered | Outcome::Unanswered(Effect::Now | Effect::Later)
+            );
+            let touches = matches!(
+                call.kind,
+                CallKind::Start
+                    | CallKind::Signal
+                    | CallKind::Rename
+                    | CallKind::Remove
+                    | CallKind::Discard
+            );
+            if touches
+                && had_effect
+                && let Some(container) = &call.container
+                && container.labels.get(INSTANCE).map(String::as_str) != Some(ours)
+            {
+                return Err(format!(
+                    "nothing is touched that does not carry our label: {call:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    fn containers(&mut self, all: &[ContainerSnapshot]) -> Result<(), String> {
+        let mut live = BTreeMap::new();
+        let mut sandboxes: BTreeMap<&str, String> = BTreeMap::new();
+        for one in all {
+            let Some(owner) = owner(one) else { continue };
+            if one.running {
+                if let Some(other) = live.insert(owner.clone(), &one.id) {
+                    return Err(format!(
+                        "never two live containers of one task and name: {owner:?}: {other} and {}",
+                        one.id
+                    ));
+                }
+                let joined = one.joined.as_deref().unwrap_or_default();
+                let task = sandboxes.entry(joined).or_insert_with(|| owner.0.clone());
+                if *task != owner.0 {
+                    return Err(format!(
+                        "two tasks never share a network namespace: {task} and {} in {joined}",
+                        owner.0
+                    ));
+                }
+            } else if one.starts > 0 {
+                self.exits.insert(one.id.clone(), one.exit_code);
+            }
+            let starts = self.starts.entry(owner.clone()).or_default();
+            starts.insert(one.id.clone(), one.starts);
+            let total: u32 = starts
+                .iter()
+                .filter(|(id, _)| !self.removed.contains(*id))
+                .map(|(_, starts)| starts)
+                .sum();
+            if total > 1 {
+                return Err(format!(
+                    "a container of a task is started at most once: {owner:?}: {starts:?}"
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    async fn events(&mut self, world: &World) -> Result<(), String> {
+        if *world.store.event_seq().borrow() == self.last_seq {
+            return Ok(());
+        }
+        let filter = EventFilter::default();
+        loop {
+            let events = world
+                .store
+                .events(self.last_seq, &filter, 1_000)
+                .await
+                .map_err(|error| error.to_string())?;
+            if events.is_empty() {
+                return Ok(());
+            }
+            for event in events {
+                if event.seq != self.last_seq + 1 {
+                    return Err(format!(
+                        "the numbers of events have no holes: {} after {}",
+                        event.seq, self.last_seq
+                    ));
+                }
+                self.last_seq = event.seq;
+                if event.event.kind != EventKind::TaskStateChange {
+                    continue;
+                }
+                let id: TaskId = event.event.subject.parse().unwrap();
+                let status = event.event.status.as_deref().and_then(LastStatus::parse);
+                let status = status.ok_or("an event of a state says which")?;
+                if !self.tasks.contains_key(&id) {
+                    let task = world.store.task(&id).await.unwrap().unwrap();
+                    let known = Known {
+                        task,
+                        usage: None,
+                        history: Vec::new(),
+                    };
+                    self.tasks.insert(id.clone(), known);
+                }
+                let known = self.tasks.get_mut(&id).unwrap();
+                if known.history.last().is_some_and(|last| *last >= status) {
+                    return Err(format!(
+                        "a state only moves forward, with one event each: task {id}: {:?} and then {status}",
+                        known.history
+                    ));
+                }
+                known.history.push(status);
+            }
+        }
+    }
+
+    async fn records(&mut self, world: &World, before: &[ContainerSnapshot]) -> Result<(), String> {
+        for (id, known) in &mut self.tasks {
+            if known.task.is_finished() && known.usage.as_ref().is_none_or(|u| u.closed.is_some()) {
+                continue;
+            }
+            let task = world.store.task(id).await.unwrap().unwrap();
+            let usage = world.store.usage(id).await.unwrap();
+            let old = &known.task;
+            if task.last_status < old.last_status
+                || task.version < old.version
+                || (old.is_finished() && !task.is_finished())
+                || (old.stop_code.is_some() && old.stop_code != task.stop_code)
+            {
+                return Err(format!(
+                    "a task never goes back: {old:#?} and then {task:#?}"
+                ));
+            }
+            if !known.history.contains(&task.last_status) {
+                return Err(format!(
+                    "each change of state has its event: task {id} is {}, and its events say {:?}",
+                    task.last_status, known.history
+                ));
+            }
+            match (&known.usage, &usage) {
+                (Some(old), Some(new))
+                    if old.opened_at == new.opened_at
+                        && (old.closed.is_none() || old.closed == new.closed) => {}
+                (None, _) => {}
+                (old, new) => {
+                    return Err(format!(
+                        "a usage interval never shrinks, vanishes or opens again: {old:?} and then {new:?}"
+                    ));
+                }
+            }
+            if usage.is_none() && before.iter().any(|one| task_of(one).as_ref() == Some(id)) {
+                return Err(format!(
+                    "a task whose usage interval is not open has nothing on the engine: {id}"
+                ));
+            }
+            known.task = task;
+            known.usage = usage;
+        }
+        Ok(())
+    }
+
+    fn leftovers(&self, all: &[ContainerSnapshot]) -> Result<(), String> {
+        for one in all.iter().filter(|one| one.running) {
+            let Some(id) = owner(one).and_then(|_| task_of(one)) else {
+                continue;
+            };
+            if let Some(known) = self.tasks.get(&id)
+                && known.task.last_status == LastStatus::Stopped
+            {
+                return Err(format!(
+                    "nothing runs of a task that is STOPPED: {}: {one:#?}",
+                    known.task.id
+                ));
+            }
+        }
+        Ok(())
+    }
+
+    /// What must hold when the storm is over and everything was asked to stop.
+    pub fn check_end(&self, world: &World) -> Result<(), String> {
+        let all = world.daemon.containers();
+        let ours = world.store.instance_id().as_str();
+        for known in self.tasks.values() {
+            let task = &known.task;
+            let id = &task.id;
+            if !task.is_finished() {
+                let left: Vec<_> = all
+                    .iter()
+                    .filter(|one| task_of(one).as_ref() == Some(id))
+                    .collect();
+                return Err(format!(
+                    "every task comes to its end: {task:#?}\non the engine: {left:#?}"
+                ));
+            }
+            if task.stop_code.is_none() || task.stopped_reason.is_none() {
+                return Err(format!("a stopped task says why: {task:#?}"));
+            }
+            if known
+                .usage
+                .as_ref()
+                .is_some_and(|usage| usage.closed.is_none())
+            {
+                return Err(format!("every usage interval is closed: {:?}", known.usage));
+            }
+            for (name, record) in &task.containers {
+                let Some(runtime_id) = &record.runtime_id else {
+                    continue;
+                };
+                if record.last_status != ContainerStatus::Stopped {
+                    return Err(format!(
+                        "container {name} of {id} has not ended: {record:?}"
+                    ));
+                }
+                let truth = self.exits.get(runtime_id);
+                let by_others = self.removed.contains(runtime_id);
+                if record.started_at.is_some()
+                    && !by_others
+                    && let Some(truth) = truth
+                    && record.exit_code != Some(*truth)
+                {
+                    return Err(format!(
+                        "the recorded exit code is the engine's: container {name} of {id} ended with {truth}: {record:?}"
+                    ));
+                }
+            }
+        }
+        for one in &all {
+            if one.labels.get(INSTANCE).map(String::as_str) != Some(ours) {
+                continue;
+            }
+            let warm = one.name.starts_with("neargate-warm-") && one.status == "running";
+            if !warm {
+                return Err(format!("nothing is left over: {one:#?}"));
+            }
+        }
+        let warm = all
+            .iter()
+            .filter(|one| one.name.starts_with("neargate-warm-"))
+            .count();
+        if warm > world.settings.warm_sandboxes as usize {
+            return Err(format!(
+                "no more warm sandboxes than asked for: {warm} instead of {}: {all:#?}",
+                world.settings.warm_sandboxes
+            ));
+        }
+        Ok(())
+    }
+}

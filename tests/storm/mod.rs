@@ -1,0 +1,221 @@
+//! A storm: the real store, control, loop and Docker adapter, over a daemon that does everything that a
+//! daemon has ever done to anybody, while Neargate itself is killed between any two awaits.
+//!
+//! One seed decides what happens, in virtual time. A seed that fails is printed with its story, and
+//! `NEARGATE_TEST_SEED=…` tells it again; the database works on threads of its own, so the order in which two
+//! tasks get their turn within the same millisecond may differ. `NEARGATE_TEST_SEEDS=N` runs more seeds than
+//! `make test` does, `NEARGATE_TEST_FIRST_SEED` says from which on.
+
+mod ledger;
+mod mortal;
+mod story;
+mod world;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use neargate::engine::docker::Settings;
+use neargate::engine::sim::{Fault, SimConfig};
+use neargate::reconcile::Limits;
+
+use ledger::Ledger;
+use world::{Rng, World};
+
+/// Seeds that `make test` runs, as long as there is time.
+const SEEDS: u64 = 200;
+const TIME: Duration = Duration::from_secs(25);
+/// Threads that seeds run on.
+const THREADS: usize = 2;
+/// Until everything must have come to its end once faults have stopped.
+const PATIENCE: Duration = Duration::from_mins(20);
+
+fn variable(name: &str) -> Option<u64> {
+    std::env::var(name).ok()?.parse().ok()
+}
+
+#[test]
+fn whatever_happens_nothing_is_lost_doubled_or_left_over() {
+    if let Some(seed) = variable("NEARGATE_TEST_SEED") {
+        if let Err(error) = storm(seed) {
+            panic!("seed {seed}: {error}");
+        }
+        return;
+    }
+    let wanted = variable("NEARGATE_TEST_SEEDS");
+    let first = variable("NEARGATE_TEST_FIRST_SEED").unwrap_or(1);
+    let next = AtomicU64::new(first);
+    let failed = Mutex::new(Vec::new());
+    let begun = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS {
+            scope.spawn(|| {
+                while wanted.is_some() || begun.elapsed() < TIME {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= first + wanted.unwrap_or(SEEDS) {
+                        return;
+                    }
+                    if let Err(error) = storm(seed) {
+                        failed.lock().unwrap().push((seed, error));
+                    }
+                }
+            });
+        }
+    });
+    let failed = failed.into_inner().unwrap();
+    let run = (next.into_inner() - first).min(wanted.unwrap_or(SEEDS));
+    println!("{run} seeds in {:?}", begun.elapsed());
+    for (seed, error) in &failed {
+        println!("seed {seed}: {error}\n");
+    }
+    let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
+    assert!(
+        failed.is_empty(),
+        "these of {run} seeds fail; NEARGATE_TEST_SEED=… tells one again: {seeds:?}"
+    );
+}
+
+/// The story of a seed, from its beginning to its end.
+fn storm(seed: u64) -> Result<(), String> {
+    let log = Mutex::new(Vec::new());
+    let told = catch_unwind(AssertUnwindSafe(|| {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .start_paused(true)
+            // One turn of the driver is everything that is ready by then.
+            .event_interval(10_000)
+            .build()
+            .unwrap();
+        runtime.block_on(async {
+            // As long as this waits, the runtime does not move the time by itself.
+            let (over, is_over) = std::sync::mpsc::channel::<()>();
+            tokio::task::spawn_blocking(move || is_over.recv());
+            let result = tell(seed, &log).await;
+            drop(over);
+            result
+        })
+    }));
+    let error = match told {
+        Ok(Ok(())) => return Ok(()),
+        Ok(Err(error)) => error,
+        Err(panic) => panic
+            .downcast_ref::<String>()
+            .cloned()
+            .or_else(|| panic.downcast_ref::<&str>().map(|text| (*text).to_owned()))
+            .unwrap_or_else(|| "it panicked".to_owned()),
+    };
+    let log = log
+        .lock()
+        .unwrap_or_else(std::sync::PoisonError::into_inner);
+    Err(format!("{error}\nthe story:\n{}", log.join("\n")))
+}
+
+async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
+    let mut rng = Rng::new(seed);
+    let config = SimConfig {
+        call_latency_ms: if rng.one_in(2) { 0 } else { rng.ms(20) },
+        call_deadline_ms: 2_000 + rng.ms(8_000),
+        addresses_per_network: if rng.one_in(4) { 6 } else { 1_021 },
+        ..SimConfig::default()
+    };
+    let settings = Settings {
+        warm_sandboxes: rng.ms(3),
+        ..Settings::default()
+    };
+    let limits = Limits {
+        rounds_at_once: [1, 3, 64][rng.below(3)],
+        ..Limits::default()
+    };
+    let mut world = World::new(seed, config, settings, limits).await;
+    let mut ledger = Ledger::default();
+    let result = live_through(&mut world, &mut ledger, &mut rng, told).await;
+    result.map_err(|error| {
+        let asked: Vec<String> = ledger.asked.into_iter().rev().collect();
+        format!("{error}\nlast asked of the daemon:\n{}", asked.join("\n"))
+    })
+}
+
+async fn live_through(
+    world: &mut World,
+    ledger: &mut Ledger,
+    rng: &mut Rng,
+    told: &Mutex<Vec<String>>,
+) -> Result<(), String> {
+    world.start();
+    let steps = 15 + rng.below(60);
+    for _ in 0..steps {
+        let at = world.now();
+        let mut log = Vec::new();
+        story::step(world, ledger, rng, &mut log).await;
+        told.lock()
+            .unwrap()
+            .extend(log.into_iter().map(|line| format!("{at} {line}")));
+        ledger.check(world).await?;
+    }
+    told.lock().unwrap().push(format!("{} calm", world.now()));
+    calm_down(world, ledger).await
+}
+
+/// The faults stop, every task is asked to stop: then everything comes to its end, and stays there.
+async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String> {
+    world.daemon.inject(Fault::Calm);
+    if let Some(life) = &world.life {
+        *life.fuse.lock().unwrap() = None;
+    }
+    // The last call of a life may be on its way.
+    world.pass(Duration::from_secs(30)).await;
+    if world
+        .life
+        .as_ref()
+        .is_none_or(|life| life.over.is_cancelled())
+    {
+        world.kill();
+        world.start();
+    }
+    let life = world.life.as_ref().unwrap();
+    let unfinished: Vec<_> = ledger
+        .tasks()
+        .filter(|task| !task.is_finished())
+        .map(|task| task.id.clone())
+        .collect();
+    for id in unfinished {
+        life.control.stop_task(&id, None).await.unwrap();
+    }
+    let begun = world.now();
+    while world.now().since(begun).to_std() < PATIENCE {
+        world.pass(Duration::from_secs(5)).await;
+        ledger.check(world).await?;
+        if ledger.tasks().all(neargate::domain::Task::is_finished) {
+            break;
+        }
+    }
+    // For what a call that was given up does late, and the sweep that finds it.
+    let sweep = world.limits.sweep_every;
+    world.pass(sweep * 3).await;
+    ledger.check(world).await?;
+    ledger.check_end(world)?;
+    world.pass(sweep * 2 + Duration::from_secs(5)).await;
+    let writes: Vec<_> = world
+        .daemon
+        .calls()
+        .into_iter()
+        .filter(|call| call.kind.changes())
+        .collect();
+    if !writes.is_empty() {
+        return Err(format!("when all is well, nothing is done: {writes:#?}"));
+    }
+    ledger.check(world).await?;
+    world.shut_down().await;
+    let ours = world.store.instance_id().as_str();
+    let left: Vec<_> = world
+        .daemon
+        .containers()
+        .into_iter()
+        .filter(|one| one.labels.get("neargate.instance").map(String::as_str) == Some(ours))
+        .collect();
+    if !left.is_empty() {
+        return Err(format!("a graceful stop gives everything back: {left:#?}"));
+    }
+    Ok(())
+}

@@ -1,0 +1,179 @@
+//! The daemon as one life of Neargate has it: when that life ends, nothing of it can reach the daemon any
+//! more, whatever tasks of it are still around. A fuse ends it at an exact call, before or after its effect.
+
+use std::collections::BTreeMap;
+use std::future::{Future, pending};
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use neargate::engine::docker::daemon::{
+    ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
+    ImageInspect, LogOptions,
+};
+use neargate::engine::sim::SimDaemon;
+use neargate::engine::{EngineError, LogLine, PullProgress};
+use tokio_util::sync::CancellationToken;
+
+/// Ends a life at a call.
+#[derive(Clone, Copy, Debug)]
+pub struct Fuse {
+    /// How many calls come before.
+    pub calls: u32,
+    /// Whether the call is carried out; nobody hears of it either way.
+    pub after: bool,
+}
+
+pub struct Mortal {
+    inner: SimDaemon,
+    life: CancellationToken,
+    fuse: Arc<Mutex<Option<Fuse>>>,
+}
+
+impl Mortal {
+    pub fn new(inner: SimDaemon, life: CancellationToken, fuse: Arc<Mutex<Option<Fuse>>>) -> Self {
+        Self { inner, life, fuse }
+    }
+
+    /// Whether this is the last call, and if so, whether it is carried out.
+    fn burn(&self) -> Option<bool> {
+        let mut fuse = self.fuse.lock().unwrap();
+        match fuse.as_mut() {
+            Some(Fuse { calls: 0, after }) => {
+                let after = *after;
+                *fuse = None;
+                Some(after)
+            }
+            Some(left) => {
+                left.calls -= 1;
+                None
+            }
+            None => None,
+        }
+    }
+
+    async fn call<T>(&self, call: impl Future<Output = T>) -> T {
+        let last = self.burn();
+        if last == Some(false) {
+            self.life.cancel();
+        }
+        let answer = tokio::select! {
+            biased;
+            () = self.life.cancelled() => pending().await,
+            answer = call => answer,
+        };
+        if last == Some(true) {
+            self.life.cancel();
+            pending::<()>().await;
+        }
+        answer
+    }
+
+    fn until_death<T: Send + 'static>(
+        &self,
+        stream: BoxStream<'static, T>,
+    ) -> BoxStream<'static, T> {
+        let life = self.life.clone();
+        stream::unfold(stream, move |mut stream| {
+            let life = life.clone();
+            async move {
+                let item = tokio::select! {
+                    biased;
+                    () = life.cancelled() => None,
+                    item = stream.next() => Some(item),
+                };
+                match item {
+                    Some(item) => item.map(|item| (item, stream)),
+                    None => {
+                        drop(stream);
+                        pending().await
+                    }
+                }
+            }
+        })
+        .boxed()
+    }
+}
+
+#[async_trait]
+impl Daemon for Mortal {
+    async fn info(&self) -> Result<DaemonInfo, EngineError> {
+        self.call(self.inner.info()).await
+    }
+
+    async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
+        self.call(self.inner.create_container(spec)).await
+    }
+
+    async fn start_container(&self, id: &str) -> Result<(), EngineError> {
+        self.call(self.inner.start_container(id)).await
+    }
+
+    async fn signal_container(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        self.call(self.inner.signal_container(id, signal)).await
+    }
+
+    async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
+        self.call(self.inner.rename_container(id, name)).await
+    }
+
+    async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
+        self.call(self.inner.remove_container(id)).await
+    }
+
+    async fn discard_container(&self, id: &str) -> Result<bool, EngineError> {
+        self.call(self.inner.discard_container(id)).await
+    }
+
+    async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError> {
+        self.call(self.inner.inspect_container(id)).await
+    }
+
+    async fn list_containers(&self, label: &str) -> Result<Vec<ContainerSummary>, EngineError> {
+        self.call(self.inner.list_containers(label)).await
+    }
+
+    async fn container_logs(
+        &self,
+        id: &str,
+        options: LogOptions,
+    ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError> {
+        let lines = self.call(self.inner.container_logs(id, options)).await?;
+        Ok(self.until_death(lines))
+    }
+
+    async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
+        self.call(self.inner.inspect_image(name)).await
+    }
+
+    async fn pull_image(
+        &self,
+        name: &str,
+    ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
+        let steps = self.call(self.inner.pull_image(name)).await?;
+        Ok(self.until_death(steps))
+    }
+
+    async fn load_image(&self, tar: Bytes) -> Result<(), EngineError> {
+        self.call(self.inner.load_image(tar)).await
+    }
+
+    async fn ensure_network(
+        &self,
+        name: &str,
+        labels: &BTreeMap<String, String>,
+    ) -> Result<(), EngineError> {
+        self.call(self.inner.ensure_network(name, labels)).await
+    }
+
+    async fn remove_network(&self, name: &str) -> Result<(), EngineError> {
+        self.call(self.inner.remove_network(name)).await
+    }
+
+    async fn events(&self, label: &str) -> Result<BoxStream<'static, ContainerEvent>, EngineError> {
+        let events = self.call(self.inner.events(label)).await?;
+        Ok(self.until_death(events))
+    }
+}

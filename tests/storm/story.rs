@@ -1,0 +1,325 @@
+//! What happens in a storm: users, faults, and the ends of Neargate, as a seed has it.
+
+use std::time::Duration;
+
+use neargate::control::RunTask;
+use neargate::domain::TaskDefinitionReference;
+use neargate::domain::{ClusterName, Family, TaskId, TaskOverrides};
+use neargate::engine::sim::{CallFault, CallKind, Fault, RebootExit};
+use neargate::shapes::{Document, Format, ParsedTaskDefinition};
+use serde_json::{Value, json};
+
+use super::ledger::Ledger;
+use super::mortal::Fuse;
+use super::world::{Rng, World};
+
+const WORKLOAD: &str = "neargate/workload:latest";
+
+/// A step of a story.
+pub async fn step(world: &mut World, ledger: &mut Ledger, rng: &mut Rng, log: &mut Vec<String>) {
+    match rng.below(20) {
+        0..=5 => run(world, rng, log).await,
+        6..=7 => stop(world, ledger, rng, log).await,
+        8..=10 => {
+            let fault = fault(world, rng);
+            if let Some(fault) = fault {
+                if let Fault::ContainerRemoved { container } = &fault {
+                    ledger.removed.insert(container.clone());
+                }
+                let happened = world.daemon.inject(fault.clone());
+                log.push(format!("{fault:?} ({happened})"));
+            }
+        }
+        11..=13 => {
+            let (kind, fault) = call_fault(rng);
+            log.push(format!("next {kind}: {fault:?}"));
+            world.daemon.fail_next(kind, fault);
+        }
+        14 => end_of_life(world, rng, log).await,
+        _ => {}
+    }
+    let length = match rng.below(12) {
+        0..=4 => 0,
+        5..=8 => rng.ms(100),
+        9..=10 => rng.ms(3_000),
+        _ => rng.ms(40_000),
+    };
+    world.pass(Duration::from_millis(length.into())).await;
+    let over = world
+        .life
+        .as_ref()
+        .is_some_and(|life| life.over.is_cancelled());
+    if over {
+        log.push("the fuse has burnt down".to_owned());
+        world.kill();
+    }
+    if world.life.is_none() && (over || rng.one_in(3)) {
+        if rng.one_in(4) {
+            log.push("start over a store that was opened anew".to_owned());
+            world.reopen().await;
+        }
+        log.push("start".to_owned());
+        world.start();
+    }
+}
+
+async fn run(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
+    let Some(life) = &world.life else { return };
+    let document = definition(rng);
+    let text = document.to_string();
+    let read = Document::read(text.as_bytes(), Format::Json).unwrap();
+    // Not every random definition makes sense.
+    let Ok(parsed) = ParsedTaskDefinition::parse(&read) else {
+        return;
+    };
+    life.control
+        .register_task_definition(&parsed.definition, &document, &[])
+        .await
+        .unwrap();
+    let request = RunTask {
+        cluster: "default".parse::<ClusterName>().unwrap(),
+        definition: TaskDefinitionReference {
+            family: "storm".parse::<Family>().unwrap(),
+            revision: None,
+        },
+        count: 1 + u32::from(rng.one_in(4)) * rng.ms(4),
+        overrides: TaskOverrides::default(),
+        overrides_document: json!({}),
+        tags: std::collections::BTreeMap::default(),
+        started_by: None,
+        group: None,
+        client_token: None,
+    };
+    let tasks = life.control.run_task(request).await.unwrap();
+    let ids: Vec<TaskId> = tasks.into_iter().map(|task| task.id).collect();
+    log.push(format!("run {ids:?} {text}"));
+}
+
+async fn stop(world: &mut World, ledger: &Ledger, rng: &mut Rng, log: &mut Vec<String>) {
+    let Some(life) = &world.life else { return };
+    let unfinished: Vec<_> = ledger.tasks().filter(|task| !task.is_finished()).collect();
+    let Some(task) = rng.pick(&unfinished) else {
+        return;
+    };
+    log.push(format!("stop {}", task.id));
+    life.control.stop_task(&task.id, None).await.unwrap();
+}
+
+async fn end_of_life(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
+    match rng.below(4) {
+        0 => {
+            log.push("graceful stop".to_owned());
+            world.shut_down().await;
+        }
+        1 => {
+            let yields = rng.below(200);
+            log.push(format!("killed after {yields} turns"));
+            for _ in 0..yields {
+                tokio::task::yield_now().await;
+            }
+            world.kill();
+        }
+        _ => {
+            let fuse = Fuse {
+                calls: rng.ms(30),
+                after: rng.one_in(2),
+            };
+            log.push(format!("{fuse:?}"));
+            if let Some(life) = &world.life {
+                *life.fuse.lock().unwrap() = Some(fuse);
+            }
+        }
+    }
+}
+
+fn definition(rng: &mut Rng) -> Value {
+    let count = 1 + if rng.one_in(2) { rng.below(4) } else { 0 };
+    let main = rng.below(count);
+    let containers: Vec<Value> = (0..count)
+        .map(|index| container(rng, index, index == main))
+        .collect();
+    let mut document = json!({ "family": "storm", "containerDefinitions": containers });
+    if rng.one_in(5) {
+        document["networkMode"] = json!("bridge");
+        let host_port = if rng.one_in(2) { 0 } else { 8_000 + rng.ms(3) };
+        document["containerDefinitions"][main]["portMappings"] =
+            json!([{ "containerPort": 8080, "hostPort": host_port }]);
+    }
+    document
+}
+
+fn container(rng: &mut Rng, index: usize, essential: bool) -> Value {
+    let image = match rng.below(24) {
+        0 => "missing/app".to_owned(),
+        1 => "stalled/app".to_owned(),
+        2 => "broken/app".to_owned(),
+        3 => "limited/app".to_owned(),
+        4..=5 => format!("slow/app{}", rng.below(3)),
+        6..=9 => format!("other/app{}", rng.below(6)),
+        _ => WORKLOAD.to_owned(),
+    };
+    let quick = rng.ms(2_000).to_string();
+    let code = rng.below(3).to_string();
+    let command: Vec<&str> = match rng.below(12) {
+        0..=3 => vec!["sleep"],
+        4 => vec!["sleep", "--for-ms", &quick],
+        5 => vec!["exit", "--code", &code],
+        6..=7 => vec!["exit", "--after-ms", &quick, "--code", &code],
+        8 => vec!["ignore-sigterm"],
+        9 => vec!["ignore-sigterm", "--for-ms", &quick],
+        10 => vec!["log", "--lines", "5", "--every-ms", "100"],
+        _ => vec!["serve", "--delay-ms", &quick],
+    };
+    let mut one = json!({
+        "name": format!("c{index}"), "image": image, "command": command, "memory": 64,
+        "essential": essential || rng.one_in(3), "stopTimeout": 1 + rng.below(3),
+    });
+    if rng.one_in(3) {
+        let check = if rng.one_in(2) {
+            "health"
+        } else {
+            "fail-health"
+        };
+        one["healthCheck"] = json!({
+            "command": ["CMD", "/workload", check, "--after-ms", "15000"],
+            "interval": 5, "timeout": 2, "retries": 1,
+        });
+    }
+    if rng.one_in(30) {
+        one["entryPoint"] = json!(["/does-not-exist"]);
+    }
+    if rng.one_in(4) {
+        one["startTimeout"] = json!(2 + rng.below(20));
+    }
+    let dependencies: Vec<Value> = (0..index)
+        .filter(|_| rng.one_in(2))
+        .collect::<Vec<_>>()
+        .into_iter()
+        .map(|on| {
+            let condition = ["START", "COMPLETE", "SUCCESS", "HEALTHY"][rng.below(4)];
+            json!({ "containerName": format!("c{on}"), "condition": condition })
+        })
+        .collect();
+    if !dependencies.is_empty() {
+        one["dependsOn"] = json!(dependencies);
+    }
+    one
+}
+
+fn call_fault(rng: &mut Rng) -> (CallKind, CallFault) {
+    const OFTEN: &[CallKind] = &[
+        CallKind::Create,
+        CallKind::Start,
+        CallKind::Start,
+        CallKind::Rename,
+        CallKind::Remove,
+        CallKind::Signal,
+    ];
+    let kinds = if rng.one_in(2) { OFTEN } else { CallKind::ALL };
+    let kind = *rng.pick(kinds).unwrap();
+    let fault = match rng.below(8) {
+        0 => CallFault::AwayBefore,
+        1 => CallFault::AwayAfter,
+        2 => CallFault::TimesOutBefore,
+        3 => CallFault::TimesOutAfter,
+        4 | 5 => CallFault::TimesOutThenHappens {
+            after_ms: rng.ms(20_000),
+        },
+        6 => CallFault::Slow {
+            by_ms: rng.ms(15_000),
+        },
+        _ => CallFault::Fails {
+            message: "something went wrong".to_owned(),
+        },
+    };
+    (kind, fault)
+}
+
+fn fault(world: &World, rng: &mut Rng) -> Option<Fault> {
+    let containers = world.daemon.containers();
+    let ours: Vec<String> = containers
+        .iter()
+        .filter(|one| one.labels.contains_key("neargate.instance"))
+        .map(|one| one.id.clone())
+        .collect();
+    let container = rng.pick(&ours).cloned();
+    let (short, long) = (rng.ms(3_000), rng.ms(30_000));
+    let count = 1 + rng.ms(6);
+    Some(match rng.below(35) {
+        0 => Fault::Unreachable { for_ms: long },
+        1 => Fault::Frozen { for_ms: long },
+        2 => Fault::Restart {
+            live_restore: true,
+            for_ms: short,
+        },
+        3 => Fault::Restart {
+            live_restore: false,
+            for_ms: short,
+        },
+        4 if rng.one_in(2) => Fault::HostReboot {
+            reports: if rng.one_in(2) {
+                RebootExit::Code255
+            } else {
+                RebootExit::Code0
+            },
+            for_ms: long,
+        },
+        5..=6 => Fault::StreamsCut,
+        7..=9 => Fault::EventsLost { count },
+        10 => Fault::EventsDoubled { count },
+        11 => Fault::EventsLate { count, by_ms: long },
+        12 => Fault::RemovalsTake { ms: long },
+        13 => Fault::RemovalsFail { count },
+        14 => Fault::AddressesGone,
+        15..=16 => Fault::AddressesBack,
+        17 => Fault::DiskFull,
+        18..=19 => Fault::DiskFreed,
+        20 => Fault::PullsStall,
+        21 => Fault::PullsResume,
+        22 => Fault::RegistryAway,
+        23 => Fault::RegistryBack,
+        24 => Fault::PortTaken {
+            port: 8_000 + u16::try_from(rng.below(3)).unwrap(),
+        },
+        25 => Fault::ContainerKilled {
+            container: container?,
+        },
+        26 => Fault::ContainerOomKilled {
+            container: container?,
+        },
+        27 => Fault::ContainerPaused {
+            container: container?,
+        },
+        28 => Fault::ContainerUnpaused {
+            container: container?,
+        },
+        29..=30 => Fault::ContainerRemoved {
+            container: container?,
+        },
+        31 => Fault::SandboxKilled { of: container? },
+        32 => Fault::NameTaken {
+            name: name_to_take(world, rng)?,
+        },
+        33 if rng.one_in(3) => Fault::ClockStep {
+            by_ms: i64::from(rng.ms(7_200_000)) - 3_600_000,
+        },
+        34 if rng.one_in(4) => Fault::ImageRemoved {
+            image: WORKLOAD.to_owned(),
+        },
+        _ => return None,
+    })
+}
+
+/// The name that something of a task has, or is going to have.
+fn name_to_take(world: &World, rng: &mut Rng) -> Option<String> {
+    let containers = world.daemon.containers();
+    let tasks: Vec<&String> = containers
+        .iter()
+        .filter_map(|one| one.labels.get("neargate.task"))
+        .collect();
+    let task = rng.pick(&tasks)?;
+    Some(match rng.below(3) {
+        0 => format!("neargate-{task}"),
+        n => format!("neargate-{task}-c{n}"),
+    })
+}

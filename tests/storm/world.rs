@@ -1,0 +1,265 @@
+//! The world of a storm: a real store, control, loop and Docker adapter over a simulated daemon, in
+//! virtual time.
+//!
+//! Time only moves when the driver moves it, and the driver only does so when nothing is left to be done at
+//! the present time: no task of the runtime is ready, and the store has nothing on its way.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+use neargate::bell::Bell;
+use neargate::clock::Clock;
+use neargate::control::Control;
+use neargate::domain::{IdSource, TimestampMs};
+use neargate::engine::docker::{DockerEngine, Settings};
+use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
+use neargate::engine::{Engine, EngineStatus};
+use neargate::reconcile::{Limits, Parts, Reconciler};
+use neargate::store::Store;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::mortal::{Fuse, Mortal};
+
+/// Random numbers from a seed.
+pub struct Rng(u64);
+
+impl Rng {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995)
+    }
+
+    pub fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+
+    /// From 0 up to, but not including, `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        usize::try_from(self.next() % u64::try_from(end.max(1)).unwrap()).unwrap()
+    }
+
+    pub fn ms(&mut self, end: u32) -> u32 {
+        u32::try_from(self.next() % u64::from(end.max(1))).unwrap()
+    }
+
+    /// True once in `n`.
+    pub fn one_in(&mut self, n: usize) -> bool {
+        self.below(n) == 0
+    }
+
+    pub fn pick<'a, T>(&mut self, from: &'a [T]) -> Option<&'a T> {
+        from.get(self.below(from.len()))
+    }
+}
+
+/// Identifiers that look random and are the same for the same seed.
+struct Ids(AtomicU64);
+
+impl IdSource for Ids {
+    fn next_id(&self) -> u128 {
+        let mut rng = Rng::new(self.0.fetch_add(1, Ordering::Relaxed));
+        (u128::from(rng.next()) << 64) | u128::from(rng.next())
+    }
+}
+
+/// The time of tokio's paused clock.
+#[derive(Clone, Copy)]
+pub struct StormClock(Instant);
+
+impl Clock for StormClock {
+    fn now(&self) -> TimestampMs {
+        let elapsed = i64::try_from(self.0.elapsed().as_millis()).unwrap();
+        TimestampMs::from_millis(1_800_000_000_000 + elapsed)
+    }
+}
+
+impl SimClock for StormClock {
+    fn now(&self) -> TimestampMs {
+        Clock::now(self)
+    }
+
+    fn sleep_until(&self, at: TimestampMs) -> BoxFuture<'static, ()> {
+        let wait = at.since(Clock::now(self)).to_std();
+        if wait.is_zero() {
+            return Box::pin(std::future::ready(()));
+        }
+        Box::pin(tokio::time::sleep(wait))
+    }
+}
+
+/// From one start of Neargate to its end.
+pub struct Life {
+    pub control: Control,
+    pub over: CancellationToken,
+    stop: CancellationToken,
+    pub fuse: Arc<Mutex<Option<Fuse>>>,
+    run: JoinHandle<()>,
+}
+
+pub struct World {
+    pub store: Store,
+    pub daemon: SimDaemon,
+    pub clock: StormClock,
+    pub settings: Settings,
+    pub limits: Limits,
+    pub life: Option<Life>,
+    folder: TempDir,
+    ids: Arc<dyn IdSource>,
+}
+
+/// So often in a row must everything be quiet before time moves.
+const QUIET: u32 = 4;
+/// The longest step of time.
+const LONGEST_STEP: Duration = Duration::from_millis(500);
+
+impl World {
+    pub async fn new(seed: u64, config: SimConfig, settings: Settings, limits: Limits) -> Self {
+        let clock = StormClock(Instant::now());
+        let daemon = SimDaemon::new(config, Arc::new(clock));
+        daemon.add_image("neargate/workload:latest");
+        tokio::spawn(daemon.drive());
+        let in_memory = std::path::Path::new("/dev/shm");
+        let folder = if in_memory.is_dir() {
+            tempfile::tempdir_in(in_memory).unwrap()
+        } else {
+            tempfile::tempdir().unwrap()
+        };
+        let ids: Arc<dyn IdSource> = Arc::new(Ids(AtomicU64::new(seed << 20)));
+        let store = Store::open(folder.path(), ids.as_ref(), Clock::now(&clock))
+            .await
+            .unwrap();
+        Self {
+            store,
+            daemon,
+            clock,
+            settings,
+            limits,
+            life: None,
+            folder,
+            ids,
+        }
+    }
+
+    pub fn now(&self) -> TimestampMs {
+        Clock::now(&self.clock)
+    }
+
+    /// Starts Neargate.
+    pub fn start(&mut self) {
+        let over = CancellationToken::new();
+        let stop = CancellationToken::new();
+        let fuse = Arc::new(Mutex::new(None));
+        let daemon = Mortal::new(self.daemon.clone(), over.clone(), Arc::clone(&fuse));
+        let engine: Arc<dyn Engine> = DockerEngine::new(
+            "sim",
+            Arc::new(daemon),
+            self.store.instance_id().clone(),
+            Arc::clone(&self.ids),
+            self.settings.clone(),
+        );
+        let (bell, clock) = (Bell::default(), Arc::new(self.clock));
+        let engine_status = EngineStatus::new(self.now());
+        let control = Control::new(
+            self.store.clone(),
+            Arc::clone(&engine),
+            engine_status.clone(),
+            bell.clone(),
+            clock.clone(),
+            Arc::clone(&self.ids),
+        );
+        let reconciler = Reconciler::new(Parts {
+            store: self.store.clone(),
+            engine,
+            engine_status,
+            bell,
+            clock,
+            limits: self.limits,
+        });
+        let run = tokio::spawn(reconciler.run(stop.clone()));
+        self.life = Some(Life {
+            control,
+            over,
+            stop,
+            fuse,
+            run,
+        });
+    }
+
+    /// Ends Neargate between any two awaits, as SIGKILL does.
+    pub fn kill(&mut self) {
+        if let Some(life) = self.life.take() {
+            life.over.cancel();
+            life.run.abort();
+        }
+    }
+
+    /// Asks Neargate to end and waits for it.
+    pub async fn shut_down(&mut self) {
+        let Some(life) = self.life.take() else { return };
+        life.stop.cancel();
+        let deadline = Instant::now() + Duration::from_mins(5);
+        while !life.run.is_finished() {
+            assert!(
+                Instant::now() < deadline,
+                "a graceful stop must come to an end"
+            );
+            if life.over.is_cancelled() {
+                life.run.abort();
+            }
+            self.pass(Duration::from_millis(200)).await;
+        }
+        life.over.cancel();
+    }
+
+    /// Reads everything again from the disk, as a new process would.
+    pub async fn reopen(&mut self) {
+        self.store.close().await;
+        self.store = Store::open(self.folder.path(), self.ids.as_ref(), self.now())
+            .await
+            .unwrap();
+    }
+
+    /// Until nothing is left to be done at the present time.
+    pub async fn settle(&self) {
+        let mut quiet = 0;
+        while quiet < QUIET {
+            tokio::task::yield_now().await;
+            if self.store.in_flight() == 0 {
+                quiet += 1;
+            } else {
+                quiet = 0;
+                std::thread::yield_now();
+            }
+        }
+    }
+
+    /// Lets time pass, from one thing that happens to the next.
+    pub async fn pass(&self, length: Duration) {
+        let end = Instant::now() + length;
+        self.settle().await;
+        loop {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            let due = self
+                .daemon
+                .next_due()
+                .map_or(left, |at| at.since(self.now()).to_std());
+            let step = due
+                .max(Duration::from_millis(1))
+                .min(left)
+                .min(LONGEST_STEP);
+            tokio::time::advance(step).await;
+            self.settle().await;
+        }
+    }
+}
