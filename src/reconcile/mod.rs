@@ -47,6 +47,9 @@ pub struct Limits {
     pub rounds_at_once: usize,
     /// How long one round may wait for the engine, over all of its steps.
     pub round_deadline: Duration,
+    /// How long rounds that have begun may go on after the loop was told to stop. Giving one up is as safe as
+    /// a crash.
+    pub stop_within: Duration,
     /// The first pause after a round that failed; doubled each time.
     pub first_pause: Duration,
     /// The longest pause.
@@ -62,6 +65,7 @@ impl Default for Limits {
         Self {
             rounds_at_once: 64,
             round_deadline: Duration::from_mins(2),
+            stop_within: Duration::from_secs(10),
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(30),
             sweep_every: Duration::from_secs(30),
@@ -86,7 +90,7 @@ impl Reconciler {
         })
     }
 
-    /// Runs until `stop`; rounds that have begun are finished first. Tasks go on.
+    /// Runs until `stop`; rounds that have begun get a while to finish. Tasks go on.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
@@ -108,7 +112,11 @@ impl Reconciler {
                 drop(turn);
             });
         }
-        while rounds.join_next().await.is_some() {}
+        let finished = async { while rounds.join_next().await.is_some() {} };
+        if tokio::time::timeout(self.parts.limits.stop_within, finished).await.is_err() {
+            tracing::warn!("rounds that still wait for the engine are given up; the next start goes on with them");
+            rounds.shutdown().await;
+        }
         let _ = (&mut watcher).await;
         self.parts.engine.shut_down().await;
     }

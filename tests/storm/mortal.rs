@@ -84,13 +84,11 @@ impl Mortal {
                     () = life.cancelled() => None,
                     item = stream.next() => Some(item),
                 };
-                match item {
-                    Some(item) => item.map(|item| (item, stream)),
-                    None => {
-                        drop(stream);
-                        pending().await
-                    }
+                if let Some(item) = item {
+                    return item.map(|item| (item, stream));
                 }
+                drop(stream);
+                pending().await
             }
         })
         .boxed()
