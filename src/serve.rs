@@ -66,7 +66,8 @@ impl Choices {
         let token = args
             .token()?
             .map(|token| ApiToken::new(token.expose()))
-            .transpose()?;
+            .transpose()
+            .map_err(|weak| anyhow!("{weak}\nhint: {}", weak.hint()))?;
         let (settings, limits) = (Settings::default(), Limits::default());
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(cli::DEFAULT_LISTEN),

@@ -9,11 +9,13 @@
 mod harness;
 
 mod bounds;
+mod cli;
 mod daemon_real;
 mod engine_contract;
 mod faults;
 mod house;
 mod kill;
+mod readme;
 mod remote;
 mod samples;
 mod storm;

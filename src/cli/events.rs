@@ -133,7 +133,7 @@ fn print(console: &mut Console, event: &Event) -> Result<(), Failure> {
     Ok(())
 }
 
-/// `2026-01-31T08:15:00.250Z  12  TaskStateChange  0123456789ab  RUNNING  all containers have started`
+/// `2026-01-31T08:15:00.250Z  12  TaskStateChange    0123456789ab  RUNNING  all containers have started`
 fn line(event: &Event, subject: &str) -> String {
     let status = event
         .status
@@ -141,7 +141,7 @@ fn line(event: &Event, subject: &str) -> String {
         .map(|status| format!("{status}  "))
         .unwrap_or_default();
     let line = format!(
-        "{}  {:>5}  {:15}  {subject}  {status}{}",
+        "{}  {:>5}  {:17}  {subject}  {status}{}",
         event.at, event.seq, event.kind, event.message
     );
     sanitise::one_line(&line) + "\n"
@@ -164,13 +164,13 @@ mod tests {
         };
         assert_eq!(
             line(&event, "0123456789ab"),
-            "2026-01-31T08:15:00.250Z     12  TaskStateChange  0123456789ab  RUNNING  all containers\\nhave started\n"
+            "2026-01-31T08:15:00.250Z     12  TaskStateChange    0123456789ab  RUNNING  all containers\\nhave started\n"
         );
         event.status = None;
         event.kind = "Server".to_owned();
         assert_eq!(
             line(&event, "neargate"),
-            "2026-01-31T08:15:00.250Z     12  Server           neargate  all containers\\nhave started\n"
+            "2026-01-31T08:15:00.250Z     12  Server             neargate  all containers\\nhave started\n"
         );
         assert_eq!(kind("TaskNotice"), Ok(EventKind::TaskNotice));
         assert!(kind("tasknotice").is_err());

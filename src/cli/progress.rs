@@ -11,7 +11,7 @@ use indicatif::{ProgressBar, ProgressFinish, ProgressStyle};
 use super::console::{Console, short};
 use super::sanitise::one_line;
 use super::time;
-use crate::shapes::Task;
+use crate::shapes::{PullProgress, Task};
 
 /// More bars than this say nothing to anybody.
 const MOST_BARS: usize = 8;
@@ -39,7 +39,7 @@ impl Progress {
             said.status.clone_from(&task.last_status);
             console.talk(&state_line(task));
         }
-        let waiting = task.waiting_for.as_deref().unwrap_or_default();
+        let waiting = waiting(task).unwrap_or_default();
         if waiting.is_empty() {
             if let Some(bar) = said.bar.take() {
                 bar.finish_and_clear();
@@ -51,11 +51,29 @@ impl Progress {
             if let Some(bar) = &said.bar {
                 bar.set_message(one_line(&format!("{}  {waiting}", short(&task.task_id))));
             }
-        } else if without_numbers(waiting) != without_numbers(&said.waiting) {
+        } else if without_numbers(&waiting) != without_numbers(&said.waiting) {
             console.talk(&format!("{}  {waiting}", short(&task.task_id)));
         }
-        waiting.clone_into(&mut said.waiting);
+        said.waiting = waiting;
     }
+}
+
+/// What a task waits for and, while images come, how much of them is there.
+pub(super) fn waiting(task: &Task) -> Option<String> {
+    let waiting = task.waiting_for.as_ref()?;
+    let comes = |pull: &&PullProgress| pull.total_bytes > 0 && task.pull_stopped_at.is_none();
+    let Some(pull) = task.pull.as_ref().filter(comes) else {
+        return Some(waiting.clone());
+    };
+    let tenths = |bytes: u64| {
+        let tenths = bytes / 100_000;
+        format!("{}.{}", tenths / 10, tenths % 10)
+    };
+    Some(format!(
+        "{waiting}: {} of {} MB",
+        tenths(pull.current_bytes),
+        tenths(pull.total_bytes)
+    ))
 }
 
 fn new_bar(console: &Console) -> ProgressBar {

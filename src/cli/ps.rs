@@ -8,7 +8,7 @@ use super::client::TaskQuery;
 use super::console::Console;
 use super::failure::Failure;
 use super::table::{Field, Table};
-use super::{Session, time};
+use super::{Session, progress, time};
 use crate::domain::{LastStatus, TimestampMs};
 use crate::shapes::Task;
 
@@ -51,6 +51,10 @@ fn status(text: &str) -> Result<LastStatus, String> {
 
 pub(super) async fn execute(session: &mut Session, args: PsArgs) -> Result<u8, Failure> {
     let (tasks, document) = tasks(session, &args).await?;
+    if let (true, Some(name)) = (tasks.is_empty(), &session.named_cluster) {
+        // A name that is mistyped has no tasks either, and is no answer.
+        session.client.cluster(name).await?;
+    }
     let console = &mut session.console;
     if args.quiet {
         for task in &tasks {
@@ -150,8 +154,8 @@ fn addresses(task: &Task) -> String {
 
 /// What it waits for, or why it stopped.
 fn note(task: &Task) -> String {
-    if let Some(waiting) = &task.waiting_for {
-        return waiting.clone();
+    if let Some(waiting) = progress::waiting(task) {
+        return waiting;
     }
     let codes = task
         .containers

@@ -137,12 +137,13 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
     if observed.image_digest.is_some() {
         record.image_digest.clone_from(&observed.image_digest);
     }
-    record.health = observed.health;
     record.started_at = observed.started_at.or(record.started_at);
     match &observed.state {
         ContainerState::Created => {}
         ContainerState::Running => {
             record.last_status = ContainerStatus::Running;
+            // Only while it runs: Docker calls whatever has ended unhealthy.
+            record.health = observed.health;
             record.reason = observed
                 .health_output
                 .as_ref()

@@ -113,8 +113,13 @@ impl Reconciler {
             });
         }
         let finished = async { while rounds.join_next().await.is_some() {} };
-        if tokio::time::timeout(self.parts.limits.stop_within, finished).await.is_err() {
-            tracing::warn!("rounds that still wait for the engine are given up; the next start goes on with them");
+        if tokio::time::timeout(self.parts.limits.stop_within, finished)
+            .await
+            .is_err()
+        {
+            tracing::warn!(
+                "rounds that still wait for the engine are given up; the next start goes on with them"
+            );
             rounds.shutdown().await;
         }
         let _ = (&mut watcher).await;

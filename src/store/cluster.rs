@@ -145,6 +145,7 @@ async fn delete(
     .await?;
     if tasks > 0 {
         return Err(StoreError::ClusterInUse {
+            cluster: text.to_owned(),
             tasks: to_unsigned("cluster.tasks", tasks)?,
         });
     }
@@ -271,7 +272,8 @@ mod tests {
         let found = fixture.store.cluster(&name).await.unwrap().unwrap();
         assert_eq!((found.pending_tasks, found.running_tasks), (1, 1));
         let refused = fixture.store.delete_cluster(&name, at(10)).await;
-        assert_eq!(refused, Err(StoreError::ClusterInUse { tasks: 2 }));
+        let cluster = "blue".to_owned();
+        assert_eq!(refused, Err(StoreError::ClusterInUse { cluster, tasks: 2 }));
     }
 
     #[tokio::test]

@@ -23,8 +23,10 @@ pub enum StoreError {
         what: String,
     },
     /// A cluster cannot be deleted while tasks of it have not stopped.
-    #[error("the cluster still has {tasks} tasks that have not stopped")]
+    #[error("cluster \"{cluster}\" still has {tasks} task{} that did not stop", if *tasks == 1 { "" } else { "s" })]
     ClusterInUse {
+        /// Its name.
+        cluster: String,
         /// How many of them there are.
         tasks: u64,
     },

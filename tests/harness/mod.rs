@@ -6,11 +6,13 @@
 mod engine;
 mod server;
 mod socket;
+mod stream;
 mod witness;
 
-pub use engine::{docker, leftovers, require_engine, workload};
-pub use server::Server;
+pub use engine::{docker, leftovers, remove_all, require_engine, workload};
+pub use server::{Cli, Server, neargate};
 pub use socket::{EngineSocket, real_socket};
+pub use stream::Stream;
 pub use witness::{Seen, Witness};
 
 use std::time::{Duration, Instant};

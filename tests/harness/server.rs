@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::Stream;
 use super::engine::remove_all;
 use super::{PATIENCE, eventually};
 
@@ -34,6 +35,16 @@ impl Server {
     /// Starts one on the simulated engine, and waits until it answers.
     pub fn start_sim() -> Self {
         let mut server = Self::prepare(&["--engine", "sim"]);
+        server.boot();
+        server
+    }
+
+    /// Starts one on the simulated engine, with these flags and variables besides.
+    pub fn start_sim_with(args: &[&str], env: &[(&str, &str)]) -> Self {
+        let mut server = Self::prepare(&[&["--engine", "sim"], args].concat());
+        for (name, value) in env {
+            server.env(name, value);
+        }
         server.boot();
         server
     }
@@ -155,12 +166,20 @@ impl Server {
 
     /// The command line, talking to this server.
     pub fn cli(&self, args: &[&str]) -> Cli {
-        let output = neargate()
-            .args(args)
-            .env("NEARGATE_ENDPOINT", &self.endpoint)
-            .output()
-            .expect("neargate runs");
+        let output = self.client(args).output().expect("neargate runs");
         Cli::new(args, &output)
+    }
+
+    /// The same, before it is run.
+    pub fn client(&self, args: &[&str]) -> Command {
+        let mut command = neargate();
+        command.args(args).env("NEARGATE_ENDPOINT", &self.endpoint);
+        command
+    }
+
+    /// The same, while it runs.
+    pub fn stream(&self, args: &[&str]) -> Stream {
+        Stream::start(args, self.client(args))
     }
 
     /// `GET path`: the status and the JSON of the answer.
@@ -315,7 +334,7 @@ impl Drop for Server {
 }
 
 /// The binary under test, in an environment without any setting of the user's.
-fn neargate() -> Command {
+pub fn neargate() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_neargate"));
     for (name, _) in std::env::vars_os() {
         if name
@@ -342,7 +361,7 @@ pub struct Cli {
 }
 
 impl Cli {
-    fn new(args: &[&str], output: &Output) -> Self {
+    pub fn new(args: &[&str], output: &Output) -> Self {
         Self {
             command: format!("neargate {}", args.join(" ")),
             code: output.status.code().unwrap_or(-1),

@@ -91,6 +91,11 @@ impl Client {
         self.list(&["v1", "clusters"], &[]).await
     }
 
+    /// A cluster.
+    pub(in crate::cli) async fn cluster(&self, name: &str) -> Result<Answer<Cluster>, ClientError> {
+        self.get(&["v1", "clusters", name], &[]).await
+    }
+
     /// Makes a cluster.
     pub(in crate::cli) async fn create_cluster(
         &self,

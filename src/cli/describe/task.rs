@@ -2,7 +2,7 @@
 
 use super::{Page, binding};
 use crate::cli::table::{Field, Look, Table};
-use crate::cli::time;
+use crate::cli::{progress, time};
 use crate::domain::TimestampMs;
 use crate::shapes::{Container, Task, TaskUsage};
 
@@ -17,7 +17,7 @@ pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
         "Health",
         Some(task.health_status.as_str()).filter(|health| *health != "UNKNOWN"),
     );
-    page.optional("Waits for", task.waiting_for.as_deref());
+    page.optional("Waits for", progress::waiting(task).as_deref());
     page.optional("Stop code", task.stop_code.as_deref());
     page.optional("Reason", task.stopped_reason.as_deref());
     page.entry(
@@ -83,8 +83,13 @@ fn life(task: &Task, now: TimestampMs) -> Table {
     ];
     let mut table = Table::new(&["STEP", "AT", "", "TOOK"]).keep_whole(1);
     let mut before: Option<&str> = None;
+    let mut steps: Vec<(&str, &str)> = steps
+        .into_iter()
+        .filter_map(|(step, at)| Some((step, at?)))
+        .collect();
+    // A task that ended while nobody watched is found to be stopping after its execution stopped.
+    steps.sort_by_key(|(_, at)| time::parse(at));
     for (step, at) in steps {
-        let Some(at) = at else { continue };
         let took = before
             .and_then(|before| time::between(before, at))
             .map(time::length);
