@@ -279,6 +279,19 @@ async fn what_depends_is_started_later_and_stopped_earlier(world: &mut World) {
     assert!(finished("top") <= finished("base"));
 }
 
+async fn what_runs_is_not_discarded_and_what_has_ended_is(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"])]);
+    let seen = world.run(&mut order).await;
+    let id = &seen.containers[&name("main")].runtime_id;
+    assert!(!world.daemon.discard_container(id).await.unwrap());
+    let seen = world.stop(&mut order).await;
+    assert!(seen.containers.contains_key(&name("main")), "{seen:#?}");
+    assert!(world.daemon.discard_container(id).await.unwrap());
+    assert!(world.daemon.discard_container(id).await.unwrap(), "again");
+    let seen = world.engine.observe(&order).await.unwrap();
+    assert_eq!(seen.containers, BTreeMap::new());
+}
+
 async fn a_container_that_is_recorded_as_started_is_not_made_again(world: &mut World) {
     let mut order = order(&[("main", &["sleep"])]);
     let seen = world.run(&mut order).await;
@@ -535,6 +548,7 @@ contract! {
         an_exit_has_its_code_and_a_time_that_lies_after_its_start,
         a_process_that_obeys_ends_with_its_own_code_and_one_that_does_not_is_killed,
         what_depends_is_started_later_and_stopped_earlier,
+        what_runs_is_not_discarded_and_what_has_ended_is,
         a_container_that_is_recorded_as_started_is_not_made_again,
         an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs,
         an_executable_that_is_not_there_is_said_by_name,

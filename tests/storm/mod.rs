@@ -8,6 +8,7 @@
 
 mod ledger;
 mod mortal;
+mod regressions;
 mod story;
 mod world;
 
@@ -23,6 +24,8 @@ use neargate::reconcile::Limits;
 use ledger::Ledger;
 use world::{Rng, World};
 
+/// An image whose containers do what they are told.
+const WORKLOAD: &str = "neargate/workload:latest";
 /// Seeds that `make test` runs, as long as there is time.
 const SEEDS: u64 = 200;
 const TIME: Duration = Duration::from_secs(25);
@@ -79,23 +82,7 @@ fn whatever_happens_nothing_is_lost_doubled_or_left_over() {
 /// The story of a seed, from its beginning to its end.
 fn storm(seed: u64) -> Result<(), String> {
     let log = Mutex::new(Vec::new());
-    let told = catch_unwind(AssertUnwindSafe(|| {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .start_paused(true)
-            // One turn of the driver is everything that is ready by then.
-            .event_interval(10_000)
-            .build()
-            .unwrap();
-        runtime.block_on(async {
-            // As long as this waits, the runtime does not move the time by itself.
-            let (over, is_over) = std::sync::mpsc::channel::<()>();
-            tokio::task::spawn_blocking(move || is_over.recv());
-            let result = tell(seed, &log).await;
-            drop(over);
-            result
-        })
-    }));
+    let told = catch_unwind(AssertUnwindSafe(|| in_virtual_time(tell(seed, &log))));
     let error = match told {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
@@ -109,6 +96,23 @@ fn storm(seed: u64) -> Result<(), String> {
         .lock()
         .unwrap_or_else(std::sync::PoisonError::into_inner);
     Err(format!("{error}\nthe story:\n{}", log.join("\n")))
+}
+
+/// Runs `story` where time only passes when the story says so.
+fn in_virtual_time<T>(story: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .start_paused(true)
+        // One turn of the driver is everything that is ready by then.
+        .event_interval(10_000)
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        // As long as this waits, the runtime does not move the time by itself.
+        let (_over, is_over) = std::sync::mpsc::channel::<()>();
+        tokio::task::spawn_blocking(move || is_over.recv());
+        story.await
+    })
 }
 
 async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {

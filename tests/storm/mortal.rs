@@ -84,11 +84,11 @@ impl Mortal {
                     () = life.cancelled() => None,
                     item = stream.next() => Some(item),
                 };
-                if let Some(item) = item {
-                    return item.map(|item| (item, stream));
-                }
-                drop(stream);
-                pending().await
+                let Some(item) = item else {
+                    drop(stream);
+                    return pending().await;
+                };
+                item.map(|item| (item, stream))
             }
         })
         .boxed()

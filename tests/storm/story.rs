@@ -2,18 +2,16 @@
 
 use std::time::Duration;
 
-use neargate::control::RunTask;
-use neargate::domain::TaskDefinitionReference;
-use neargate::domain::{ClusterName, Family, TaskId, TaskOverrides};
+use neargate::control::{Control, RunTask};
+use neargate::domain::{ClusterName, Family, TaskDefinitionReference, TaskId, TaskOverrides};
 use neargate::engine::sim::{CallFault, CallKind, Fault, RebootExit};
 use neargate::shapes::{Document, Format, ParsedTaskDefinition};
 use serde_json::{Value, json};
 
+use super::WORKLOAD;
 use super::ledger::Ledger;
 use super::mortal::Fuse;
 use super::world::{Rng, World};
-
-const WORKLOAD: &str = "neargate/workload:latest";
 
 /// A step of a story.
 pub async fn step(world: &mut World, ledger: &mut Ledger, rng: &mut Rng, log: &mut Vec<String>) {
@@ -66,14 +64,19 @@ pub async fn step(world: &mut World, ledger: &mut Ledger, rng: &mut Rng, log: &m
 async fn run(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
     let Some(life) = &world.life else { return };
     let document = definition(rng);
-    let text = document.to_string();
-    let read = Document::read(text.as_bytes(), Format::Json).unwrap();
+    let count = 1 + u32::from(rng.one_in(4)) * rng.ms(4);
     // Not every random definition makes sense.
-    let Ok(parsed) = ParsedTaskDefinition::parse(&read) else {
-        return;
-    };
-    life.control
-        .register_task_definition(&parsed.definition, &document, &[])
+    if let Some(ids) = run_document(&life.control, &document, count).await {
+        log.push(format!("run {ids:?} {document}"));
+    }
+}
+
+/// Runs tasks of a definition, if it is one.
+pub async fn run_document(control: &Control, document: &Value, count: u32) -> Option<Vec<TaskId>> {
+    let read = Document::read(document.to_string().as_bytes(), Format::Json).unwrap();
+    let parsed = ParsedTaskDefinition::parse(&read).ok()?;
+    control
+        .register_task_definition(&parsed.definition, document, &[])
         .await
         .unwrap();
     let request = RunTask {
@@ -82,7 +85,7 @@ async fn run(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
             family: "storm".parse::<Family>().unwrap(),
             revision: None,
         },
-        count: 1 + u32::from(rng.one_in(4)) * rng.ms(4),
+        count,
         overrides: TaskOverrides::default(),
         overrides_document: json!({}),
         tags: std::collections::BTreeMap::default(),
@@ -90,9 +93,8 @@ async fn run(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
         group: None,
         client_token: None,
     };
-    let tasks = life.control.run_task(request).await.unwrap();
-    let ids: Vec<TaskId> = tasks.into_iter().map(|task| task.id).collect();
-    log.push(format!("run {ids:?} {text}"));
+    let tasks = control.run_task(request).await.unwrap();
+    Some(tasks.into_iter().map(|task| task.id).collect())
 }
 
 async fn stop(world: &mut World, ledger: &Ledger, rng: &mut Rng, log: &mut Vec<String>) {

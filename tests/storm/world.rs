@@ -124,7 +124,7 @@ impl World {
     pub async fn new(seed: u64, config: SimConfig, settings: Settings, limits: Limits) -> Self {
         let clock = StormClock(Instant::now());
         let daemon = SimDaemon::new(config, Arc::new(clock));
-        daemon.add_image("neargate/workload:latest");
+        daemon.add_image(super::WORKLOAD);
         tokio::spawn(daemon.drive());
         let in_memory = std::path::Path::new("/dev/shm");
         let folder = if in_memory.is_dir() {
@@ -232,6 +232,11 @@ impl World {
         let mut quiet = 0;
         while quiet < QUIET {
             tokio::task::yield_now().await;
+            if let Some(life) = &self.life
+                && life.over.is_cancelled()
+            {
+                life.run.abort();
+            }
             if self.store.in_flight() == 0 {
                 quiet += 1;
             } else {

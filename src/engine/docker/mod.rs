@@ -7,9 +7,11 @@
 //! not carry this Neargate's label, and never use Docker's restart policies or `AutoRemove`, which lose exit
 //! codes and act behind our back.
 
+mod act;
 pub mod client;
 pub mod daemon;
 pub mod names;
+mod observe;
 mod pool;
 mod pulls;
 pub mod sandbox_image;
@@ -28,15 +30,15 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use self::daemon::{ContainerEvent, ContainerInspect, ContainerSpec, Daemon, LogOptions};
+use self::daemon::{ContainerEvent, Daemon, LogOptions};
 use self::names::Names;
+use self::observe::observe_network;
 use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
 use super::{Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order};
 use crate::domain::{
-    ContainerName, ContainerObservation, ContainerState, Goal, HealthStatus, IdSource, InstanceId,
-    NetworkObservation, Observation, StartFailure, TaskId, TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, TaskId, TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -204,338 +206,6 @@ impl DockerEngine {
         }
         digests.insert(image_id.to_owned(), digest.to_owned());
     }
-
-    /// Carries out one action and takes its effect into `seen`.
-    async fn act(
-        &self,
-        order: &Order,
-        seen: &Observation,
-        action: &PodAction,
-    ) -> Result<Effect, EngineError> {
-        match action {
-            PodAction::Pull(image) => {
-                self.pulls.begin(&self.daemon, image, &order.task_id);
-                Ok(Effect::None)
-            }
-            PodAction::MakeNetwork => self.make_network(order).await,
-            PodAction::Create(name) => self.create(order, name).await,
-            PodAction::Start(name) => self.start(order, seen, name).await,
-            PodAction::Terminate(name) => {
-                if let Some(known) = seen.containers.get(name)
-                    && let Some(inspect) = self.daemon.inspect_container(&known.runtime_id).await?
-                {
-                    self.daemon
-                        .signal_container(&inspect.id, &inspect.stop_signal)
-                        .await?;
-                }
-                let mut signalled = self
-                    .signalled
-                    .lock()
-                    .unwrap_or_else(PoisonError::into_inner);
-                signalled
-                    .entry(order.task_id.clone())
-                    .or_default()
-                    .insert(name.clone(), order.now);
-                Ok(Effect::None)
-            }
-            PodAction::Kill(name) => {
-                if let Some(known) = seen.containers.get(name) {
-                    let id = &known.runtime_id;
-                    self.daemon.signal_container(id, "SIGKILL").await?;
-                }
-                Ok(Effect::None)
-            }
-            PodAction::Discard(name) => match seen.containers.get(name) {
-                Some(known) => self.discard(order, name, &known.runtime_id).await,
-                None => Ok(Effect::None),
-            },
-        }
-    }
-
-    /// Gives the task a warm sandbox if one will do, or makes it one of its own.
-    async fn make_network(&self, order: &Order) -> Result<Effect, EngineError> {
-        let facts = self.prepared().await?;
-        let name = self.names.sandbox(&order.task_id);
-        if translate::fits_warm_sandbox(&self.names, &facts, order) {
-            let claimed = self.pool.claim(self.daemon.as_ref(), &name).await;
-            self.refill.notify_one();
-            match claimed {
-                Ok(Some(warm)) => {
-                    return Ok(Effect::Network(NetworkObservation::Up {
-                        address: warm.address,
-                        bindings: Vec::new(),
-                    }));
-                }
-                // Whoever has the name, this task or somebody else, is found below.
-                Ok(None) | Err(EngineError::NameTaken(_)) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        let spec = translate::sandbox(&self.names, &facts, order);
-        let made = self
-            .create_and_start(&spec, |seen| self.names.is(seen, &order.task_id, None))
-            .await;
-        match made {
-            Ok(inspect) => Ok(Effect::Network(observe_network(Some(&inspect)))),
-            Err(error) => failure(None, "CannotCreateNetworkError", error),
-        }
-    }
-
-    /// Creates and starts what `spec` says; finds it if it was created before.
-    async fn create_and_start(
-        &self,
-        spec: &ContainerSpec,
-        is_ours: impl Fn(&ContainerInspect) -> bool,
-    ) -> Result<ContainerInspect, EngineError> {
-        let created = self.daemon.create_container(spec).await;
-        let id = self.or_find(spec, created, is_ours).await?;
-        {
-            let _permit = self.starts.acquire().await;
-            self.daemon.start_container(&id).await?;
-        }
-        let inspect = self.daemon.inspect_container(&id).await?;
-        inspect.ok_or_else(|| {
-            EngineError::Failed(format!("{} was removed while it started", spec.name))
-        })
-    }
-
-    /// What came of a creation, or what an earlier call created under the same name.
-    async fn or_find(
-        &self,
-        spec: &ContainerSpec,
-        created: Result<String, EngineError>,
-        is_ours: impl Fn(&ContainerInspect) -> bool,
-    ) -> Result<String, EngineError> {
-        match created {
-            Err(EngineError::NameTaken(said)) => {
-                match self.daemon.inspect_container(&spec.name).await? {
-                    Some(found) if is_ours(&found) => Ok(found.id),
-                    Some(_) => Err(EngineError::NameTaken(format!(
-                        "the name {} is taken by a container that is not Neargate's; remove or rename that one: \
-                     docker rename {} OTHER_NAME",
-                        spec.name, spec.name
-                    ))),
-                    None => Err(EngineError::Failed(said)),
-                }
-            }
-            Err(EngineError::NotFound(what)) => {
-                // The image, the network or the sandbox has gone since it was looked at.
-                self.forget_prepared().await;
-                Err(EngineError::Failed(format!("{what} is gone")))
-            }
-            result => result,
-        }
-    }
-
-    async fn create(&self, order: &Order, name: &ContainerName) -> Result<Effect, EngineError> {
-        let facts = self.prepared().await?;
-        let Some(definition) = order.spec.container(name) else {
-            return Ok(Effect::None);
-        };
-        let sandbox = self.names.sandbox(&order.task_id);
-        let spec = translate::container(&self.names, &facts, order, definition, &sandbox);
-        let created = self.daemon.create_container(&spec).await;
-        if let Ok(id) = &created {
-            let mut unstarted = self
-                .unstarted
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner);
-            let of_task = unstarted.entry(order.task_id.clone()).or_default();
-            of_task.insert(id.clone());
-        }
-        let created = self
-            .or_find(&spec, created, |seen| {
-                self.names.is(seen, &order.task_id, Some(name))
-            })
-            .await;
-        match created {
-            Ok(id) => Ok(Effect::Container(name.clone(), created_container(id))),
-            Err(error) => failure(Some(name), "CannotCreateContainerError", error),
-        }
-    }
-
-    async fn start(
-        &self,
-        order: &Order,
-        seen: &Observation,
-        name: &ContainerName,
-    ) -> Result<Effect, EngineError> {
-        let Some(known) = seen.containers.get(name) else {
-            return Ok(Effect::None);
-        };
-        if !self.first_start(&order.task_id, &known.runtime_id) {
-            return self.discard(order, name, &known.runtime_id).await;
-        }
-        let started = {
-            let _permit = self.starts.acquire().await;
-            self.daemon.start_container(&known.runtime_id).await
-        };
-        let refused = match started {
-            Ok(()) => None,
-            Err(error) if error.retryable() => return Err(error),
-            Err(error) => Some(error.to_string()),
-        };
-        let Some(inspect) = self.daemon.inspect_container(&known.runtime_id).await? else {
-            return Err(EngineError::Failed(format!(
-                "container {name} was removed while it started"
-            )));
-        };
-        let mut container = self.observe_container(&inspect, order.now);
-        if let Some(error) = refused {
-            container.state = ContainerState::Exited {
-                exit_code: Some(inspect.exit_code),
-                oom_killed: false,
-                finished_at: order.now,
-                error: Some(cannot_start(&error)),
-            };
-        }
-        Ok(Effect::Container(name.clone(), container))
-    }
-
-    /// Whether nobody has asked for the start of a container. A second call could start it anew after it has
-    /// ended, since the first may be carried out late: so what was asked for before, or may have been by an
-    /// earlier process, is discarded and created again.
-    fn first_start(&self, task: &TaskId, id: &str) -> bool {
-        let mut unstarted = self
-            .unstarted
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        unstarted.get_mut(task).is_some_and(|ids| ids.remove(id))
-    }
-
-    /// Removes a container that was not started; if it was after all, says what it does.
-    async fn discard(
-        &self,
-        order: &Order,
-        name: &ContainerName,
-        id: &str,
-    ) -> Result<Effect, EngineError> {
-        if self.daemon.discard_container(id).await? {
-            return Ok(Effect::NoContainer(name.clone()));
-        }
-        Ok(match self.daemon.inspect_container(id).await? {
-            Some(inspect) => {
-                Effect::Container(name.clone(), self.observe_container(&inspect, order.now))
-            }
-            None => Effect::NoContainer(name.clone()),
-        })
-    }
-
-    fn observe_container(
-        &self,
-        inspect: &ContainerInspect,
-        now: TimestampMs,
-    ) -> ContainerObservation {
-        let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        let health = inspect.health.unwrap_or(HealthStatus::Unknown);
-        ContainerObservation {
-            runtime_id: inspect.id.clone(),
-            image_digest: digests.get(&inspect.image_id).cloned(),
-            state: observe_state(inspect, now),
-            started_at: inspect.started_at,
-            health,
-            health_output: inspect
-                .health_output
-                .clone()
-                .filter(|_| health == HealthStatus::Unhealthy),
-        }
-    }
-}
-
-/// What one action changed.
-enum Effect {
-    None,
-    Network(NetworkObservation),
-    Container(ContainerName, ContainerObservation),
-    NoContainer(ContainerName),
-    Failure(StartFailure),
-}
-
-impl Effect {
-    fn take_into(self, seen: &mut Observation) {
-        match self {
-            Self::None => {}
-            Self::Network(network) => seen.network = network,
-            Self::Container(name, container) => {
-                seen.containers.insert(name, container);
-            }
-            Self::NoContainer(name) => {
-                seen.containers.remove(&name);
-            }
-            Self::Failure(failure) => {
-                seen.failure.get_or_insert(failure);
-            }
-        }
-    }
-}
-
-/// An error that will not pass is the end of the task's start, in ECS's words; any other is tried again.
-fn failure(
-    container: Option<&ContainerName>,
-    word: &str,
-    error: EngineError,
-) -> Result<Effect, EngineError> {
-    if error.retryable() {
-        return Err(error);
-    }
-    Ok(Effect::Failure(StartFailure {
-        container: container.cloned(),
-        reason: format!("{word}: {error}"),
-    }))
-}
-
-fn cannot_start(error: &str) -> String {
-    format!("CannotStartContainerError: {error}")
-}
-
-fn created_container(id: String) -> ContainerObservation {
-    ContainerObservation {
-        runtime_id: id,
-        image_digest: None,
-        state: ContainerState::Created,
-        started_at: None,
-        health: HealthStatus::Unknown,
-        health_output: None,
-    }
-}
-
-/// Docker's words for the states: `created`, `running`, `paused`, `restarting`, `removing`, `exited`, `dead`.
-fn observe_state(inspect: &ContainerInspect, now: TimestampMs) -> ContainerState {
-    match inspect.status.as_str() {
-        // A start that failed leaves it `created`, with the error.
-        "created" if inspect.error.is_none() => ContainerState::Created,
-        "created" => ContainerState::Exited {
-            exit_code: Some(inspect.exit_code),
-            oom_killed: false,
-            finished_at: now,
-            error: inspect.error.as_deref().map(cannot_start),
-        },
-        "running" | "paused" | "restarting" => ContainerState::Running,
-        _ => ContainerState::Exited {
-            exit_code: Some(inspect.exit_code),
-            oom_killed: inspect.oom_killed,
-            finished_at: inspect.finished_at.unwrap_or(now),
-            error: inspect
-                .error
-                .clone()
-                .filter(|_| inspect.started_at.is_none()),
-        },
-    }
-}
-
-fn observe_network(sandbox: Option<&ContainerInspect>) -> NetworkObservation {
-    match sandbox {
-        None => NetworkObservation::Absent,
-        Some(sandbox) => match sandbox.status.as_str() {
-            // It is started when the network is made, which finds it by its name.
-            "created" => NetworkObservation::Absent,
-            "running" | "paused" | "restarting" => NetworkObservation::Up {
-                address: sandbox.ip_address.clone(),
-                bindings: sandbox.bindings.clone(),
-            },
-            _ => NetworkObservation::Down,
-        },
-    }
 }
 
 /// Whether an event of the daemon can mean something that this adapter did not do itself.
@@ -653,6 +323,7 @@ impl Engine for DockerEngine {
     }
 
     async fn remove(&self, task: &TaskId) -> Result<(), EngineError> {
+        self.pulls.leave(task);
         let containers = self
             .daemon
             .list_containers(&Names::task_filter(task))

@@ -4,11 +4,13 @@
 //! waited for by a round of the loop: a registry may take minutes, or never answer.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::broadcast;
+use tokio_util::task::AbortOnDropHandle;
 
 use super::daemon::Daemon;
 use crate::domain::TaskId;
@@ -27,11 +29,16 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 /// The pulls that go on.
 pub struct Pulls {
     active: Mutex<BTreeMap<String, Pull>>,
+    next_number: AtomicU64,
     hints: broadcast::Sender<Hint>,
 }
 
 #[derive(Default)]
 struct Pull {
+    /// Tells it from an earlier pull of the same image.
+    number: u64,
+    /// Ends with this.
+    goes_on: Option<AbortOnDropHandle<()>>,
     progress: PullProgress,
     waiting: BTreeSet<TaskId>,
     /// Why it failed. Kept until everybody who waited has been told.
@@ -43,6 +50,7 @@ impl Pulls {
     pub fn new(hints: broadcast::Sender<Hint>) -> Self {
         Self {
             active: Mutex::new(BTreeMap::new()),
+            next_number: AtomicU64::new(0),
             hints,
         }
     }
@@ -75,12 +83,22 @@ impl Pulls {
         if goes_on {
             return;
         }
-        pull.failed = None;
-        drop(active);
+        let number = self.next_number.fetch_add(1, Ordering::Relaxed);
+        (pull.number, pull.failed) = (number, None);
         let (pulls, daemon, image) = (Arc::clone(self), Arc::clone(daemon), image.to_owned());
-        tokio::spawn(async move {
+        let goes_on = tokio::spawn(async move {
             let result = pulls.pull(daemon.as_ref(), &image).await;
-            pulls.finish(&image, result);
+            pulls.finish(&image, number, result);
+        });
+        pull.goes_on = Some(AbortOnDropHandle::new(goes_on));
+    }
+
+    /// `task` waits for nothing any more. A pull that nobody waits for is given up.
+    pub fn leave(&self, task: &TaskId) {
+        let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        active.retain(|_, pull| {
+            pull.waiting.remove(task);
+            !pull.waiting.is_empty()
         });
     }
 
@@ -122,8 +140,11 @@ impl Pulls {
         }
     }
 
-    fn finish(&self, image: &str, result: Result<(), EngineError>) {
+    fn finish(&self, image: &str, number: u64, result: Result<(), EngineError>) {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+        if active.get(image).is_none_or(|pull| pull.number != number) {
+            return;
+        }
         let waiting = match result {
             Ok(()) => active.remove(image).map(|pull| pull.waiting),
             Err(error) => active.get_mut(image).map(|pull| {

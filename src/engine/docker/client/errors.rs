@@ -220,10 +220,11 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     match (call.verb, status) {
         (Verb::Pull, _) if says(REGISTRY_AWAY) => EngineError::Failed(text),
-        // `can not get logs from container which is dead or marked for removal`
-        (Verb::ReadLogs, 409) | (Verb::Pull, 400..=499) => EngineError::Refused(text),
+        (Verb::Pull, 400..=499) => EngineError::Refused(text),
         (Verb::Pull, _) if says(REGISTRY_SAYS_NO) => EngineError::Refused(text),
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
+        // `You cannot remove a running container`, `container is paused and must be unpaused`
+        (Verb::Discard, 409) if says(&["running", "paused"]) => EngineError::Refused(text),
         (_, 404) => match missing(call, &text) {
             Some(what) => EngineError::NotFound(what),
             None => EngineError::Failed(text),
@@ -231,11 +232,10 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
         (Verb::Create | Verb::Rename, 409) if says(&["already in use"]) => {
             EngineError::NameTaken(text)
         }
-        // `cannot remove a running container`, `container is paused and must be unpaused first`
-        (Verb::Discard, 409) if says(&["running", "paused"]) => EngineError::Refused(text),
         // The daemon was replaced by another version since it was asked for its own.
         (_, 400) if says(&["client version"]) => EngineError::Failed(text),
-        (_, 400 | 401 | 403 | 501) => EngineError::Refused(text),
+        // `can not get logs from container which is dead or marked for removal`
+        (_, 400 | 401 | 403 | 501) | (Verb::ReadLogs, 409) => EngineError::Refused(text),
         _ => EngineError::Failed(text),
     }
 }

@@ -1,0 +1,224 @@
+//! Bugs that a storm, or the writing of it, has brought to light: each as a short story of its own, which
+//! is the same every time.
+
+use std::time::Duration;
+
+use neargate::domain::{LastStatus, StopCode, Task, TaskId};
+use neargate::engine::docker::Settings;
+use neargate::engine::sim::{CallFault, CallKind, ContainerSnapshot, Fault, SimConfig};
+use neargate::reconcile::Limits;
+use serde_json::{Value, json};
+
+use super::ledger::Ledger;
+use super::world::World;
+use super::{WORKLOAD, in_virtual_time, story};
+
+/// A world with so many warm sandboxes, in which Neargate has run for a second.
+async fn world(warm_sandboxes: u32) -> World {
+    slow_world(warm_sandboxes, 0).await
+}
+
+/// The same, where each call takes so long.
+async fn slow_world(warm_sandboxes: u32, call_latency_ms: u32) -> World {
+    let config = SimConfig {
+        call_latency_ms,
+        call_deadline_ms: 1_000,
+        ..SimConfig::default()
+    };
+    let settings = Settings {
+        warm_sandboxes,
+        ..Settings::default()
+    };
+    let mut world = World::new(1, config, settings, Limits::default()).await;
+    world.start();
+    secs(&world, 1).await;
+    world
+}
+
+async fn secs(world: &World, seconds: u64) {
+    world.pass(Duration::from_secs(seconds)).await;
+}
+
+fn container(name: &str, command: &[&str]) -> Value {
+    json!({ "name": name, "image": WORKLOAD, "command": command, "memory": 64, "stopTimeout": 1 })
+}
+
+async fn run(world: &World, containers: &[Value]) -> TaskId {
+    let document = json!({ "family": "storm", "containerDefinitions": containers });
+    let control = &world.life.as_ref().unwrap().control;
+    story::run_document(control, &document, 1).await.unwrap()[0].clone()
+}
+
+async fn stop(world: &World, task: &TaskId) {
+    let control = &world.life.as_ref().unwrap().control;
+    control.stop_task(task, None).await.unwrap();
+}
+
+async fn task(world: &World, id: &TaskId) -> Task {
+    world.store.task(id).await.unwrap().unwrap()
+}
+
+fn warm(world: &World) -> Vec<ContainerSnapshot> {
+    let mut all = world.daemon.containers();
+    all.retain(|one| one.name.starts_with("neargate-warm-"));
+    all
+}
+
+fn late(after_ms: u32) -> CallFault {
+    CallFault::TimesOutThenHappens { after_ms }
+}
+
+#[test]
+fn a_container_that_the_task_can_do_without_does_not_hold_it_up() {
+    in_virtual_time(async {
+        let world = world(0).await;
+        let mut extra = container("extra", &["sleep"]);
+        extra["image"] = json!("missing/app");
+        extra["essential"] = json!(false);
+        let id = run(&world, &[extra, container("main", &["sleep"])]).await;
+        secs(&world, 5).await;
+        assert_eq!(task(&world, &id).await.last_status, LastStatus::Running);
+    });
+}
+
+#[test]
+fn a_health_check_whose_event_was_lost_is_noticed() {
+    in_virtual_time(async {
+        let world = world(0).await;
+        let mut web = container("web", &["serve", "--delay-ms", "45000"]);
+        web["healthCheck"] = json!({
+            "command": ["CMD", "/workload", "health"],
+            "interval": 5, "timeout": 2, "retries": 1, "startPeriod": 120,
+        });
+        let mut after = container("after", &["sleep"]);
+        after["dependsOn"] = json!([{ "containerName": "web", "condition": "HEALTHY" }]);
+        let id = run(&world, &[web, after]).await;
+        secs(&world, 40).await;
+        world.daemon.inject(Fault::EventsLost { count: 100 });
+        secs(&world, 65).await;
+        assert_eq!(task(&world, &id).await.last_status, LastStatus::Running);
+    });
+}
+
+#[test]
+fn a_start_that_was_given_up_never_starts_a_container_a_second_time() {
+    in_virtual_time(async {
+        let world = world(0).await;
+        // Those of the sandbox and of `main` come first.
+        for _ in 0..2 {
+            let at_once = CallFault::Slow { by_ms: 0 };
+            world.daemon.fail_next(CallKind::Start, at_once);
+        }
+        world.daemon.fail_next(CallKind::Start, late(4_000));
+        let mut extra = container("extra", &["exit", "--code", "0"]);
+        extra["essential"] = json!(false);
+        let id = run(&world, &[container("main", &["sleep"]), extra]).await;
+        let mut ledger = Ledger::default();
+        for _ in 0..100 {
+            world.pass(Duration::from_millis(100)).await;
+            ledger.check(&world).await.unwrap();
+        }
+        assert_eq!(task(&world, &id).await.last_status, LastStatus::Running);
+    });
+}
+
+#[test]
+fn a_start_that_was_given_up_brings_nothing_to_life_after_the_end() {
+    for after_ms in (1_200..1_500).step_by(20) {
+        in_virtual_time(async {
+            let world = slow_world(0, 20).await;
+            let at_once = CallFault::Slow { by_ms: 0 };
+            world.daemon.fail_next(CallKind::Start, at_once);
+            world.daemon.fail_next(CallKind::Start, late(after_ms));
+            let id = run(&world, &[container("main", &["sleep"])]).await;
+            world.pass(Duration::from_millis(500)).await;
+            stop(&world, &id).await;
+            let mut ledger = Ledger::default();
+            for _ in 0..150 {
+                world.pass(Duration::from_millis(20)).await;
+                ledger.check(&world).await.unwrap();
+            }
+            secs(&world, 2).await;
+            assert!(task(&world, &id).await.is_finished());
+        });
+    }
+}
+
+#[test]
+fn a_name_that_is_taken_fails_the_task_and_uses_up_no_warm_sandbox() {
+    in_virtual_time(async {
+        let world = world(2).await;
+        let before = warm(&world);
+        assert_eq!(before.len(), 2);
+        world.daemon.inject(Fault::Unreachable { for_ms: 3_000 });
+        let id = run(&world, &[container("main", &["sleep"])]).await;
+        world.daemon.inject(Fault::NameTaken {
+            name: format!("neargate-{id}"),
+        });
+        secs(&world, 40).await;
+        let task = task(&world, &id).await;
+        assert_eq!(
+            task.stop_code,
+            Some(StopCode::TaskFailedToStart),
+            "{task:#?}"
+        );
+        assert!(task.is_finished());
+        assert_eq!(warm(&world), before);
+    });
+}
+
+#[test]
+fn a_warm_sandbox_whose_claim_was_lost_is_never_given_to_another_task() {
+    in_virtual_time(async {
+        let mut world = world(1).await;
+        let claimed = warm(&world).remove(0).id;
+        world.daemon.fail_next(CallKind::Rename, late(20_000));
+        let first = run(&world, &[container("main", &["sleep"])]).await;
+        world.pass(Duration::from_millis(50)).await;
+        world.kill();
+        world.start();
+        stop(&world, &first).await;
+        secs(&world, 3).await;
+        let second = run(&world, &[container("main", &["sleep"])]).await;
+        secs(&world, 60).await;
+        let second = task(&world, &second).await;
+        assert_eq!(second.last_status, LastStatus::Running, "{second:#?}");
+        let all = world.daemon.containers();
+        assert!(all.iter().all(|one| one.id != claimed));
+    });
+}
+
+#[test]
+fn warm_sandboxes_that_cannot_be_started_do_not_pile_up() {
+    in_virtual_time(async {
+        let mut world = world(0).await;
+        world.shut_down().await;
+        world.settings.warm_sandboxes = 2;
+        world.daemon.inject(Fault::AddressesGone);
+        world.start();
+        secs(&world, 600).await;
+        let left = warm(&world).len();
+        assert!(left <= 10, "{left} after ten minutes");
+        world.daemon.inject(Fault::Calm);
+        secs(&world, 65).await;
+        assert_eq!(warm(&world).len(), 2);
+        world.shut_down().await;
+        assert_eq!(world.daemon.containers(), [], "all is given back");
+    });
+}
+
+#[test]
+fn a_pull_that_nobody_waits_for_is_given_up() {
+    in_virtual_time(async {
+        let world = world(0).await;
+        let mut main = container("main", &["sleep"]);
+        main["image"] = json!("stalled/app");
+        let id = run(&world, &[main]).await;
+        secs(&world, 2).await;
+        assert_eq!(world.daemon.snapshot().pulls.len(), 1);
+        stop(&world, &id).await;
+        secs(&world, 2).await;
+        assert!(task(&world, &id).await.is_finished());
+        assert_eq!(world.daemon.snapshot().pulls, Vec::<String>::new());
+    });
+}
