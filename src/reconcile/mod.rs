@@ -1,7 +1,7 @@
 //! The one loop: observe, plan, record, act.
 //!
 //! Start-up, crash recovery, an engine's event, an API call and the timer all end in the same round of one
-//! task ([`round`]). A wake-up says only which task to look at. A round costs what its task costs, whatever
+//! task (`round`). A wake-up says only which task to look at. A round costs what its task costs, whatever
 //! else exists. The loop never answers a request, and holds nothing that it could not lose: what is worth
 //! keeping is a row in the store before the engine is asked for anything.
 

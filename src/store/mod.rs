@@ -1,7 +1,7 @@
 //! The store: what should be, what is, what happened and what was used, in one SQLite database.
 //!
 //! It keeps records and the rules that hold between them; it decides nothing, asks no clock and knows no
-//! engine. Everything that is written goes through one writer (see [`writer`]) and is durable when the
+//! engine. Everything that is written goes through one writer (see `writer`) and is durable when the
 //! call returns; reads go to a pool of connections that cannot write. The three writers of a task's row
 //! have calls of their own, none of which touches the columns of another: [`Store::request_stop`] writes
 //! what the user asked for, [`Store::record_task`] what the planner decided and the engine reported.

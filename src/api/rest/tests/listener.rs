@@ -55,7 +55,7 @@ async fn streams_end_and_connections_close_when_the_server_stops() {
         &format!("GET /v1/tasks/{id}/logs?follow=true HTTP/1.1\r\nhost: localhost\r\n\r\n"),
     )
     .await;
-    let events = connect(
+    let mut events = connect(
         address,
         "GET /v1/events/stream HTTP/1.1\r\nhost: localhost\r\n\r\n",
     )
@@ -70,6 +70,10 @@ async fn streams_end_and_connections_close_when_the_server_stops() {
         "{}",
         String::from_utf8_lossy(&begun)
     );
+    let length = soon("the head of the events", events.read(&mut begun))
+        .await
+        .unwrap();
+    assert!(begun[..length].starts_with(b"HTTP/1.1 200"));
 
     api.stop.cancel();
     soon("the end of the server", server).await.unwrap();
