@@ -60,7 +60,8 @@ async fn a_cluster_is_created_shown_and_deleted() {
         .await;
     let in_use = api.delete("/v1/clusters/red").await.problem();
     assert!(
-        in_use.starts_with("409 cluster-in-use: the cluster still has 1 task"),
+        in_use
+            .starts_with("409 cluster-in-use: cluster \"red\" still has 1 task that did not stop"),
         "{in_use}"
     );
     assert!(in_use.contains("\nhint: stop its tasks"), "{in_use}");
