@@ -18,4 +18,6 @@ mod kill;
 mod readme;
 mod remote;
 mod samples;
+mod serve;
 mod storm;
+mod terminal;

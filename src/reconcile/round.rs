@@ -40,7 +40,8 @@ impl Reconciler {
         }
         let mut reached_for = None;
         loop {
-            let next = self.decide(&mut task, seen.as_ref()).await?;
+            let only_looked = reached_for.is_none();
+            let next = self.decide(&mut task, seen.as_ref(), only_looked).await?;
             let goal = match next {
                 Next::Nothing => return Ok(()),
                 Next::Clean => return self.clean(task).await,
@@ -72,13 +73,21 @@ impl Reconciler {
     }
 
     /// Decides, and makes durable what was decided before anybody acts on it.
+    ///
+    /// Looking does not tell what a task waits for and how far its pulls are, acting does. So where the engine
+    /// `only_looked` and is about to act, those stay as they are, or they would come and go with each round.
     async fn decide(
         &self,
         task: &mut Task,
         seen: Option<&Observation>,
+        only_looked: bool,
     ) -> Result<Next, StoreError> {
         let sighting = seen.map_or(Sighting::NeverAsked, Sighting::Seen);
-        let plan = plan::plan(task, sighting, self.parts.clock.now());
+        let mut plan = plan::plan(task, sighting, self.parts.clock.now());
+        if only_looked && plan.events.is_empty() && matches!(plan.next, Next::Advance(_)) {
+            plan.task.waiting.clone_from(&task.waiting);
+            plan.task.pull = task.pull;
+        }
         self.record(task, plan.task, &plan.events).await?;
         Ok(plan.next)
     }
