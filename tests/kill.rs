@@ -180,13 +180,21 @@ impl Story {
 fn check_task(id: &str, kind: Kind, task: &Value, seen: &Seen) {
     let container = &task["containers"][0];
     let context = format!("{id} {kind:?}: {task:#} {seen:?}");
-    assert!(seen.created.len() <= 1, "created twice: {context}");
+    assert!(seen.most_at_once <= 1, "two at once: {context}");
     assert!(seen.starts <= 1, "started twice: {context}");
     if let Some((code, at)) = seen.ends.first() {
         assert_eq!(container["exitCode"], json!(code), "{context}");
-        let recorded: jiff::Timestamp = container["finishedAt"].as_str().unwrap().parse().unwrap();
-        let apart = (recorded.as_millisecond() - at).abs();
-        assert!(apart < 1_000, "the end is {apart} ms off: {context}");
+        // It ended after it began, and before the engine told of it, which it did while nobody may have
+        // been there to hear: whoever took the time of noticing for the end would be found out here.
+        let time = |field: &str| -> i64 {
+            let time: jiff::Timestamp = container[field].as_str().unwrap().parse().unwrap();
+            time.as_millisecond()
+        };
+        let (started, finished) = (time("startedAt"), time("finishedAt"));
+        assert!(
+            started <= finished && finished <= at + 1,
+            "told at {at}: {context}"
+        );
         assert_eq!(
             task["executionStoppedAt"], container["finishedAt"],
             "{context}"

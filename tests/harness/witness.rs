@@ -10,8 +10,9 @@ use serde_json::Value;
 /// What the engine said of one container of a task.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// Engine IDs that were created for it.
-    pub created: Vec<String>,
+    /// How many of it were there at once, at most. One whose start was never asked for may be replaced.
+    pub most_at_once: u32,
+    at_once: u32,
     /// How often one of them was started.
     pub starts: u32,
     /// Exit code and time in milliseconds of each end.
@@ -56,9 +57,11 @@ impl Witness {
                 let mut seen = shared.lock().unwrap();
                 let one = seen.entry((task.to_owned(), name.to_owned())).or_default();
                 match event["Action"].as_str().unwrap_or_default() {
-                    "create" => one
-                        .created
-                        .push(event["Actor"]["ID"].as_str().unwrap().to_owned()),
+                    "create" => {
+                        one.at_once += 1;
+                        one.most_at_once = one.most_at_once.max(one.at_once);
+                    }
+                    "destroy" => one.at_once = one.at_once.saturating_sub(1),
                     "start" => one.starts += 1,
                     "die" => {
                         let code = labels["exitCode"].as_str().unwrap().parse().unwrap();
