@@ -17,7 +17,7 @@ use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
 use neargate::engine::{Engine, EngineStatus};
 use neargate::reconcile::{Limits, Parts, Reconciler};
-use neargate::store::Store;
+use neargate::store::{Store, StoreError};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -117,6 +117,9 @@ pub struct World {
 
 /// So often in a row must everything be quiet before time moves.
 const QUIET: u32 = 4;
+/// How often, and after which pause, a folder is tried again that is locked.
+const LOCK_TRIES: u32 = 500;
+const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
 /// The longest step of time.
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 
@@ -222,9 +225,18 @@ impl World {
     /// Reads everything again from the disk, as a new process would.
     pub async fn reopen(&mut self) {
         self.store.close().await;
-        self.store = Store::open(self.folder.path(), self.ids.as_ref(), self.now())
-            .await
-            .unwrap();
+        // Another test that starts a process at this moment lends it the lock until the process has become
+        // another program.
+        for _ in 0..LOCK_TRIES {
+            match Store::open(self.folder.path(), self.ids.as_ref(), self.now()).await {
+                Err(StoreError::Locked { .. }) => std::thread::park_timeout(LOCK_PAUSE),
+                opened => {
+                    self.store = opened.unwrap();
+                    return;
+                }
+            }
+        }
+        panic!("the folder stays locked");
     }
 
     /// Until nothing is left to be done at the present time.
