@@ -279,6 +279,19 @@ async fn what_depends_is_started_later_and_stopped_earlier(world: &mut World) {
     assert!(finished("top") <= finished("base"));
 }
 
+async fn a_network_that_somebody_has_pruned_is_made_again(world: &mut World) {
+    let mut first = order(&[("main", &["sleep"])]);
+    world.run(&mut first).await;
+    world.engine.remove(&first.task_id).await.unwrap();
+    let network = format!("neargate-{}", world.instance);
+    world.daemon.remove_network(&network).await.unwrap();
+    let mut second = order(&[("main", &["sleep"])]);
+    let seen = world.engine.observe(&second).await.unwrap();
+    let error = world.engine.advance(&second, seen).await.unwrap_err();
+    assert!(error.retryable(), "{error:?}");
+    world.run(&mut second).await;
+}
+
 async fn what_runs_is_not_discarded_and_what_has_ended_is(world: &mut World) {
     let mut order = order(&[("main", &["sleep"])]);
     let seen = world.run(&mut order).await;
@@ -548,6 +561,7 @@ contract! {
         an_exit_has_its_code_and_a_time_that_lies_after_its_start,
         a_process_that_obeys_ends_with_its_own_code_and_one_that_does_not_is_killed,
         what_depends_is_started_later_and_stopped_earlier,
+        a_network_that_somebody_has_pruned_is_made_again,
         what_runs_is_not_discarded_and_what_has_ended_is,
         a_container_that_is_recorded_as_started_is_not_made_again,
         an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs,

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use neargate::domain::{LastStatus, StopCode, Task, TaskId};
 use neargate::engine::docker::Settings;
+use neargate::engine::docker::daemon::Daemon as _;
 use neargate::engine::sim::{CallFault, CallKind, ContainerSnapshot, Fault, SimConfig};
 use neargate::reconcile::Limits;
 use serde_json::{Value, json};
@@ -204,6 +205,22 @@ fn warm_sandboxes_that_cannot_be_started_do_not_pile_up() {
         assert_eq!(warm(&world).len(), 2);
         world.shut_down().await;
         assert_eq!(world.daemon.containers(), [], "all is given back");
+    });
+}
+
+#[test]
+fn a_network_that_somebody_has_pruned_is_made_again() {
+    in_virtual_time(async {
+        let world = world(0).await;
+        let first = run(&world, &[container("main", &["exit", "--code", "0"])]).await;
+        secs(&world, 5).await;
+        assert!(task(&world, &first).await.is_finished());
+        let network = format!("neargate-{}", world.store.instance_id());
+        world.daemon.remove_network(&network).await.unwrap();
+        let second = run(&world, &[container("main", &["sleep"])]).await;
+        secs(&world, 5).await;
+        let second = task(&world, &second).await;
+        assert_eq!(second.last_status, LastStatus::Running, "{second:#?}");
     });
 }
 

@@ -100,10 +100,14 @@ impl DockerEngine {
     ) -> Result<ContainerInspect, EngineError> {
         let created = self.daemon.create_container(spec).await;
         let id = self.or_find(spec, created, is_ours).await?;
-        {
+        let started = {
             let _permit = self.starts.acquire().await;
-            self.daemon.start_container(&id).await?;
+            self.daemon.start_container(&id).await
+        };
+        if let Err(EngineError::NotFound(what)) = started {
+            return Err(self.gone(&what).await);
         }
+        started?;
         let inspect = self.daemon.inspect_container(&id).await?;
         inspect.ok_or_else(|| {
             EngineError::Failed(format!("{} was removed while it started", spec.name))
@@ -129,13 +133,16 @@ impl DockerEngine {
                     None => Err(EngineError::Failed(said)),
                 }
             }
-            Err(EngineError::NotFound(what)) => {
-                // The image, the network or the sandbox has gone since it was looked at.
-                self.forget_prepared().await;
-                Err(EngineError::Failed(format!("{what} is gone")))
-            }
+            Err(EngineError::NotFound(what)) => Err(self.gone(&what).await),
             result => result,
         }
+    }
+
+    /// The image, the network or the sandbox has gone since it was looked at. Docker only says so of a
+    /// network when something on it is started.
+    async fn gone(&self, what: &str) -> EngineError {
+        self.forget_prepared().await;
+        EngineError::Failed(format!("{what} is gone"))
     }
 
     async fn create(&self, order: &Order, name: &ContainerName) -> Result<Effect, EngineError> {
