@@ -119,7 +119,7 @@ pub struct World {
 const QUIET: u32 = 4;
 /// How often, and after which pause, a folder is tried again that is locked.
 const LOCK_TRIES: u32 = 500;
-const LOCK_PAUSE: std::time::Duration = std::time::Duration::from_millis(10);
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// The longest step of time.
 const LONGEST_STEP: Duration = Duration::from_millis(500);
 
