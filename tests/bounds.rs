@@ -35,7 +35,8 @@ async fn starts_at_once_are_bounded() {
     let seam: Arc<dyn Daemon> = Arc::new(daemon.clone());
     let engine = DockerEngine::new("sim", seam, InstanceId::generate(&RandomIds), ids, settings);
 
-    let orders: Vec<_> = (0..6).map(|_| order(&[("main", &["sleep"])])).collect();
+    let two: &[(&str, &[&str])] = &[("one", &["sleep"]), ("two", &["sleep"])];
+    let orders: Vec<_> = (0..4).map(|_| order(two)).collect();
     let seen = join_all(
         orders
             .iter()
@@ -44,7 +45,7 @@ async fn starts_at_once_are_bounded() {
     .await;
     assert!(
         seen.iter()
-            .all(|seen| seen.as_ref().is_ok_and(|seen| seen.containers.len() == 1)),
+            .all(|seen| seen.as_ref().is_ok_and(|seen| seen.containers.len() == 2)),
         "{seen:?}"
     );
 
@@ -55,7 +56,11 @@ async fn starts_at_once_are_bounded() {
         .map(|call| call.at.as_millis())
         .collect();
     starts.sort_unstable();
-    assert_eq!(starts.len(), 12, "a sandbox and a container for each task");
+    assert_eq!(
+        starts.len(),
+        12,
+        "a sandbox and two containers for each task"
+    );
     // Any three starts in a row take longer than one latency, or three were under way at once.
     for three in starts.windows(3) {
         let took = three[2] - three[0];

@@ -11,8 +11,8 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use neargate::clock::{Clock, RandomIds, SystemClock};
 use neargate::domain::{
-    Condition, ContainerName, ContainerState, Goal, IdSource, InstanceId, Known,
-    NetworkObservation, Observation, TaskId, TaskSpec, TimestampMs,
+    Condition, ContainerName, ContainerState, Goal, IdSource, InstanceId, Known, NetworkMode,
+    NetworkObservation, Observation, PortMapping, Protocol, TaskId, TaskSpec, TimestampMs,
 };
 use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::{ContainerSpec, Daemon};
@@ -223,6 +223,75 @@ async fn a_task_comes_up_with_an_address_and_only_once(world: &mut World) {
         let id = |seen: &Observation| seen.containers[&name(container)].runtime_id.clone();
         assert_eq!(id(&first), id(&again));
         assert_eq!(id(&first), id(&adopted), "adopted, not made anew");
+    }
+}
+
+async fn an_only_container_owns_its_network_when_no_sandbox_is_ready(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"])]);
+    let first = world.run(&mut order).await;
+    let sandbox = world
+        .daemon
+        .inspect_container(&format!("neargate-{}", order.task_id))
+        .await
+        .unwrap();
+    assert_eq!(sandbox, None, "one container is enough");
+    let NetworkObservation::Up {
+        address: Some(_), ..
+    } = &first.network
+    else {
+        panic!("{:?}", first.network);
+    };
+    world.after_a_crash();
+    let adopted = world.run(&mut order).await;
+    assert_eq!(adopted.network, first.network);
+    let id = |seen: &Observation| seen.containers[&name("main")].runtime_id.clone();
+    assert_eq!(id(&first), id(&adopted), "adopted, not made anew");
+    let stopped = world.stop(&mut order).await;
+    assert_eq!(
+        world.engine.observe(&order).await.unwrap().network,
+        NetworkObservation::Absent,
+        "it ended with its process, and cut nobody off; {stopped:?}"
+    );
+}
+
+async fn a_host_port_that_is_taken_ends_the_start(world: &mut World) {
+    let published = |containers: &[(&str, &[&str])], host_port: u16| {
+        let mut order = order(containers);
+        order.spec.network_mode = NetworkMode::Bridge;
+        order.spec.containers[0].port_mappings = vec![PortMapping {
+            container_port: 80,
+            host_port: Some(host_port),
+            protocol: Protocol::Tcp,
+        }];
+        order
+    };
+    let mut first = published(&[("main", &["sleep"])], 0);
+    let NetworkObservation::Up { bindings, .. } = world.run(&mut first).await.network else {
+        panic!("no network");
+    };
+    let taken = bindings[0].host_port;
+    assert_ne!(taken, 0, "the engine chose one");
+    let (one, two): (&[(&str, &[&str])], &[(&str, &[&str])]) = (
+        &[("main", &["sleep"])],
+        &[("main", &["sleep"]), ("side", &["sleep"])],
+    );
+    for containers in [one, two] {
+        let mut second = published(containers, taken);
+        let seen = world
+            .drive(&mut second, "the start to have failed", |seen| {
+                seen.failure.is_some()
+                    || matches!(state(seen, "main"), Some(ContainerState::Exited { .. }))
+            })
+            .await;
+        let reason = match (&seen.failure, state(&seen, "main")) {
+            (Some(failure), _) => failure.reason.clone(),
+            (None, Some(ContainerState::Exited { error, .. })) => error.unwrap(),
+            other => panic!("{other:?}"),
+        };
+        assert!(
+            reason.starts_with("Cannot") && reason.contains(&taken.to_string()),
+            "{reason}"
+        );
     }
 }
 
@@ -558,6 +627,8 @@ contract! {
     {
         a_task_that_was_never_asked_for_is_absent,
         a_task_comes_up_with_an_address_and_only_once,
+        an_only_container_owns_its_network_when_no_sandbox_is_ready,
+        a_host_port_that_is_taken_ends_the_start,
         an_exit_has_its_code_and_a_time_that_lies_after_its_start,
         a_process_that_obeys_ends_with_its_own_code_and_one_that_does_not_is_killed,
         what_depends_is_started_later_and_stopped_earlier,

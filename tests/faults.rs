@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use crate::cli::definition;
 use crate::harness::{
     EngineSocket, Server, docker, eventually, leftovers, require_engine, workload,
 };
@@ -89,7 +90,8 @@ fn a_container_removed_behind_our_back_ends_its_task_with_that_reason() {
 #[test]
 fn a_sandbox_that_was_killed_ends_its_task() {
     let server = Server::start();
-    server.register_workload("sleep", &["sleep"]);
+    let two: &[(&str, &[&str])] = &[("one", &["sleep"]), ("two", &["sleep"])];
+    server.register(&definition("sleep", workload(), two));
     let id = server.run("sleep");
     server.wait_for(&id, "RUNNING");
     docker(&["kill", &format!("neargate-{id}")]).unwrap();

@@ -7,7 +7,7 @@ use crate::domain::{
     ClusterName, ContainerRecord, DesiredStatus, LastStatus, StopRequest, Task,
     TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
-use crate::store::{ClientToken, Created, Page, PageRequest, TaskFilter};
+use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
 /// What is to be run.
 #[derive(Clone, Debug, PartialEq)]
@@ -54,7 +54,6 @@ impl Control {
                 return self.tasks_with(ids).await;
             }
         }
-        self.cluster(&request.cluster).await?;
         let registered = self.task_definition(&request.definition).await?;
         if registered.status == TaskDefinitionStatus::Inactive {
             return Err(ControlError::conflict(
@@ -76,8 +75,12 @@ impl Control {
         let created = self
             .store
             .create_tasks(&tasks, request.client_token.clone())
-            .await?;
-        match created {
+            .await;
+        if let Err(StoreError::NotFound { .. }) = created {
+            // Only a cluster can be missing: say what to do about that.
+            self.cluster(&request.cluster).await?;
+        }
+        match created? {
             Created::New => {
                 for task in &tasks {
                     self.bell.ring(&task.id);

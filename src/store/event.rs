@@ -10,6 +10,9 @@ use super::column::{from_word, to_unsigned};
 use super::{PageRequest, Store, StoreError};
 use crate::domain::{ClusterName, Event, EventKind, NewEvent, TimestampMs};
 
+/// Where they lie.
+pub(super) const TABLE: &str = "events";
+
 /// How many events are kept, the newest of them; somewhat more, between two looks.
 pub const EVENTS_KEPT: u64 = 1_000_000;
 

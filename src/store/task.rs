@@ -91,11 +91,7 @@ impl Store {
 
     /// The task of that ID.
     pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, StoreError> {
-        // Both queries see the same moment.
-        let mut transaction = self.readers().begin().await?;
-        let task = task_row::read(&mut transaction, id).await?;
-        transaction.commit().await?;
-        Ok(task)
+        task_row::read(self.readers(), id).await
     }
 
     /// Notes that a task is to stop, and returns it. Only the first request counts; one for a task that has
@@ -120,7 +116,7 @@ impl Store {
                     .execute(&mut *db)
                     .await?
                     .rows_affected();
-                    let task = task_row::read(db, &id)
+                    let task = task_row::read(&mut *db, &id)
                         .await?
                         .ok_or_else(|| not_found(&id))?;
                     if changed > 0 {

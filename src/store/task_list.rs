@@ -4,10 +4,8 @@
 //! index ever stop fitting, the build fails instead of the list becoming slow. What has not stopped lies in
 //! an index of its own, so that a long history does not slow down the questions that are asked most.
 
-use sqlx::SqliteConnection;
-
 use super::page::List;
-use super::task_row::{TaskRow, task_rows, with_containers};
+use super::task_row::{TaskRow, task_rows};
 use super::{Page, PageRequest, Store, StoreError};
 use crate::domain::{ClusterName, DesiredStatus, Family, LastStatus, Task, TaskId};
 
@@ -70,13 +68,63 @@ impl Store {
         request: &PageRequest,
     ) -> Result<Page<Task>, StoreError> {
         let before: i64 = request.after(List::Tasks)?.unwrap_or(i64::MAX);
-        // Both queries see the same moment.
-        let mut transaction = self.readers().begin().await?;
-        let rows = rows(&mut transaction, filter, before, request.rows()).await?;
+        let rows = self.rows(filter, before, request.rows()).await?;
         let Page { items, next } = request.page(List::Tasks, rows, |row| row.seq)?;
-        let items = with_containers(&mut transaction, items).await?;
-        transaction.commit().await?;
-        Ok(Page { items, next })
+        let tasks = items.into_iter().map(TaskRow::into_task);
+        Ok(Page {
+            items: tasks.collect::<Result<_, _>>()?,
+            next,
+        })
+    }
+
+    /// The rows of a list that lie before `before`: one query, once for each index that it can read along.
+    async fn rows(
+        &self,
+        filter: &TaskFilter,
+        before: i64,
+        limit: i64,
+    ) -> Result<Vec<TaskRow>, StoreError> {
+        let cluster = filter.cluster.as_ref().map(ClusterName::as_str);
+        let family = filter.family.as_ref().map(Family::as_str);
+        let started_by = filter.started_by.as_deref();
+        let group = filter.group.as_deref();
+        let desired_status = filter.desired_status.map(DesiredStatus::as_str);
+        let last_status = filter.last_status.map(LastStatus::as_str);
+
+        macro_rules! along {
+            ($index:literal) => {
+                task_rows!(
+                    $index
+                        + " AND seq < ?1
+                            AND (?2 IS NULL OR cluster = ?2)
+                            AND (?3 IS NULL OR family = ?3)
+                            AND (?4 IS NULL OR started_by = ?4)
+                            AND (?5 IS NULL OR task_group = ?5)
+                            AND (?6 IS NULL OR last_status = ?6)
+                            AND (?7 IS NULL OR ?7 = CASE WHEN stop_requested_at IS NULL
+                                                         THEN planned_status ELSE 'STOPPED' END)
+                          ORDER BY seq DESC LIMIT ?8",
+                    before,
+                    cluster,
+                    family,
+                    started_by,
+                    group,
+                    last_status,
+                    desired_status,
+                    limit
+                )
+                .fetch_all(self.readers())
+                .await?
+            };
+        }
+        Ok(match filter.along() {
+            Along::Unstopped => along!("INDEXED BY tasks_unstopped WHERE last_status <> 'STOPPED'"),
+            Along::StartedBy => along!("INDEXED BY tasks_by_started_by WHERE started_by = ?4"),
+            Along::Group => along!("INDEXED BY tasks_by_group WHERE task_group = ?5"),
+            Along::Family => along!("INDEXED BY tasks_by_family WHERE family = ?3"),
+            Along::Cluster => along!("INDEXED BY tasks_by_cluster WHERE cluster = ?2"),
+            Along::Everything => along!("NOT INDEXED WHERE true"),
+        })
     }
 
     /// The IDs that begin with `prefix`, up to `limit` of them, which tells whether it means one task.
@@ -113,56 +161,6 @@ fn parse_ids(ids: Vec<String>) -> Result<Vec<TaskId>, StoreError> {
     ids.into_iter()
         .map(|id| TaskId::try_from(id).map_err(StoreError::from))
         .collect()
-}
-
-/// The rows of a list that lie before `before`: one query, once for each index that it can read along.
-async fn rows(
-    db: &mut SqliteConnection,
-    filter: &TaskFilter,
-    before: i64,
-    limit: i64,
-) -> Result<Vec<TaskRow>, StoreError> {
-    let cluster = filter.cluster.as_ref().map(ClusterName::as_str);
-    let family = filter.family.as_ref().map(Family::as_str);
-    let started_by = filter.started_by.as_deref();
-    let group = filter.group.as_deref();
-    let desired_status = filter.desired_status.map(DesiredStatus::as_str);
-    let last_status = filter.last_status.map(LastStatus::as_str);
-
-    macro_rules! along {
-        ($index:literal) => {
-            task_rows!(
-                $index
-                    + " AND seq < ?1
-                        AND (?2 IS NULL OR cluster = ?2)
-                        AND (?3 IS NULL OR family = ?3)
-                        AND (?4 IS NULL OR started_by = ?4)
-                        AND (?5 IS NULL OR task_group = ?5)
-                        AND (?6 IS NULL OR last_status = ?6)
-                        AND (?7 IS NULL OR ?7 = CASE WHEN stop_requested_at IS NULL
-                                                     THEN planned_status ELSE 'STOPPED' END)
-                      ORDER BY seq DESC LIMIT ?8",
-                before,
-                cluster,
-                family,
-                started_by,
-                group,
-                last_status,
-                desired_status,
-                limit
-            )
-            .fetch_all(db)
-            .await?
-        };
-    }
-    Ok(match filter.along() {
-        Along::Unstopped => along!("INDEXED BY tasks_unstopped WHERE last_status <> 'STOPPED'"),
-        Along::StartedBy => along!("INDEXED BY tasks_by_started_by WHERE started_by = ?4"),
-        Along::Group => along!("INDEXED BY tasks_by_group WHERE task_group = ?5"),
-        Along::Family => along!("INDEXED BY tasks_by_family WHERE family = ?3"),
-        Along::Cluster => along!("INDEXED BY tasks_by_cluster WHERE cluster = ?2"),
-        Along::Everything => along!("NOT INDEXED WHERE true"),
-    })
 }
 
 #[cfg(test)]

@@ -1,14 +1,13 @@
 //! How a task lies in its tables: one row of `tasks`, and one of `containers` for each container.
 
-use std::collections::BTreeMap;
-
-use sqlx::SqliteConnection;
+use serde::{Deserialize, Serialize};
+use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::StoreError;
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
 use crate::domain::{
     ContainerName, ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus,
-    PullProgress, StopCode, StopRequest, Task, TaskId, TimestampMs,
+    NetworkBinding, PullProgress, StopCode, StopRequest, Task, TaskId, TimestampMs,
 };
 
 /// A row of `tasks`. `seq` is its place in every list.
@@ -40,6 +39,8 @@ pub(super) struct TaskRow {
     pub(super) stopped_at: Option<i64>,
     pub(super) cleaned_at: Option<i64>,
     pub(super) version: i64,
+    /// A JSON array of [`ContainerRow`]: with its containers in it, a task is read by one query.
+    pub(super) containers: String,
 }
 
 /// The rows of `tasks` that `$rest` and `$more` pick, which are all that follows the name of the table.
@@ -51,7 +52,13 @@ macro_rules! task_rows {
                     stop_requested_at, stop_request_reason,
                     planned_status, stop_code, stopped_reason, waiting,
                     last_status, address, created_at, pull_started_at, pull_stopped_at,
-                    pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version
+                    pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version,
+                    (SELECT json_group_array(json_object(
+                                'name', name, 'last_status', containers.last_status, 'runtime_id', runtime_id,
+                                'image_digest', image_digest, 'started_at', containers.started_at,
+                                'finished_at', finished_at, 'exit_code', exit_code, 'reason', reason,
+                                'health', health, 'network_bindings', json(network_bindings)))
+                       FROM containers WHERE task_id = tasks.id) AS 'containers!: String'
                FROM tasks " + $rest $(+ $more)*
             $(, $argument)+
         )
@@ -61,10 +68,12 @@ pub(super) use task_rows;
 
 impl TaskRow {
     /// The task, with what is known of its containers.
-    pub(super) fn into_task(
-        self,
-        containers: BTreeMap<ContainerName, ContainerRecord>,
-    ) -> Result<Task, StoreError> {
+    pub(super) fn into_task(self) -> Result<Task, StoreError> {
+        let containers: Vec<ContainerRow> = from_json("task.containers", &self.containers)?;
+        let containers = containers
+            .into_iter()
+            .map(|row| Ok((row.name.parse()?, row.try_into()?)))
+            .collect::<Result<_, StoreError>>()?;
         let stop_code = self
             .stop_code
             .map(|word| from_word("task.stopCode", &word, StopCode::parse))
@@ -258,84 +267,42 @@ pub(super) async fn put_containers(
     db: &mut SqliteConnection,
     task: &Task,
 ) -> Result<(), StoreError> {
-    for (name, record) in &task.containers {
-        let (id, name) = (task.id.as_str(), name.as_str());
-        let last_status = record.last_status.as_str();
-        let started_at = from_time(record.started_at);
-        let finished_at = from_time(record.finished_at);
-        let health = record.health.as_str();
-        let network_bindings = to_json(&record.network_bindings)?;
-        sqlx::query!(
-            "INSERT INTO containers
-                (task_id, name, last_status, runtime_id, image_digest, started_at, finished_at,
-                 exit_code, reason, health, network_bindings)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)
-             ON CONFLICT (task_id, name) DO UPDATE
-                SET last_status = excluded.last_status, runtime_id = excluded.runtime_id,
-                    image_digest = excluded.image_digest, started_at = excluded.started_at,
-                    finished_at = excluded.finished_at, exit_code = excluded.exit_code,
-                    reason = excluded.reason, health = excluded.health,
-                    network_bindings = excluded.network_bindings",
-            id,
-            name,
-            last_status,
-            record.runtime_id,
-            record.image_digest,
-            started_at,
-            finished_at,
-            record.exit_code,
-            record.reason,
-            health,
-            network_bindings
-        )
-        .execute(&mut *db)
-        .await?;
-    }
+    let rows: Vec<ContainerRow> = task
+        .containers
+        .iter()
+        .map(|(name, record)| ContainerRow::new(name, record))
+        .collect();
+    let (id, rows) = (task.id.as_str(), to_json(&rows)?);
+    sqlx::query!(
+        "INSERT INTO containers
+            (task_id, name, last_status, runtime_id, image_digest, started_at, finished_at,
+             exit_code, reason, health, network_bindings)
+         SELECT ?1, value ->> 'name', value ->> 'last_status', value ->> 'runtime_id',
+                value ->> 'image_digest', value ->> 'started_at', value ->> 'finished_at',
+                value ->> 'exit_code', value ->> 'reason', value ->> 'health', value -> 'network_bindings'
+           FROM json_each(?2) WHERE TRUE
+         ON CONFLICT (task_id, name) DO UPDATE
+            SET last_status = excluded.last_status, runtime_id = excluded.runtime_id,
+                image_digest = excluded.image_digest, started_at = excluded.started_at,
+                finished_at = excluded.finished_at, exit_code = excluded.exit_code,
+                reason = excluded.reason, health = excluded.health,
+                network_bindings = excluded.network_bindings",
+        id,
+        rows
+    )
+    .execute(db)
+    .await?;
     Ok(())
 }
 
-/// The task of that ID, in two queries.
+/// The task of that ID.
 pub(super) async fn read(
-    db: &mut SqliteConnection,
+    db: impl SqliteExecutor<'_>,
     id: &TaskId,
 ) -> Result<Option<Task>, StoreError> {
     let id = id.as_str();
-    let row = task_rows!("WHERE id = ?1", id)
-        .fetch_optional(&mut *db)
-        .await?;
-    let Some(row) = row else { return Ok(None) };
-    let mut tasks = with_containers(db, vec![row]).await?;
-    Ok(tasks.pop())
-}
-
-/// The tasks of `rows`, in their order, with one query for the containers of all of them.
-pub(super) async fn with_containers(
-    db: &mut SqliteConnection,
-    rows: Vec<TaskRow>,
-) -> Result<Vec<Task>, StoreError> {
-    let ids: Vec<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-    let ids = to_json(&ids)?;
-    let containers = sqlx::query_as!(
-        ContainerRow,
-        "SELECT task_id, name, last_status, runtime_id, image_digest, started_at, finished_at,
-                exit_code, reason, health, network_bindings
-           FROM containers WHERE task_id IN (SELECT value FROM json_each(?1))",
-        ids
-    )
-    .fetch_all(db)
-    .await?;
-    let mut by_task: BTreeMap<String, BTreeMap<ContainerName, ContainerRecord>> = BTreeMap::new();
-    for row in containers {
-        let name = row.name.parse()?;
-        let of_task = by_task.entry(row.task_id.clone()).or_default();
-        of_task.insert(name, row.try_into()?);
-    }
-    rows.into_iter()
-        .map(|row| {
-            let containers = by_task.remove(&row.id).unwrap_or_default();
-            row.into_task(containers)
-        })
-        .collect()
+    let row = task_rows!("WHERE id = ?1", id).fetch_optional(db).await?;
+    row.map(TaskRow::into_task).transpose()
 }
 
 /// A version counts up from 0 by one, so it never comes near the bound.
@@ -343,8 +310,9 @@ fn to_signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)
 }
 
+/// A row of `containers`, as it travels in a JSON document, without the task's ID.
+#[derive(Serialize, Deserialize)]
 struct ContainerRow {
-    task_id: String,
     name: String,
     last_status: String,
     runtime_id: Option<String>,
@@ -354,7 +322,24 @@ struct ContainerRow {
     exit_code: Option<i64>,
     reason: Option<String>,
     health: String,
-    network_bindings: String,
+    network_bindings: Vec<NetworkBinding>,
+}
+
+impl ContainerRow {
+    fn new(name: &ContainerName, record: &ContainerRecord) -> Self {
+        Self {
+            name: name.to_string(),
+            last_status: record.last_status.as_str().to_owned(),
+            runtime_id: record.runtime_id.clone(),
+            image_digest: record.image_digest.clone(),
+            started_at: from_time(record.started_at),
+            finished_at: from_time(record.finished_at),
+            exit_code: record.exit_code,
+            reason: record.reason.clone(),
+            health: record.health.as_str().to_owned(),
+            network_bindings: record.network_bindings.clone(),
+        }
+    }
 }
 
 impl TryFrom<ContainerRow> for ContainerRecord {
@@ -374,7 +359,7 @@ impl TryFrom<ContainerRow> for ContainerRecord {
             exit_code: row.exit_code,
             reason: row.reason,
             health: from_word("container.health", &row.health, HealthStatus::parse)?,
-            network_bindings: from_json("container.networkBindings", &row.network_bindings)?,
+            network_bindings: row.network_bindings,
         })
     }
 }

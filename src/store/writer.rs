@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
-use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::sqlite::{SqliteConnectOptions, SqliteOperation};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -84,6 +84,7 @@ impl Writer {
             lock: kept.lock,
             tuning: kept.tuning,
             event_seq: kept.event_seq,
+            inserted_seq: Arc::new(AtomicU64::new(pruned_at)),
             counts: Arc::clone(&counts),
             pruned_at,
         };
@@ -190,6 +191,8 @@ struct Desk {
     lock: Lock,
     tuning: Tuning,
     event_seq: watch::Sender<u64>,
+    /// The number of the last event that was inserted and not taken back, as SQLite itself tells it.
+    inserted_seq: Arc<AtomicU64>,
     counts: Arc<Counts>,
     /// The number of the last event when events were last pruned.
     pruned_at: u64,
@@ -199,6 +202,12 @@ impl Desk {
     async fn run(mut self) {
         let mut messages = Vec::new();
         let mut closing = Vec::new();
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = listen(connection, &self.inserted_seq).await
+        {
+            tracing::warn!(%error, "the writing connection is made anew");
+            self.disconnect().await;
+        }
         while closing.is_empty()
             && self
                 .inbox
@@ -231,40 +240,43 @@ impl Desk {
         }
         let jobs = u64::try_from(group.len()).unwrap_or(u64::MAX);
         self.counts.jobs.fetch_add(jobs, Ordering::Relaxed);
+        let inserted_seq = Arc::clone(&self.inserted_seq);
         let result = match self.connection().await {
-            Ok(connection) => commit(connection, &mut group).await,
+            Ok(connection) => commit(connection, &mut group, &inserted_seq).await,
             Err(error) => Err(error),
         };
         match &result {
-            Ok(seq) => {
+            Ok(()) => {
                 self.counts.commits.fetch_add(1, Ordering::Relaxed);
-                self.publish(*seq);
+                self.publish();
             }
             Err(error) => {
                 tracing::warn!(%error, jobs, "a group of writes was rolled back");
                 self.disconnect().await;
             }
         }
-        let verdict = result.map(|_| ());
         for job in group {
-            job.answer(verdict.clone());
+            job.answer(result.clone());
         }
     }
 
-    fn publish(&self, seq: Option<u64>) {
-        if let Some(seq) = seq {
-            self.event_seq.send_if_modified(|published| {
-                let newer = seq > *published;
-                *published = seq.max(*published);
-                newer
-            });
-        }
+    fn publish(&self) {
+        let seq = self.inserted_seq.load(Ordering::Relaxed);
+        self.event_seq.send_if_modified(|published| {
+            let newer = seq > *published;
+            *published = seq.max(*published);
+            newer
+        });
     }
 
     async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
         let connection = match self.connection.take() {
             Some(connection) => connection,
-            None => self.options.connect().await?,
+            None => {
+                let mut connection = self.options.connect().await?;
+                listen(&mut connection, &self.inserted_seq).await?;
+                connection
+            }
         };
         Ok(self.connection.insert(connection))
     }
@@ -313,36 +325,63 @@ impl Desk {
     }
 }
 
-/// Carries out `group` in one transaction. `Ok` means that it is decided, job by job, and durable; with it
-/// comes the number of the last event, if anything was written.
+/// Has SQLite tell the number of each event that is inserted: asking for it would take every commit longer.
+async fn listen(
+    connection: &mut SqliteConnection,
+    inserted_seq: &Arc<AtomicU64>,
+) -> Result<(), StoreError> {
+    inserted_seq.store(event::last_seq(connection).await?, Ordering::Relaxed);
+    let inserted_seq = Arc::clone(inserted_seq);
+    connection
+        .lock_handle()
+        .await?
+        .set_update_hook(move |change| {
+            if change.operation == SqliteOperation::Insert
+                && change.table == event::TABLE
+                && let Ok(seq) = u64::try_from(change.rowid)
+            {
+                inserted_seq.store(seq, Ordering::Relaxed);
+            }
+        });
+    Ok(())
+}
+
+/// Carries out `group` in one transaction. `Ok` means that it is decided, job by job, and durable. What is
+/// taken back gives back the numbers of its events.
 async fn commit(
     connection: &mut SqliteConnection,
     group: &mut [Box<dyn Job>],
-) -> Result<Option<u64>, StoreError> {
+    inserted_seq: &AtomicU64,
+) -> Result<(), StoreError> {
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     if let [job] = group {
         // The transaction is the savepoint.
+        let before = inserted_seq.load(Ordering::Relaxed);
         match job.run(&mut transaction).await {
             Ok(()) => {}
             Err(error) if error.leaves_the_transaction() => {
                 transaction.rollback().await?;
-                return Ok(None);
+                inserted_seq.store(before, Ordering::Relaxed);
+                return Ok(());
             }
             Err(error) => return Err(error),
         }
     } else {
         for job in group {
             let mut savepoint = transaction.begin().await?;
+            let before = inserted_seq.load(Ordering::Relaxed);
             match job.run(&mut savepoint).await {
                 Ok(()) => savepoint.commit().await?,
-                Err(error) if error.leaves_the_transaction() => savepoint.rollback().await?,
+                Err(error) if error.leaves_the_transaction() => {
+                    savepoint.rollback().await?;
+                    inserted_seq.store(before, Ordering::Relaxed);
+                }
                 Err(error) => return Err(error),
             }
         }
     }
-    let seq = event::last_seq(&mut transaction).await?;
     transaction.commit().await?;
-    Ok(Some(seq))
+    Ok(())
 }
 
 #[cfg(test)]

@@ -18,8 +18,8 @@ pub struct Stream {
 
 impl Stream {
     /// Starts `command`, which is `neargate` with `args`.
-    pub fn start(args: &[&str], mut command: Command) -> Self {
-        let mut child = command
+    pub fn start(args: &[&str], command: Command) -> Self {
+        let mut child = obeying_ctrl_c(&command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -90,6 +90,22 @@ impl Drop for Stream {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A shell has what it starts in the background ignore Ctrl-C, and the tests may be in the background.
+fn obeying_ctrl_c(command: &Command) -> Command {
+    let mut obeying = Command::new("env");
+    obeying
+        .arg("--default-signal=INT")
+        .arg(command.get_program())
+        .args(command.get_args());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => obeying.env(name, value),
+            None => obeying.env_remove(name),
+        };
+    }
+    obeying
 }
 
 fn code_of(status: ExitStatus) -> i32 {

@@ -117,7 +117,8 @@ impl Ledger {
                         one.id
                     ));
                 }
-                let joined = one.joined.as_deref().unwrap_or_default();
+                // One that joined nobody has a namespace of its own.
+                let joined = one.joined.as_deref().unwrap_or(&one.id);
                 let task = sandboxes.entry(joined).or_insert_with(|| owner.0.clone());
                 if *task != owner.0 {
                     return Err(format!(

@@ -152,7 +152,8 @@ fn a_name_that_is_taken_fails_the_task_and_uses_up_no_warm_sandbox() {
         let before = warm(&world);
         assert_eq!(before.len(), 2);
         world.daemon.inject(Fault::Unreachable { for_ms: 3_000 });
-        let id = run(&world, &[container("main", &["sleep"])]).await;
+        let two = [container("one", &["sleep"]), container("two", &["sleep"])];
+        let id = run(&world, &two).await;
         world.daemon.inject(Fault::NameTaken {
             name: format!("neargate-{id}"),
         });

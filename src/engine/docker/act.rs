@@ -5,9 +5,10 @@
 
 use std::sync::PoisonError;
 
+use super::DockerEngine;
 use super::daemon::{ContainerInspect, ContainerSpec};
-use super::observe::{cannot_start, observe_network};
-use super::{DockerEngine, translate};
+use super::observe::{cannot_start, observe_network, observe_own_network};
+use super::translate::{self, Namespace};
 use crate::domain::{
     ContainerName, ContainerObservation, ContainerState, HealthStatus, NetworkObservation,
     Observation, StartFailure, TaskId,
@@ -29,7 +30,7 @@ impl DockerEngine {
                 Ok(Effect::None)
             }
             PodAction::MakeNetwork => self.make_network(order).await,
-            PodAction::Create(name) => self.create(order, name).await,
+            PodAction::Create(name) => self.create(order, name, Namespace::Sandbox).await,
             PodAction::Start(name) => self.start(order, seen, name).await,
             PodAction::Terminate(name) => {
                 if let Some(known) = seen.containers.get(name)
@@ -81,6 +82,10 @@ impl DockerEngine {
                 Ok(None) | Err(EngineError::NameTaken(_)) => {}
                 Err(error) => return Err(error),
             }
+        }
+        // Nobody is to be joined by a task's only container: it can own the namespace, and one is started, not two.
+        if let [only] = order.spec.containers.as_slice() {
+            return self.create(order, &only.name, Namespace::Own).await;
         }
         let spec = translate::sandbox(&self.names, &facts, order);
         let made = self
@@ -145,13 +150,17 @@ impl DockerEngine {
         EngineError::Failed(format!("{what} is gone"))
     }
 
-    async fn create(&self, order: &Order, name: &ContainerName) -> Result<Effect, EngineError> {
+    async fn create(
+        &self,
+        order: &Order,
+        name: &ContainerName,
+        namespace: Namespace,
+    ) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let Some(definition) = order.spec.container(name) else {
             return Ok(Effect::None);
         };
-        let sandbox = self.names.sandbox(&order.task_id);
-        let spec = translate::container(&self.names, &facts, order, definition, &sandbox);
+        let spec = translate::container(&self.names, &facts, order, definition, namespace);
         let created = self.daemon.create_container(&spec).await;
         if let Ok(id) = &created {
             let mut unstarted = self
@@ -167,7 +176,7 @@ impl DockerEngine {
             })
             .await;
         match created {
-            Ok(id) => Ok(Effect::Container(name.clone(), created_container(id))),
+            Ok(id) => Ok(Effect::Container(name.clone(), created_container(id), None)),
             Err(error) => failure(Some(name), "CannotCreateContainerError", error),
         }
     }
@@ -191,23 +200,29 @@ impl DockerEngine {
         let refused = match started {
             Ok(()) => None,
             Err(error) if error.retryable() => return Err(error),
-            Err(error) => Some(error.to_string()),
+            Err(error) => Some(error),
         };
         let Some(inspect) = self.daemon.inspect_container(&known.runtime_id).await? else {
             return Err(EngineError::Failed(format!(
                 "container {name} was removed while it started"
             )));
         };
+        let own_network = observe_own_network(&inspect);
+        if let (Some(EngineError::NotFound(what)), Some(_)) = (&refused, &own_network) {
+            // Its network has gone: both are made anew.
+            self.daemon.discard_container(&inspect.id).await?;
+            return Err(self.gone(what).await);
+        }
         let mut container = self.observe_container(&inspect, order.now);
         if let Some(error) = refused {
             container.state = ContainerState::Exited {
                 exit_code: Some(inspect.exit_code),
                 oom_killed: false,
                 finished_at: order.now,
-                error: Some(cannot_start(&error)),
+                error: Some(cannot_start(&error.to_string())),
             };
         }
-        Ok(Effect::Container(name.clone(), container))
+        Ok(Effect::Container(name.clone(), container, own_network))
     }
 
     /// Whether nobody has asked for the start of a container. A second call could start it anew after it has
@@ -232,9 +247,11 @@ impl DockerEngine {
             return Ok(Effect::NoContainer(name.clone()));
         }
         Ok(match self.daemon.inspect_container(id).await? {
-            Some(inspect) => {
-                Effect::Container(name.clone(), self.observe_container(&inspect, order.now))
-            }
+            Some(inspect) => Effect::Container(
+                name.clone(),
+                self.observe_container(&inspect, order.now),
+                observe_own_network(&inspect),
+            ),
             None => Effect::NoContainer(name.clone()),
         })
     }
@@ -244,7 +261,12 @@ impl DockerEngine {
 pub(super) enum Effect {
     None,
     Network(NetworkObservation),
-    Container(ContainerName, ContainerObservation),
+    /// With the namespace, if it owns that.
+    Container(
+        ContainerName,
+        ContainerObservation,
+        Option<NetworkObservation>,
+    ),
     NoContainer(ContainerName),
     Failure(StartFailure),
 }
@@ -254,8 +276,11 @@ impl Effect {
         match self {
             Self::None => {}
             Self::Network(network) => seen.network = network,
-            Self::Container(name, container) => {
+            Self::Container(name, container, own_network) => {
                 seen.containers.insert(name, container);
+                if let Some(network) = own_network {
+                    seen.network = network;
+                }
             }
             Self::NoContainer(name) => {
                 seen.containers.remove(&name);

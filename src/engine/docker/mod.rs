@@ -1,7 +1,7 @@
 //! The Docker adapter: tasks on a Docker daemon.
 //!
 //! A task is a sandbox container that owns the network namespace, and the task's containers, which join
-//! it. What to do next is decided by [`crate::plan::pod`]; this module looks, carries out, and reports.
+//! it; a task's only container owns its namespace itself when no sandbox is ready. What to do next is decided by [`crate::plan::pod`]; this module looks, carries out, and reports.
 //! It keeps nothing that it could not do without: what it remembers (pulls, warm sandboxes, who was
 //! signalled) is found again on the daemon or costs a repetition. It must never touch an object that does
 //! not carry this Neargate's label, and never use Docker's restart policies or `AutoRemove`, which lose exit
@@ -32,7 +32,7 @@ use tokio_util::sync::CancellationToken;
 
 use self::daemon::{ContainerEvent, Daemon, LogOptions};
 use self::names::Names;
-use self::observe::observe_network;
+use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
@@ -251,6 +251,9 @@ impl Engine for DockerEngine {
             let (name, inspect) = container?;
             let ours = inspect.filter(|one| self.names.is(one, &order.task_id, Some(name)));
             if let Some(inspect) = ours {
+                if let Some(network) = observe_own_network(&inspect) {
+                    seen.network = network;
+                }
                 seen.containers
                     .insert(name.clone(), self.observe_container(&inspect, order.now));
             }

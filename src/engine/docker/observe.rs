@@ -72,3 +72,15 @@ pub(super) fn observe_network(sandbox: Option<&ContainerInspect>) -> NetworkObse
         },
     }
 }
+
+/// The network of a container that owns its task's namespace; `None` for one that joined a sandbox's. With
+/// its process the namespace has ended, but nobody is cut off: there was no other in it.
+pub(super) fn observe_own_network(container: &ContainerInspect) -> Option<NetworkObservation> {
+    if container.network_mode.starts_with("container:") {
+        return None;
+    }
+    Some(match observe_network(Some(container)) {
+        NetworkObservation::Down => NetworkObservation::Absent,
+        network => network,
+    })
+}

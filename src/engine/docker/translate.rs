@@ -78,14 +78,30 @@ pub fn fits_warm_sandbox(names: &Names, facts: &HostFacts, order: &Order) -> boo
     wanted == warm_sandbox(names, facts, wanted.name.clone())
 }
 
-/// A container of a task, in the network namespace of the sandbox `sandbox`.
+/// Whose network namespace a container runs in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Namespace {
+    /// The one of its task's sandbox.
+    Sandbox,
+    /// Its own, as it is a task's only container. What would be asked of the sandbox is asked of it.
+    Own,
+}
+
+/// A container of a task.
 pub fn container(
     names: &Names,
     facts: &HostFacts,
     order: &Order,
     definition: &ContainerDefinition,
-    sandbox: &str,
+    namespace: Namespace,
 ) -> ContainerSpec {
+    let network = match namespace {
+        Namespace::Sandbox => ContainerSpec {
+            network_mode: format!("container:{}", names.sandbox(&order.task_id)),
+            ..ContainerSpec::default()
+        },
+        Namespace::Own => sandbox(names, facts, order),
+    };
     let linux = &definition.linux_parameters;
     let mut labels = definition.docker_labels.clone();
     labels.extend(names.container_labels(&[
@@ -111,7 +127,11 @@ pub fn container(
         entrypoint: definition.entry_point.clone(),
         working_dir: definition.working_directory.clone(),
         user: definition.user.clone(),
-        network_mode: format!("container:{sandbox}"),
+        network_mode: network.network_mode,
+        published: network.published,
+        publish_ip: network.publish_ip,
+        hostname: network.hostname,
+        extra_hosts: network.extra_hosts,
         nano_cpus: nano_cpus(order.spec.size, definition.cpu, facts.cpus),
         cpu_shares: cpu_shares(definition.cpu),
         memory_bytes: memory_limit(order.spec.size, definition.memory),
@@ -125,7 +145,11 @@ pub fn container(
         shm_size_bytes: linux.shared_memory_size.map(MemoryMib::as_bytes),
         tmpfs: linux.tmpfs.clone(),
         ulimits: definition.ulimits.clone(),
-        sysctls: system_controls(std::slice::from_ref(definition), false),
+        sysctls: [
+            network.sysctls,
+            system_controls(std::slice::from_ref(definition), false),
+        ]
+        .concat(),
         cap_add: linux.add_capabilities.clone(),
         cap_drop: linux.drop_capabilities.clone(),
         log_max_bytes: Some(facts.log_max_bytes),

@@ -126,6 +126,8 @@ const UNSTARTABLE: &[&str] = &[
     "unable to find user",
     "unable to find group",
     "cannot join network of a non running container",
+    "port is already allocated",
+    "address already in use",
 ];
 
 /// A pull that went wrong on the way, not because of what was asked for.

@@ -280,7 +280,7 @@ impl Model {
             Ok(bindings) => Ok((Some(attachment), bindings)),
             Err(why) => {
                 self.networks.release(Some(&attachment), &[]);
-                Err(Refusal::Failed(format!(
+                Err(Refusal::Invalid(format!(
                     "driver failed programming external connectivity on endpoint {} ({}): {why}",
                     container.name,
                     hex_digest(format!("endpoint {}", container.id)),

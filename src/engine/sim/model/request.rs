@@ -86,7 +86,7 @@ pub(crate) enum Refusal {
     NameInUse(String),
     /// 409: not in this state.
     Conflict(String),
-    /// 400 or 403: not like this.
+    /// 400 or 403, or 500 with words that say it would go wrong again: not like this.
     Invalid(String),
     /// 500: it went wrong.
     Failed(String),
