@@ -23,12 +23,14 @@ pub enum EventKind {
     TaskStopRequested,
     /// Something about a task that its user should know: a wait, a retry, a field without effect.
     TaskNotice,
+    /// Something about a service, in ECS's words: `(service web) has reached a steady state.`
+    ServiceEvent,
     /// Something about the server: started, engine away, engine back.
     Server,
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 9] = [
+const KINDS: [(EventKind, &str); 10] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -43,6 +45,7 @@ const KINDS: [(EventKind, &str); 9] = [
     (EventKind::TaskStateChange, "TaskStateChange"),
     (EventKind::TaskStopRequested, "TaskStopRequested"),
     (EventKind::TaskNotice, "TaskNotice"),
+    (EventKind::ServiceEvent, "ServiceEvent"),
     (EventKind::Server, "Server"),
 ];
 
@@ -84,7 +87,7 @@ pub struct NewEvent {
     pub kind: EventKind,
     /// The cluster that it happened in, if it did in one.
     pub cluster: Option<String>,
-    /// What it is about: a task ID, `family:revision`, a cluster's name, or `neargate`.
+    /// What it is about: a task ID, `family:revision`, a cluster's or a service's name, or `neargate`.
     pub subject: String,
     /// For a change of state, the new state.
     pub status: Option<String>,

@@ -105,6 +105,10 @@ text_newtype!(
     ContainerName, "container name", is_ecs_name, NAME_RULE
 );
 text_newtype!(
+    /// The name of a service within its cluster.
+    ServiceName, "service name", is_ecs_name, NAME_RULE
+);
+text_newtype!(
     /// A task's identifier: 32 lower-case hexadecimal digits, as in an ECS task ARN.
     TaskId, "task ID", |t| is_hex(t, 32), "a task ID has 32 hexadecimal digits, in lower case"
 );

@@ -10,6 +10,7 @@ mod fault;
 mod id;
 mod observation;
 mod overrides;
+mod service;
 mod size;
 mod task;
 mod task_definition;
@@ -21,13 +22,18 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    TaskDefinitionReference, TaskId,
+    ServiceName, TaskDefinitionReference, TaskId,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
     PullProgress, StartFailure,
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
+pub use service::{
+    CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, MAX_DESIRED_COUNT,
+    RolloutState, SERVICE_GROUP, SchedulingStrategy, Service, ServiceConfiguration, ServiceKey,
+    ServiceStatus, ServiceTask, TaskFailure,
+};
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use task::{
     ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,

@@ -287,6 +287,8 @@ macro_rules! ecs_names {
     };
 }
 
+pub(super) use ecs_names;
+
 /// What is: the states of a task in the order in which it passes through them. It never goes back.
 ///
 /// Source: Amazon ECS developer guide, "Amazon ECS task lifecycle". ACTIVATING, DEACTIVATING and

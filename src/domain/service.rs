@@ -1,0 +1,394 @@
+//! A service: so many tasks of one revision, kept running, and moved from one revision to the next.
+//!
+//! What the user wants of it (`desired_count`, `configuration`, the newest deployment's revision, whether it is
+//! to be deleted) is written by the use cases alone; how its deployments get on is written by the planner alone.
+//! Both write the row as a whole under its `version`, so that neither overwrites what it has not seen.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::task::ecs_names;
+use super::{
+    ClusterName, DesiredStatus, DurationMs, FamilyRevision, HealthStatus, IdSource, LastStatus,
+    ServiceName, StopCode, TaskId, TimestampMs,
+};
+
+/// Which service: a name is unique in its cluster among those that are not INACTIVE.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServiceKey {
+    /// Where it runs its tasks.
+    pub cluster: ClusterName,
+    /// Its name.
+    pub name: ServiceName,
+}
+
+impl fmt::Display for ServiceKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.cluster, self.name)
+    }
+}
+
+/// What begins the group of a service's tasks, as in ECS: `service:web`.
+pub const SERVICE_GROUP: &str = "service:";
+
+impl ServiceName {
+    /// The group of its tasks.
+    pub fn group(&self) -> String {
+        format!("{SERVICE_GROUP}{self}")
+    }
+
+    /// The service whose tasks have this group, if it is one's.
+    pub fn of_group(group: &str) -> Option<Self> {
+        group.strip_prefix(SERVICE_GROUP)?.parse().ok()
+    }
+}
+
+/// The most tasks that a service may have.
+pub const MAX_DESIRED_COUNT: u32 = 5_000;
+
+/// Whether a service is kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceStatus {
+    /// It is.
+    Active,
+    /// It was deleted, and its tasks are coming to their end.
+    Draining,
+    /// It was deleted, and has none left.
+    Inactive,
+}
+
+ecs_names!(ServiceStatus {
+    Active = "ACTIVE",
+    Draining = "DRAINING",
+    Inactive = "INACTIVE",
+});
+
+/// How many tasks a service has.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum SchedulingStrategy {
+    /// As many as `desired_count` says.
+    #[default]
+    Replica,
+    /// One on each host.
+    Daemon,
+}
+
+/// How a service keeps its tasks, whatever they run.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ServiceConfiguration {
+    /// How many tasks it has.
+    pub scheduling_strategy: SchedulingStrategy,
+    /// Of `desired_count`, in percent: so many healthy tasks at least, rounded up. 100 unless said otherwise.
+    pub minimum_healthy_percent: u32,
+    /// Of `desired_count`, in percent: so many tasks at most, rounded down. 200 unless said otherwise.
+    pub maximum_percent: u32,
+    /// What gives a deployment up by itself.
+    pub circuit_breaker: CircuitBreaker,
+    /// For how long after its start a task's health is not held against it, and a task without a health check does
+    /// not count as healthy yet.
+    pub health_check_grace_period: DurationMs,
+    /// Given to the service's tasks.
+    pub task_tags: BTreeMap<String, String>,
+}
+
+impl Default for ServiceConfiguration {
+    fn default() -> Self {
+        Self {
+            scheduling_strategy: SchedulingStrategy::Replica,
+            minimum_healthy_percent: 100,
+            maximum_percent: 200,
+            circuit_breaker: CircuitBreaker::default(),
+            health_check_grace_period: DurationMs::from_secs(0),
+            task_tags: BTreeMap::new(),
+        }
+    }
+}
+
+impl ServiceConfiguration {
+    /// So many healthy tasks at least.
+    pub fn lower_bound(&self, desired: u32) -> u32 {
+        share(desired, self.minimum_healthy_percent, 99)
+    }
+
+    /// So many tasks at most.
+    pub fn upper_bound(&self, desired: u32) -> u32 {
+        share(desired, self.maximum_percent, 0)
+    }
+
+    /// Why no deployment of more than nothing can ever make progress within the bounds, if that is so: ECS accepts
+    /// such a service, and then waits for ever without a word.
+    pub fn stuck(&self, desired: u32) -> Option<String> {
+        let (lower, upper) = (self.lower_bound(desired), self.upper_bound(desired));
+        (desired > 0 && lower >= desired && upper <= desired).then(|| {
+            format!(
+                "minimumHealthyPercent {} and maximumPercent {} leave no room to replace a task of {desired}: \
+                 a deployment cannot begin before one ends by itself",
+                self.minimum_healthy_percent, self.maximum_percent
+            )
+        })
+    }
+}
+
+/// `percent` of `count`, with `round` hundredths added before what is less than one is cut off.
+fn share(count: u32, percent: u32, round: u64) -> u32 {
+    let share = (u64::from(count) * u64::from(percent) + round) / 100;
+    u32::try_from(share).unwrap_or(u32::MAX)
+}
+
+/// What gives up a deployment whose tasks keep failing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CircuitBreaker {
+    /// Whether that happens.
+    pub enable: bool,
+    /// Whether the last revision that was deployed completely is then deployed again.
+    pub rollback: bool,
+}
+
+impl CircuitBreaker {
+    /// So many failed tasks are enough: half of the desired count, at least 3 and at most 200.
+    ///
+    /// Source: Amazon ECS developer guide, "How the Amazon ECS deployment circuit breaker detects failures".
+    pub fn threshold(desired: u32) -> u32 {
+        desired.div_ceil(2).clamp(3, 200)
+    }
+}
+
+/// The ID of a deployment, as ECS writes it: `ecs-svc/` and a number of 19 digits. It is what its tasks were started by.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct DeploymentId(String);
+
+impl DeploymentId {
+    /// A new one.
+    pub fn generate(ids: &dyn IdSource) -> Self {
+        let digits = ids.next_id() % 10_u128.pow(19);
+        Self(format!("ecs-svc/{digits:019}"))
+    }
+
+    /// The text of it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for DeploymentId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// Which of a service's deployments one is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum DeploymentStatus {
+    /// The newest: what the service is to become.
+    Primary,
+    /// An older one that still has tasks.
+    Active,
+    /// An older one that has none.
+    Inactive,
+}
+
+ecs_names!(DeploymentStatus {
+    Primary = "PRIMARY",
+    Active = "ACTIVE",
+    Inactive = "INACTIVE",
+});
+
+/// How far a deployment has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum RolloutState {
+    /// It is on its way.
+    InProgress,
+    /// It has all of its tasks, healthy, and no other deployment has any. It stays so when one dies later.
+    Completed,
+    /// Its tasks kept failing, and it was given up.
+    Failed,
+}
+
+ecs_names!(RolloutState {
+    InProgress = "IN_PROGRESS",
+    Completed = "COMPLETED",
+    Failed = "FAILED",
+});
+
+/// One move of a service to a revision.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Deployment {
+    /// Unique.
+    pub id: DeploymentId,
+    /// Where it moves to.
+    pub task_definition: FamilyRevision,
+    /// Which of the service's deployments it is.
+    pub status: DeploymentStatus,
+    /// How far it has come.
+    pub rollout_state: RolloutState,
+    /// Why that is so, in one sentence.
+    pub rollout_state_reason: String,
+    /// Tasks of it that have failed since one was last healthy.
+    pub failed_tasks: u32,
+    /// When the last of those failed, and of what.
+    pub last_failure: Option<TaskFailure>,
+    /// Who or what asked for it: `user`, `rollback` or `circuit breaker`.
+    pub cause: DeploymentCause,
+    /// When it was asked for.
+    pub created_at: TimestampMs,
+    /// When its rollout state last changed.
+    pub updated_at: TimestampMs,
+}
+
+/// Who asked for a deployment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DeploymentCause {
+    /// A user, by creating or updating the service.
+    User,
+    /// A user, by asking for the rollback of another deployment.
+    Rollback,
+    /// The circuit breaker, after another deployment has failed.
+    CircuitBreaker,
+}
+
+/// A task of a service that came to an end by itself.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TaskFailure {
+    /// Which.
+    pub task: TaskId,
+    /// When it had stopped.
+    pub at: TimestampMs,
+    /// Why.
+    pub reason: String,
+}
+
+/// A service, as it is recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Service {
+    /// Which.
+    pub key: ServiceKey,
+    /// Whether it is kept.
+    pub status: ServiceStatus,
+    /// How many tasks it is to have.
+    pub desired_count: u32,
+    /// How it keeps them.
+    pub configuration: ServiceConfiguration,
+    /// Keys and values to find it by.
+    pub tags: BTreeMap<String, String>,
+    /// The deployments that matter now: the PRIMARY one first, and after it those that still have tasks, newest first.
+    pub deployments: Vec<Deployment>,
+    /// The revision of the last deployment that was COMPLETED: what a rollback goes back to.
+    pub last_completed: Option<FamilyRevision>,
+    /// Whether it was said that it is in a steady state, and nothing has happened since.
+    pub is_steady: bool,
+    /// What the scheduler waits for, in one sentence.
+    pub waiting: Option<String>,
+    /// When it was created.
+    pub created_at: TimestampMs,
+    /// When it was deleted.
+    pub deleted_at: Option<TimestampMs>,
+    /// Goes up by one with every record, so that a stale one is refused.
+    pub version: u64,
+}
+
+impl Service {
+    /// The deployment that says what the service is to become.
+    pub fn primary(&self) -> Option<&Deployment> {
+        self.deployments.first()
+    }
+
+    /// How many tasks it is to have now: none when it is being deleted, one for a DAEMON, as there is one host.
+    pub fn wanted(&self) -> u32 {
+        match (self.status, self.configuration.scheduling_strategy) {
+            (ServiceStatus::Draining | ServiceStatus::Inactive, _) => 0,
+            (ServiceStatus::Active, SchedulingStrategy::Daemon) => 1,
+            (ServiceStatus::Active, SchedulingStrategy::Replica) => self.desired_count,
+        }
+    }
+
+    /// Begins a deployment, which takes over from the one in progress.
+    pub fn deploy(
+        &mut self,
+        id: DeploymentId,
+        task_definition: FamilyRevision,
+        cause: DeploymentCause,
+        reason: String,
+        now: TimestampMs,
+    ) {
+        for older in &mut self.deployments {
+            older.status = DeploymentStatus::Active;
+        }
+        self.is_steady = false;
+        self.deployments.insert(
+            0,
+            Deployment {
+                id,
+                task_definition,
+                status: DeploymentStatus::Primary,
+                rollout_state: RolloutState::InProgress,
+                rollout_state_reason: reason,
+                failed_tasks: 0,
+                last_failure: None,
+                cause,
+                created_at: now,
+                updated_at: now,
+            },
+        );
+    }
+}
+
+/// A task of a service, as far as the service's planner cares.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServiceTask {
+    /// Which.
+    pub id: TaskId,
+    /// The deployment that it was started by.
+    pub deployment: String,
+    /// When it was accepted.
+    pub created_at: TimestampMs,
+    /// What is.
+    pub last_status: LastStatus,
+    /// What should be.
+    pub desired_status: DesiredStatus,
+    /// What the health checks of its essential containers say; `None` when it has none.
+    pub health: Option<HealthStatus>,
+    /// When it became RUNNING.
+    pub started_at: Option<TimestampMs>,
+    /// When it had stopped.
+    pub stopped_at: Option<TimestampMs>,
+    /// Why it is to stop.
+    pub stop_code: Option<StopCode>,
+    /// The same in words.
+    pub stopped_reason: Option<String>,
+    /// What it waits for.
+    pub waiting: Option<String>,
+    /// It is not chosen when there are too many, until then.
+    pub protected_until: Option<TimestampMs>,
+}
+
+impl ServiceTask {
+    /// Whether it takes a place below the upper bound: whatever has not begun to stop. The one definition of what
+    /// counts, for everybody who counts.
+    pub fn occupies(&self) -> bool {
+        self.last_status <= LastStatus::Running
+    }
+
+    /// Whether it is meant to go on.
+    pub fn is_wanted(&self) -> bool {
+        self.desired_status == DesiredStatus::Running && self.last_status != LastStatus::Stopped
+    }
+
+    /// Whether it counts as healthy: it is RUNNING, is to go on, and its health checks say so. Without any, it must have
+    /// run for the grace period.
+    pub fn is_healthy(&self, grace: DurationMs, now: TimestampMs) -> bool {
+        if !self.is_wanted() || self.last_status != LastStatus::Running {
+            return false;
+        }
+        match self.health {
+            Some(health) => health == HealthStatus::Healthy,
+            None => self.started_at.is_some_and(|at| at.plus(grace) <= now),
+        }
+    }
+}

@@ -1,0 +1,515 @@
+//! What becomes of a service: which tasks to start, which to stop, and how its deployments get on.
+//!
+//! One round: the tasks that have stopped are taken note of, then everything is sorted into what is to stay and
+//! what may go, and then as much is stopped and started as the bounds allow. The caller records all of it in one
+//! transaction, the new tasks among it, so a crash leaves either all of a round or nothing. It must never start a
+//! task beyond the upper bound, never stop a healthy one below the lower bound, and never start anything for a
+//! service that is not ACTIVE.
+//!
+//! Source of the rules: Amazon ECS developer guide, "Amazon ECS service deployment controllers: rolling update" and
+//! "How the Amazon ECS deployment circuit breaker detects failures".
+
+use crate::domain::{
+    CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DurationMs,
+    EventKind, FamilyRevision, HealthStatus, LastStatus, NewEvent, RolloutState, Service,
+    ServiceStatus, ServiceTask, StopCode, TaskFailure, TaskId, TimestampMs,
+};
+
+/// What a round is decided from.
+#[derive(Clone, Copy, Debug)]
+pub struct ServiceWorld<'a> {
+    /// The service, as it is recorded.
+    pub service: &'a Service,
+    /// Its tasks that have not stopped, and those that have and were not taken note of; oldest first.
+    pub tasks: &'a [ServiceTask],
+    /// The ID of a deployment that may have to be begun.
+    pub next_deployment: &'a DeploymentId,
+    /// Now.
+    pub now: TimestampMs,
+}
+
+/// What to record, all at once.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ServicePlan {
+    /// The service as it is to be recorded. Equal to the old one when nothing changed.
+    pub service: Service,
+    /// Tasks to start: so many of the PRIMARY deployment.
+    pub start: u32,
+    /// Tasks to stop, and why.
+    pub stop: Vec<(TaskId, String)>,
+    /// Stopped tasks that were taken note of, and need not be looked at again.
+    pub noted: Vec<TaskId>,
+    /// What happened, in ECS's words.
+    pub events: Vec<NewEvent>,
+    /// When to look again if nobody rings before.
+    pub wake_at: Option<TimestampMs>,
+}
+
+/// Said by ECS of a task that is replaced because of its health checks.
+const UNHEALTHY: &str = "Task failed container health checks";
+
+/// The most tasks that one round starts: the next round goes on, and others get their turn in between.
+const STARTS_AT_ONCE: u32 = 100;
+
+/// A task that ran for so long before it ended did not fail to start: the next one is not held back.
+const RAN_WELL: DurationMs = DurationMs::from_secs(60);
+
+/// Failures in a row without a pause. After that comes one of a second, and each is twice the one before.
+const FREE_FAILURES: u32 = 2;
+const LONGEST_PAUSE_S: u32 = 300;
+
+/// The next round of a service.
+pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
+    let mut round = Round {
+        now: world.now,
+        plan: ServicePlan {
+            service: world.service.clone(),
+            start: 0,
+            stop: Vec::new(),
+            noted: Vec::new(),
+            events: Vec::new(),
+            wake_at: None,
+        },
+    };
+    round.take_note(world.tasks);
+    round.give_up_if_broken(world.next_deployment);
+    let live: Vec<&ServiceTask> = world
+        .tasks
+        .iter()
+        .filter(|task| task.last_status != LastStatus::Stopped)
+        .collect();
+    round.replace_unhealthy(&live);
+    round.scale_in(&live);
+    round.replace_older(&live);
+    round.start(&live);
+    round.conclude(&live);
+    round.plan
+}
+
+struct Round {
+    now: TimestampMs,
+    plan: ServicePlan,
+}
+
+impl Round {
+    fn grace(&self) -> DurationMs {
+        self.plan.service.configuration.health_check_grace_period
+    }
+
+    fn healthy(&self, task: &ServiceTask) -> bool {
+        self.goes_on(task) && task.is_healthy(self.grace(), self.now)
+    }
+
+    /// Whether a task is to go on, also after what this round has decided so far.
+    fn goes_on(&self, task: &ServiceTask) -> bool {
+        task.is_wanted() && !self.plan.stop.iter().any(|(id, _)| *id == task.id)
+    }
+
+    fn is_of_primary(&self, task: &ServiceTask) -> bool {
+        let primary = self.plan.service.primary();
+        primary.is_some_and(|primary| primary.id.as_str() == task.deployment)
+    }
+
+    fn primary_mut(&mut self) -> Option<&mut Deployment> {
+        self.plan.service.deployments.first_mut()
+    }
+
+    fn stop(&mut self, task: &ServiceTask, reason: String) {
+        self.plan.stop.push((task.id.clone(), reason));
+    }
+
+    fn wake(&mut self, at: TimestampMs) {
+        self.plan.wake_at = Some(self.plan.wake_at.map_or(at, |earlier| earlier.min(at)));
+    }
+
+    fn tell(&mut self, message: String) {
+        let key = &self.plan.service.key;
+        let event = NewEvent {
+            at: self.now,
+            kind: EventKind::ServiceEvent,
+            cluster: Some(key.cluster.to_string()),
+            subject: key.name.to_string(),
+            status: None,
+            message: format!("(service {}) {message}", key.name),
+        };
+        self.plan.events.push(event);
+    }
+
+    /// Takes the stopped tasks into the deployments' counts, each once.
+    fn take_note(&mut self, tasks: &[ServiceTask]) {
+        for task in tasks {
+            if task.last_status != LastStatus::Stopped {
+                continue;
+            }
+            self.plan.noted.push(task.id.clone());
+            self.plan.service.is_steady = false;
+            let Some(failure) = failure_of(task) else {
+                continue;
+            };
+            let of = |deployment: &&mut Deployment| deployment.id.as_str() == task.deployment;
+            let Some(deployment) = self.plan.service.deployments.iter_mut().find(of) else {
+                continue;
+            };
+            let ran_well = ran_for(task).is_some_and(|length| length >= RAN_WELL);
+            deployment.failed_tasks = if ran_well {
+                1
+            } else {
+                deployment.failed_tasks.saturating_add(1)
+            };
+            let message = format!("(task {}) failed: {}", task.id, failure.reason);
+            deployment.last_failure = Some(failure);
+            self.tell(message);
+        }
+    }
+
+    /// Gives the PRIMARY deployment up when enough of its tasks have failed, and goes back if that was asked for.
+    fn give_up_if_broken(&mut self, next: &DeploymentId) {
+        let breaker = self.plan.service.configuration.circuit_breaker;
+        let threshold = CircuitBreaker::threshold(self.plan.service.wanted());
+        let (now, is_active) = (self.now, self.plan.service.status == ServiceStatus::Active);
+        let back_to = self.plan.service.last_completed.clone();
+        let Some(primary) = self.primary_mut() else {
+            return;
+        };
+        let is_broken = breaker.enable
+            && is_active
+            && primary.rollout_state == RolloutState::InProgress
+            && primary.failed_tasks >= threshold;
+        if !is_broken {
+            return;
+        }
+        let (id, count) = (primary.id.clone(), primary.failed_tasks);
+        primary.rollout_state = RolloutState::Failed;
+        primary.rollout_state_reason =
+            format!("ECS deployment circuit breaker: tasks failed to start. {count} of them failed.");
+        primary.updated_at = now;
+        let failed = primary.task_definition.clone();
+        self.tell(format!(
+            "(deployment {id}) deployment failed: tasks failed to start."
+        ));
+        if let Some(back_to) = back_to.filter(|back_to| breaker.rollback && *back_to != failed) {
+            self.roll_back(&id, next, back_to);
+        }
+    }
+
+    fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: FamilyRevision) {
+        self.tell(format!("rolling back to task definition {back_to}."));
+        let reason = format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
+        self.plan.service.deploy(
+            next.clone(),
+            back_to,
+            DeploymentCause::CircuitBreaker,
+            reason,
+            self.now,
+        );
+    }
+
+    /// Stops what its health checks found unhealthy. It counts for nothing, so no bound is touched.
+    fn replace_unhealthy(&mut self, live: &[&ServiceTask]) {
+        for task in live {
+            if !self.goes_on(task) || task.health != Some(HealthStatus::Unhealthy) {
+                continue;
+            }
+            let patient_until = task.started_at.map(|at| at.plus(self.grace()));
+            match patient_until {
+                Some(until) if until > self.now => self.wake(until),
+                _ => {
+                    self.tell(format!("(task {}) is unhealthy and is replaced.", task.id));
+                    self.stop(task, UNHEALTHY.to_owned());
+                }
+            }
+        }
+    }
+
+    /// Stops what is more than wanted: first what is not healthy, the newest first, then tasks of older deployments,
+    /// then the newest; never a protected one while the service is kept.
+    fn scale_in(&mut self, live: &[&ServiceTask]) {
+        let wanted = self.plan.service.wanted() as usize;
+        let is_kept = self.plan.service.status == ServiceStatus::Active;
+        let mut going_on: Vec<&ServiceTask> =
+            live.iter().copied().filter(|task| self.goes_on(task)).collect();
+        // While a deployment is on its way there may be more; the older ones are taken care of by it.
+        let of_primary = going_on.iter().filter(|task| self.is_of_primary(task)).count();
+        let surplus = if wanted == 0 {
+            going_on.len()
+        } else {
+            of_primary.saturating_sub(wanted)
+        };
+        if wanted > 0 {
+            going_on.retain(|task| self.is_of_primary(task));
+        }
+        going_on.sort_by_key(|task| {
+            (
+                self.healthy(task),
+                self.is_of_primary(task),
+                std::cmp::Reverse(task.created_at),
+            )
+        });
+        let reason = self.scaling_reason();
+        let now = self.now;
+        let may_go = going_on
+            .into_iter()
+            .filter(|task| !is_kept || task.protected_until.is_none_or(|until| until <= now));
+        for task in may_go.take(surplus) {
+            self.stop(task, reason.clone());
+        }
+    }
+
+    /// Stops tasks of older deployments as far as enough healthy ones remain: first those that count for nothing.
+    fn replace_older(&mut self, live: &[&ServiceTask]) {
+        let service = &self.plan.service;
+        // A deployment that was given up takes nobody's place any more.
+        if service.primary().is_some_and(|primary| primary.rollout_state == RolloutState::Failed) {
+            return;
+        }
+        let lower = service.configuration.lower_bound(service.wanted()) as usize;
+        let mut older: Vec<&ServiceTask> = live
+            .iter()
+            .copied()
+            .filter(|task| self.goes_on(task) && !self.is_of_primary(task))
+            .collect();
+        older.sort_by_key(|task| (self.healthy(task), task.created_at));
+        let mut healthy = live.iter().filter(|task| self.healthy(task)).count();
+        let reason = self.scaling_reason();
+        for task in older {
+            if self.healthy(task) {
+                if healthy <= lower {
+                    break;
+                }
+                healthy -= 1;
+            }
+            self.stop(task, reason.clone());
+        }
+    }
+
+    /// Whether the upper bound lets one more task be started.
+    fn has_room(&self, live: &[&ServiceTask]) -> bool {
+        self.room(live) > 0
+    }
+
+    fn room(&self, live: &[&ServiceTask]) -> u32 {
+        let service = &self.plan.service;
+        let upper = service.configuration.upper_bound(service.wanted());
+        let occupied = live.iter().filter(|task| task.occupies()).count();
+        upper.saturating_sub(u32::try_from(occupied).unwrap_or(u32::MAX))
+    }
+
+    /// Starts what the PRIMARY deployment lacks, as far as the upper bound allows, and after failures with a pause.
+    fn start(&mut self, live: &[&ServiceTask]) {
+        let service = &self.plan.service;
+        let Some(primary) = service.primary() else {
+            return;
+        };
+        if service.status != ServiceStatus::Active || primary.rollout_state == RolloutState::Failed {
+            return;
+        }
+        let of_primary = live
+            .iter()
+            .filter(|task| self.goes_on(task) && self.is_of_primary(task))
+            .count();
+        let missing = service
+            .wanted()
+            .saturating_sub(u32::try_from(of_primary).unwrap_or(u32::MAX));
+        if missing == 0 {
+            return;
+        }
+        if let Some(at) = next_start(primary)
+            && at > self.now
+        {
+            let (failed, reason) = (
+                primary.failed_tasks,
+                primary.last_failure.as_ref().map(|failure| failure.reason.clone()),
+            );
+            self.plan.service.waiting = Some(format!(
+                "{failed} tasks have failed in a row; the next one is started at {at}. The last one said: {}",
+                reason.unwrap_or_default()
+            ));
+            self.wake(at);
+            return;
+        }
+        let most = if primary.failed_tasks > FREE_FAILURES {
+            1
+        } else {
+            STARTS_AT_ONCE
+        };
+        let count = missing.min(self.room(live)).min(most);
+        self.plan.start = count;
+        if count > 0 {
+            self.tell(format!(
+                "has started {count} tasks of deployment {}.",
+                self.plan.service.deployments[0].id
+            ));
+        }
+        if count < missing && count == most {
+            self.wake(self.now);
+        }
+    }
+
+    /// Says how far the deployments have come, and what is waited for.
+    fn conclude(&mut self, live: &[&ServiceTask]) {
+        self.retire(live);
+        let wanted = self.plan.service.wanted() as usize;
+        let healthy_of_primary = live
+            .iter()
+            .filter(|task| self.is_of_primary(task) && self.healthy(task))
+            .count();
+        let others = live
+            .iter()
+            .filter(|task| !self.is_of_primary(task) || !self.goes_on(task))
+            .count();
+        let is_settled = healthy_of_primary == wanted && others == 0 && self.plan.start == 0;
+        if healthy_of_primary > 0 && self.plan.noted.is_empty() {
+            self.forgive();
+        }
+        self.wake_for_grace(live);
+        if self.plan.service.status == ServiceStatus::Draining && live.is_empty() {
+            self.plan.service.status = ServiceStatus::Inactive;
+            self.plan.service.deployments.clear();
+            self.plan.service.waiting = None;
+            return;
+        }
+        if !is_settled {
+            self.plan.service.is_steady = false;
+            if self.plan.wake_at.is_none() || self.plan.start > 0 {
+                self.plan.service.waiting = self.explain(live, wanted, healthy_of_primary);
+            }
+            return;
+        }
+        self.plan.service.waiting = None;
+        if self.plan.service.status == ServiceStatus::Active {
+            self.complete();
+        }
+    }
+
+    /// Deployments that have no task any more are over.
+    fn retire(&mut self, live: &[&ServiceTask]) {
+        let mut place = 0;
+        self.plan.service.deployments.retain(|deployment| {
+            place += 1;
+            place == 1 || live.iter().any(|task| task.deployment == deployment.id.as_str())
+        });
+    }
+
+    /// Failures of a deployment that has long been complete, and from which it has recovered, are forgotten.
+    fn forgive(&mut self) {
+        let now = self.now;
+        if let Some(primary) = self.primary_mut()
+            && primary.rollout_state == RolloutState::Completed
+            && primary.last_failure.as_ref().is_some_and(|failure| failure.at.plus(RAN_WELL) <= now)
+        {
+            primary.failed_tasks = 0;
+        }
+    }
+
+    /// Tasks without a health check become healthy by themselves, when their grace period has passed.
+    fn wake_for_grace(&mut self, live: &[&ServiceTask]) {
+        let due = live
+            .iter()
+            .filter(|task| self.goes_on(task) && task.health.is_none())
+            .filter_map(|task| Some(task.started_at?.plus(self.grace())))
+            .filter(|at| *at > self.now)
+            .min();
+        if let Some(at) = due {
+            self.wake(at);
+        }
+    }
+
+    fn complete(&mut self) {
+        let now = self.now;
+        let Some(primary) = self.primary_mut() else {
+            return;
+        };
+        let id = primary.id.clone();
+        let has_come = primary.rollout_state == RolloutState::InProgress;
+        if has_come {
+            primary.rollout_state = RolloutState::Completed;
+            primary.rollout_state_reason = format!("ECS deployment {id} completed.");
+            primary.updated_at = now;
+            primary.failed_tasks = 0;
+            let revision = primary.task_definition.clone();
+            self.plan.service.last_completed = Some(revision);
+            self.tell(format!("(deployment {id}) deployment completed."));
+        }
+        if !self.plan.service.is_steady {
+            self.plan.service.is_steady = true;
+            self.tell("has reached a steady state.".to_owned());
+        }
+    }
+
+    /// What the scheduler waits for, in one sentence.
+    fn explain(&self, live: &[&ServiceTask], wanted: usize, healthy: usize) -> Option<String> {
+        let service = &self.plan.service;
+        let primary = service.primary()?;
+        let starting: Vec<&&ServiceTask> = live
+            .iter()
+            .filter(|task| self.goes_on(task) && self.is_of_primary(task) && !self.healthy(task))
+            .collect();
+        let stopping = live.iter().filter(|task| !self.goes_on(task)).count();
+        let missing = wanted.saturating_sub(healthy + starting.len());
+        if primary.rollout_state == RolloutState::Failed {
+            return Some(format!(
+                "deployment {} has failed, and nothing more of it is started: deploy another revision, or roll back",
+                primary.id
+            ));
+        }
+        if let Some(first) = starting.first() {
+            let why = first.waiting.clone().unwrap_or_else(|| match first.last_status {
+                LastStatus::Running => "to be healthy".to_owned(),
+                status => format!("to be RUNNING; it is {status}"),
+            });
+            return Some(format!("{} tasks wait: {why}", starting.len()));
+        }
+        if missing > 0 && self.plan.start == 0 && !self.has_room(live) {
+            let stuck = service.configuration.stuck(service.wanted());
+            return Some(stuck.unwrap_or_else(|| {
+                format!(
+                    "{missing} tasks are missing, and are started when one of {} that are there has stopped",
+                    live.len()
+                )
+            }));
+        }
+        if stopping > 0 {
+            return Some(format!("{stopping} tasks are coming to their end"));
+        }
+        (self.plan.start > 0).then(|| format!("{} tasks are being started", self.plan.start))
+    }
+
+    fn scaling_reason(&self) -> String {
+        let by = self
+            .plan
+            .service
+            .primary()
+            .map_or("the end of the service", |primary| primary.id.as_str());
+        format!("Scaling activity initiated by (deployment {by})")
+    }
+}
+
+/// How a task of a service failed; `None` if somebody wanted its end.
+fn failure_of(task: &ServiceTask) -> Option<TaskFailure> {
+    let reason = task.stopped_reason.clone().unwrap_or_default();
+    let failed = match task.stop_code? {
+        StopCode::TaskFailedToStart | StopCode::EssentialContainerExited => true,
+        StopCode::ServiceSchedulerInitiated => reason == UNHEALTHY,
+        StopCode::UserInitiated | StopCode::TerminationNotice => false,
+    };
+    failed.then(|| TaskFailure {
+        task: task.id.clone(),
+        at: task.stopped_at.unwrap_or(task.created_at),
+        reason,
+    })
+}
+
+fn ran_for(task: &ServiceTask) -> Option<DurationMs> {
+    Some(task.stopped_at?.since(task.started_at?))
+}
+
+/// When the next task of a deployment may be started after the last one has failed.
+fn next_start(deployment: &Deployment) -> Option<TimestampMs> {
+    let failure = deployment.last_failure.as_ref()?;
+    let paid = deployment.failed_tasks.checked_sub(FREE_FAILURES + 1)?;
+    let pause_s = (1 << paid.min(16)).min(LONGEST_PAUSE_S);
+    Some(failure.at.plus(DurationMs::from_secs(pause_s)))
+}
+
+#[cfg(test)]
+mod tests;
