@@ -89,6 +89,8 @@ CREATE TABLE tasks (
     -- Written by the API alone.
     stop_requested_at    INTEGER,
     stop_request_reason  TEXT    CHECK (stop_request_reason IS NULL OR stop_requested_at IS NOT NULL),
+    -- Who asked: a user, or the service that the task belongs to.
+    stop_request_code    TEXT    CHECK (stop_request_code IN ('UserInitiated', 'ServiceSchedulerInitiated')),
 
     -- Written by the planner alone.
     planned_status       TEXT    NOT NULL CHECK (planned_status IN ('RUNNING', 'STOPPED')),
@@ -99,6 +101,8 @@ CREATE TABLE tasks (
 
     -- Written from the engine's report alone.
     last_status          TEXT    NOT NULL REFERENCES last_statuses (last_status),
+    -- What the health checks of its essential containers say; NULL when it has none.
+    health               TEXT    CHECK (health IN ('HEALTHY', 'UNKNOWN', 'UNHEALTHY')),
     address              TEXT,
     created_at           INTEGER NOT NULL,
     pull_started_at      INTEGER,
@@ -114,9 +118,16 @@ CREATE TABLE tasks (
 
     version              INTEGER NOT NULL CHECK (version >= 0),
 
+    -- Written by the service that it belongs to, if it does to one: that its end was taken note of.
+    is_noted             INTEGER NOT NULL DEFAULT 0 CHECK (is_noted IN (0, 1)),
+    -- Written by the API: it is not chosen to be stopped by its service until then.
+    protected_until      INTEGER,
+
+    CHECK (is_noted = 0 OR last_status = 'STOPPED'),
     CHECK (last_status <> 'RUNNING' OR started_at IS NOT NULL),
     CHECK ((last_status = 'STOPPED') = (stopped_at IS NOT NULL)),
     CHECK (last_status <> 'STOPPED' OR planned_status = 'STOPPED' OR stop_requested_at IS NOT NULL),
+    CHECK ((stop_requested_at IS NULL) = (stop_request_code IS NULL)),
     CHECK ((pull_current_bytes IS NULL) = (pull_total_bytes IS NULL)),
     CHECK (cleaned_at IS NULL OR last_status = 'STOPPED')
 ) STRICT;
@@ -127,6 +138,8 @@ CREATE INDEX tasks_by_group ON tasks (task_group);
 CREATE INDEX tasks_by_started_by ON tasks (started_by) WHERE started_by IS NOT NULL;
 -- These two stay as small as what is going on, however long the history is.
 CREATE INDEX tasks_unstopped ON tasks (cluster, last_status) WHERE last_status <> 'STOPPED';
+-- What a service is planned from.
+CREATE INDEX tasks_of_services ON tasks (cluster, task_group, seq) WHERE is_noted = 0 AND task_group GLOB 'service:*';
 CREATE INDEX tasks_unfinished ON tasks (seq, id) WHERE cleaned_at IS NULL;
 
 CREATE TRIGGER tasks_only_move_forward BEFORE UPDATE OF last_status ON tasks
@@ -142,7 +155,7 @@ BEGIN
     SELECT RAISE(ABORT, 'what a task was accepted with never changes');
 END;
 
-CREATE TRIGGER tasks_stop_once BEFORE UPDATE OF stop_requested_at, stop_request_reason ON tasks
+CREATE TRIGGER tasks_stop_once BEFORE UPDATE OF stop_requested_at, stop_request_reason, stop_request_code ON tasks
 WHEN OLD.stop_requested_at IS NOT NULL
 BEGIN
     SELECT RAISE(ABORT, 'a request to stop is never taken back');
@@ -162,6 +175,48 @@ CREATE TABLE containers (
     network_bindings TEXT    NOT NULL CHECK (json_type(network_bindings) = 'array'),
     PRIMARY KEY (task_id, name)
 ) STRICT, WITHOUT ROWID;
+
+-- Services. One that is INACTIVE keeps its row; its name can be used again.
+CREATE TABLE services (
+    seq           INTEGER NOT NULL PRIMARY KEY,
+    cluster       TEXT    NOT NULL REFERENCES clusters (name),
+    name          TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 255),
+    status        TEXT    NOT NULL CHECK (status IN ('ACTIVE', 'DRAINING', 'INACTIVE')),
+    desired_count INTEGER NOT NULL CHECK (desired_count BETWEEN 0 AND 5000),
+    -- JSON of the domain's types: `ServiceConfiguration`, tags, the deployments that matter now.
+    configuration TEXT    NOT NULL CHECK (json_type(configuration) = 'object'),
+    tags          TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
+    deployments   TEXT    NOT NULL CHECK (json_type(deployments) = 'array'),
+    -- `family:revision` of the last deployment that was COMPLETED.
+    completed_family   TEXT,
+    completed_revision INTEGER CHECK ((completed_revision IS NULL) = (completed_family IS NULL)),
+    is_steady     INTEGER NOT NULL CHECK (is_steady IN (0, 1)),
+    waiting       TEXT,
+    created_at    INTEGER NOT NULL,
+    deleted_at    INTEGER CHECK ((deleted_at IS NULL) = (status = 'ACTIVE')),
+    version       INTEGER NOT NULL CHECK (version >= 1)
+) STRICT;
+
+CREATE UNIQUE INDEX services_by_name ON services (cluster, name) WHERE status <> 'INACTIVE';
+CREATE INDEX services_by_any_name ON services (cluster, name, seq);
+
+CREATE TRIGGER services_count_up BEFORE UPDATE ON services
+WHEN NEW.version <> OLD.version + 1 OR NEW.cluster IS NOT OLD.cluster OR NEW.name IS NOT OLD.name
+  OR NEW.created_at IS NOT OLD.created_at OR OLD.status = 'INACTIVE'
+BEGIN
+    SELECT RAISE(ABORT, 'a service is only changed by whoever has seen its newest version');
+END;
+
+-- Every deployment that there ever was, as it was last recorded.
+CREATE TABLE service_deployments (
+    seq        INTEGER NOT NULL PRIMARY KEY,
+    id         TEXT    NOT NULL UNIQUE,
+    cluster    TEXT    NOT NULL,
+    service    TEXT    NOT NULL,
+    deployment TEXT    NOT NULL CHECK (json_type(deployment) = 'object')
+) STRICT;
+
+CREATE INDEX service_deployments_by_service ON service_deployments (cluster, service, seq);
 
 -- What a call's clientToken was answered with, for as long as it is remembered.
 CREATE TABLE client_tokens (

@@ -1,16 +1,54 @@
-//! The bell: "look at this task". It carries nothing else, so that ringing it too often only costs a look.
+//! The bell: "look at this task", "look at this service". It carries nothing else, so that ringing it too often only
+//! costs a look.
 //!
-//! A task is looked at by one worker at a time. Ringing for a task that waits already changes nothing;
-//! ringing for one that is being looked at makes sure that it is looked at once more. Tasks take turns in
-//! the order in which they were rung for.
+//! A subject is looked at by one worker at a time. Ringing for one that waits already changes nothing; ringing for
+//! one that is being looked at makes sure that it is looked at once more. Subjects take turns in the order in which
+//! they were rung for.
 
 use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::TaskId;
+use crate::domain::{ServiceKey, TaskId};
+
+/// What can be looked at.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Subject {
+    /// A task.
+    Task(TaskId),
+    /// A service.
+    Service(ServiceKey),
+}
+
+impl From<&TaskId> for Subject {
+    fn from(task: &TaskId) -> Self {
+        Self::Task(task.clone())
+    }
+}
+
+impl From<&ServiceKey> for Subject {
+    fn from(service: &ServiceKey) -> Self {
+        Self::Service(service.clone())
+    }
+}
+
+impl From<&Subject> for Subject {
+    fn from(subject: &Subject) -> Self {
+        subject.clone()
+    }
+}
+
+impl fmt::Display for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Task(task) => write!(f, "task {task}"),
+            Self::Service(service) => write!(f, "service {service}"),
+        }
+    }
+}
 
 /// The bell. Clones ring the same one.
 #[derive(Clone, Debug, Default)]
@@ -25,68 +63,69 @@ struct Shared {
 #[derive(Debug, Default)]
 struct State {
     /// In turn, each once.
-    waiting: VecDeque<TaskId>,
-    is_waiting: HashSet<TaskId>,
+    waiting: VecDeque<Subject>,
+    is_waiting: HashSet<Subject>,
     /// Being looked at; true if it was rung for meanwhile.
-    busy: HashMap<TaskId, bool>,
-    /// To be rung later, by time and by task; both hold the same.
-    alarms: BTreeSet<(Instant, TaskId)>,
-    alarm_of: HashMap<TaskId, Instant>,
+    busy: HashMap<Subject, bool>,
+    /// To be rung later, by time and by subject; both hold the same.
+    alarms: BTreeSet<(Instant, Subject)>,
+    alarm_of: HashMap<Subject, Instant>,
 }
 
 impl State {
-    fn ring(&mut self, task: &TaskId) {
-        if let Some(again) = self.busy.get_mut(task) {
+    fn ring(&mut self, subject: &Subject) {
+        if let Some(again) = self.busy.get_mut(subject) {
             *again = true;
-        } else if self.is_waiting.insert(task.clone()) {
-            self.waiting.push_back(task.clone());
+        } else if self.is_waiting.insert(subject.clone()) {
+            self.waiting.push_back(subject.clone());
         }
     }
 
     fn ring_due_alarms(&mut self, now: Instant) {
-        while let Some((at, task)) = self.alarms.first().cloned() {
+        while let Some((at, subject)) = self.alarms.first().cloned() {
             if at > now {
                 return;
             }
             self.alarms.pop_first();
-            self.alarm_of.remove(&task);
-            self.ring(&task);
+            self.alarm_of.remove(&subject);
+            self.ring(&subject);
         }
     }
 }
 
 impl Bell {
-    /// Asks for a look at `task`.
-    pub fn ring(&self, task: &TaskId) {
-        self.lock().ring(task);
+    /// Asks for a look at `subject`.
+    pub fn ring(&self, subject: impl Into<Subject>) {
+        self.lock().ring(&subject.into());
         self.0.rung.notify_one();
     }
 
-    /// Asks for a look at `task` at `at`, unless one was asked for before that.
-    pub fn ring_at(&self, task: &TaskId, at: Instant) {
+    /// Asks for a look at `subject` at `at`, unless one was asked for before that.
+    pub fn ring_at(&self, subject: impl Into<Subject>, at: Instant) {
+        let subject = subject.into();
         let mut state = self.lock();
-        if let Some(earlier) = state.alarm_of.get(task).copied() {
+        if let Some(earlier) = state.alarm_of.get(&subject).copied() {
             if earlier <= at {
                 return;
             }
-            state.alarms.remove(&(earlier, task.clone()));
+            state.alarms.remove(&(earlier, subject.clone()));
         }
-        state.alarms.insert((at, task.clone()));
-        state.alarm_of.insert(task.clone(), at);
+        state.alarms.insert((at, subject.clone()));
+        state.alarm_of.insert(subject, at);
         drop(state);
         self.0.rung.notify_one();
     }
 
-    /// The next task to look at, when there is one. [`Bell::done`] must follow.
-    pub async fn next(&self) -> TaskId {
+    /// The next subject to look at, when there is one. [`Bell::done`] must follow.
+    pub async fn next(&self) -> Subject {
         loop {
             let next_alarm = {
                 let mut state = self.lock();
                 state.ring_due_alarms(Instant::now());
-                if let Some(task) = state.waiting.pop_front() {
-                    state.is_waiting.remove(&task);
-                    state.busy.insert(task.clone(), false);
-                    return task;
+                if let Some(subject) = state.waiting.pop_front() {
+                    state.is_waiting.remove(&subject);
+                    state.busy.insert(subject.clone(), false);
+                    return subject;
                 }
                 state.alarms.first().map(|(at, _)| *at)
             };
@@ -99,17 +138,17 @@ impl Bell {
         }
     }
 
-    /// Says that the look at `task` is over.
-    pub fn done(&self, task: &TaskId) {
+    /// Says that the look at `subject` is over.
+    pub fn done(&self, subject: &Subject) {
         let mut state = self.lock();
-        if state.busy.remove(task) == Some(true) {
-            state.ring(task);
+        if state.busy.remove(subject) == Some(true) {
+            state.ring(subject);
             drop(state);
             self.0.rung.notify_one();
         }
     }
 
-    /// How many tasks wait for a look.
+    /// How many subjects wait for a look.
     pub fn waiting(&self) -> usize {
         self.lock().waiting.len()
     }
@@ -125,8 +164,8 @@ mod tests {
 
     use super::*;
 
-    fn task(n: u8) -> TaskId {
-        format!("{n:032x}").parse().unwrap()
+    fn task(n: u8) -> Subject {
+        Subject::Task(format!("{n:032x}").parse().unwrap())
     }
 
     #[tokio::test]

@@ -127,6 +127,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
         engine: Arc::clone(&engine),
         engine_status: engine_status.clone(),
         bell: bell.clone(),
+        ids: Arc::clone(&ids),
         clock: Arc::clone(&clock),
         limits: choices.limits,
     });

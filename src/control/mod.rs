@@ -8,6 +8,7 @@ mod cluster;
 mod error;
 mod event;
 mod log;
+mod service;
 mod task;
 mod task_definition;
 mod usage;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 
 pub use error::ControlError;
 pub use log::{LogQuery, TaskLogLine};
+pub use service::{CreateService, ServiceView, UpdateService};
 pub use task::RunTask;
 
 use crate::bell::Bell;

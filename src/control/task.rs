@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
-    ClusterName, ContainerRecord, DesiredStatus, LastStatus, StopRequest, Task,
-    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+    ClusterName, SERVICE_GROUP, StopCode, StopRequest, Task, TaskDefinitionReference,
+    TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
@@ -45,6 +45,17 @@ impl Control {
                 "count",
                 format!("is {}, and must be from 1 to {MAX_COUNT}", request.count),
                 "run more with several calls",
+            ));
+        }
+        if let Some(group) = &request.group
+            && group.starts_with(SERVICE_GROUP)
+        {
+            return Err(ControlError::invalid(
+                "group",
+                format!(
+                    "\"{group}\" begins with \"{SERVICE_GROUP}\", as the groups of services do"
+                ),
+                "leave it out, or choose another one",
             ));
         }
         // A repeated call gets the first one's answer, whatever has become of the definition since.
@@ -100,39 +111,14 @@ impl Control {
     }
 
     fn new_task(&self, request: &RunTask, spec: &TaskSpec) -> Task {
-        let containers = spec
-            .containers
-            .iter()
-            .map(|container| (container.name.clone(), ContainerRecord::default()));
+        let id = TaskId::generate(self.ids.as_ref());
+        let task = Task::new(id, request.cluster.clone(), spec.clone(), self.clock.now());
         Task {
-            id: TaskId::generate(self.ids.as_ref()),
-            cluster: request.cluster.clone(),
-            group: request
-                .group
-                .clone()
-                .unwrap_or_else(|| format!("family:{}", spec.family())),
+            group: request.group.clone().unwrap_or(task.group),
             started_by: request.started_by.clone(),
             tags: request.tags.clone(),
             overrides: request.overrides_document.clone(),
-            stop_request: None,
-            planned_status: DesiredStatus::Running,
-            stop_code: None,
-            stopped_reason: None,
-            waiting: None,
-            last_status: LastStatus::Provisioning,
-            containers: containers.collect(),
-            address: None,
-            created_at: self.clock.now(),
-            pull_started_at: None,
-            pull_stopped_at: None,
-            pull: None,
-            started_at: None,
-            stopping_at: None,
-            execution_stopped_at: None,
-            stopped_at: None,
-            cleaned_at: None,
-            version: 1,
-            spec: spec.clone(),
+            ..task
         }
     }
 
@@ -144,6 +130,7 @@ impl Control {
     ) -> Result<Task, ControlError> {
         let request = StopRequest {
             at: self.clock.now(),
+            code: StopCode::UserInitiated,
             reason,
         };
         let task = self.store.request_stop(id, request).await?;

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, PullProgress, TaskDefinition, TaskId, TaskSize,
-    TimestampMs,
+    NetworkMode, PortMapping, Protocol, PullProgress, ServiceKey, ServiceName, TaskDefinition,
+    TaskId, TaskSize, TimestampMs,
 };
 
 /// A task, as it is recorded.
@@ -151,16 +151,62 @@ impl TaskSpec {
     }
 }
 
-/// What the user asked for, when it was to stop.
+/// What a user, or the service that the task belongs to, asked for when it was to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopRequest {
     /// When.
     pub at: TimestampMs,
+    /// Who: [`StopCode::UserInitiated`], or [`StopCode::ServiceSchedulerInitiated`] for the service that it belongs to.
+    pub code: StopCode,
     /// In the user's words.
     pub reason: Option<String>,
 }
 
 impl Task {
+    /// A task of `spec` that was just accepted.
+    pub fn new(id: TaskId, cluster: ClusterName, spec: TaskSpec, now: TimestampMs) -> Self {
+        let containers = spec
+            .containers
+            .iter()
+            .map(|container| (container.name.clone(), ContainerRecord::default()))
+            .collect();
+        Self {
+            id,
+            cluster,
+            group: format!("family:{}", spec.family()),
+            spec,
+            started_by: None,
+            tags: BTreeMap::new(),
+            overrides: serde_json::json!({}),
+            stop_request: None,
+            planned_status: DesiredStatus::Running,
+            stop_code: None,
+            stopped_reason: None,
+            waiting: None,
+            last_status: LastStatus::Provisioning,
+            containers,
+            address: None,
+            created_at: now,
+            pull_started_at: None,
+            pull_stopped_at: None,
+            pull: None,
+            started_at: None,
+            stopping_at: None,
+            execution_stopped_at: None,
+            stopped_at: None,
+            cleaned_at: None,
+            version: 1,
+        }
+    }
+
+    /// The service that it belongs to, if it does to one.
+    pub fn service(&self) -> Option<ServiceKey> {
+        Some(ServiceKey {
+            cluster: self.cluster.clone(),
+            name: ServiceName::of_group(&self.group)?,
+        })
+    }
+
     /// RUNNING until somebody, user or planner, wants it to stop.
     pub fn desired_status(&self) -> DesiredStatus {
         if self.stop_request.is_some() {
@@ -178,8 +224,12 @@ impl Task {
     /// UNHEALTHY as soon as one essential container with a health check is, HEALTHY when all of them are,
     /// UNKNOWN otherwise.
     pub fn health_status(&self) -> HealthStatus {
-        let mut checked = self
-            .spec
+        self.checked_health().unwrap_or(HealthStatus::Unknown)
+    }
+
+    /// The same; `None` when no essential container has a health check.
+    pub fn checked_health(&self) -> Option<HealthStatus> {
+        self.spec
             .containers
             .iter()
             .filter(|container| container.essential && container.health_check.is_some())
@@ -188,11 +238,7 @@ impl Task {
                     .get(&container.name)
                     .map_or(HealthStatus::Unknown, |record| record.health)
             })
-            .peekable();
-        if checked.peek().is_none() {
-            return HealthStatus::Unknown;
-        }
-        checked.max().unwrap_or(HealthStatus::Unknown)
+            .max()
     }
 }
 

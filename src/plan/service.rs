@@ -37,6 +37,8 @@ pub struct ServicePlan {
     pub start: u32,
     /// Tasks to stop, and why.
     pub stop: Vec<(TaskId, String)>,
+    /// Deployments that are over, as they ended.
+    pub retired: Vec<Deployment>,
     /// Stopped tasks that were taken note of, and need not be looked at again.
     pub noted: Vec<TaskId>,
     /// What happened, in ECS's words.
@@ -66,6 +68,7 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
             service: world.service.clone(),
             start: 0,
             stop: Vec::new(),
+            retired: Vec::new(),
             noted: Vec::new(),
             events: Vec::new(),
             wake_at: None,
@@ -180,8 +183,9 @@ impl Round {
         }
         let (id, count) = (primary.id.clone(), primary.failed_tasks);
         primary.rollout_state = RolloutState::Failed;
-        primary.rollout_state_reason =
-            format!("ECS deployment circuit breaker: tasks failed to start. {count} of them failed.");
+        primary.rollout_state_reason = format!(
+            "ECS deployment circuit breaker: tasks failed to start. {count} of them failed."
+        );
         primary.updated_at = now;
         let failed = primary.task_definition.clone();
         self.tell(format!(
@@ -194,7 +198,8 @@ impl Round {
 
     fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: FamilyRevision) {
         self.tell(format!("rolling back to task definition {back_to}."));
-        let reason = format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
+        let reason =
+            format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
         self.plan.service.deploy(
             next.clone(),
             back_to,
@@ -226,10 +231,16 @@ impl Round {
     fn scale_in(&mut self, live: &[&ServiceTask]) {
         let wanted = self.plan.service.wanted() as usize;
         let is_kept = self.plan.service.status == ServiceStatus::Active;
-        let mut going_on: Vec<&ServiceTask> =
-            live.iter().copied().filter(|task| self.goes_on(task)).collect();
+        let mut going_on: Vec<&ServiceTask> = live
+            .iter()
+            .copied()
+            .filter(|task| self.goes_on(task))
+            .collect();
         // While a deployment is on its way there may be more; the older ones are taken care of by it.
-        let of_primary = going_on.iter().filter(|task| self.is_of_primary(task)).count();
+        let of_primary = going_on
+            .iter()
+            .filter(|task| self.is_of_primary(task))
+            .count();
         let surplus = if wanted == 0 {
             going_on.len()
         } else {
@@ -259,7 +270,10 @@ impl Round {
     fn replace_older(&mut self, live: &[&ServiceTask]) {
         let service = &self.plan.service;
         // A deployment that was given up takes nobody's place any more.
-        if service.primary().is_some_and(|primary| primary.rollout_state == RolloutState::Failed) {
+        if service
+            .primary()
+            .is_some_and(|primary| primary.rollout_state == RolloutState::Failed)
+        {
             return;
         }
         let lower = service.configuration.lower_bound(service.wanted()) as usize;
@@ -300,7 +314,8 @@ impl Round {
         let Some(primary) = service.primary() else {
             return;
         };
-        if service.status != ServiceStatus::Active || primary.rollout_state == RolloutState::Failed {
+        if service.status != ServiceStatus::Active || primary.rollout_state == RolloutState::Failed
+        {
             return;
         }
         let of_primary = live
@@ -318,7 +333,10 @@ impl Round {
         {
             let (failed, reason) = (
                 primary.failed_tasks,
-                primary.last_failure.as_ref().map(|failure| failure.reason.clone()),
+                primary
+                    .last_failure
+                    .as_ref()
+                    .map(|failure| failure.reason.clone()),
             );
             self.plan.service.waiting = Some(format!(
                 "{failed} tasks have failed in a row; the next one is started at {at}. The last one said: {}",
@@ -383,11 +401,20 @@ impl Round {
 
     /// Deployments that have no task any more are over.
     fn retire(&mut self, live: &[&ServiceTask]) {
-        let mut place = 0;
-        self.plan.service.deployments.retain(|deployment| {
-            place += 1;
-            place == 1 || live.iter().any(|task| task.deployment == deployment.id.as_str())
-        });
+        let has_tasks = |deployment: &Deployment| {
+            live.iter()
+                .any(|task| task.deployment == deployment.id.as_str())
+        };
+        let deployments = std::mem::take(&mut self.plan.service.deployments);
+        for mut deployment in deployments {
+            if deployment.status == DeploymentStatus::Primary || has_tasks(&deployment) {
+                self.plan.service.deployments.push(deployment);
+            } else {
+                deployment.status = DeploymentStatus::Inactive;
+                deployment.updated_at = self.now;
+                self.plan.retired.push(deployment);
+            }
+        }
     }
 
     /// Failures of a deployment that has long been complete, and from which it has recovered, are forgotten.
@@ -395,7 +422,10 @@ impl Round {
         let now = self.now;
         if let Some(primary) = self.primary_mut()
             && primary.rollout_state == RolloutState::Completed
-            && primary.last_failure.as_ref().is_some_and(|failure| failure.at.plus(RAN_WELL) <= now)
+            && primary
+                .last_failure
+                .as_ref()
+                .is_some_and(|failure| failure.at.plus(RAN_WELL) <= now)
         {
             primary.failed_tasks = 0;
         }
@@ -453,10 +483,13 @@ impl Round {
             ));
         }
         if let Some(first) = starting.first() {
-            let why = first.waiting.clone().unwrap_or_else(|| match first.last_status {
-                LastStatus::Running => "to be healthy".to_owned(),
-                status => format!("to be RUNNING; it is {status}"),
-            });
+            let why = first
+                .waiting
+                .clone()
+                .unwrap_or_else(|| match first.last_status {
+                    LastStatus::Running => "to be healthy".to_owned(),
+                    status => format!("to be RUNNING; it is {status}"),
+                });
             return Some(format!("{} tasks wait: {why}", starting.len()));
         }
         if missing > 0 && self.plan.start == 0 && !self.has_room(live) {

@@ -213,7 +213,7 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, Stri
             .reason
             .clone()
             .unwrap_or_else(|| STOPPED_BY_USER.to_owned());
-        return Some((StopCode::UserInitiated, reason));
+        return Some((request.code, reason));
     }
     if seen.is_some_and(|seen| network_is_gone(task, &seen.network)) {
         let code = if task.last_status < LastStatus::Running {

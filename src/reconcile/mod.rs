@@ -7,6 +7,7 @@
 
 mod clean;
 mod round;
+mod service;
 mod watch;
 
 use std::collections::HashMap;
@@ -18,9 +19,9 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::bell::Bell;
+use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
-use crate::domain::TaskId;
+use crate::domain::IdSource;
 use crate::engine::{Engine, EngineStatus};
 use crate::store::Store;
 
@@ -36,6 +37,8 @@ pub struct Parts {
     pub bell: Bell,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Where the IDs of a service's tasks come from.
+    pub ids: Arc<dyn IdSource>,
     /// The limits.
     pub limits: Limits,
 }
@@ -77,8 +80,8 @@ impl Default for Limits {
 /// The loop.
 pub struct Reconciler {
     parts: Parts,
-    /// How often in a row a task's round has failed. Losing it costs an earlier retry.
-    failures: Mutex<HashMap<TaskId, u32>>,
+    /// How often in a row a subject's round has failed. Losing it costs an earlier retry.
+    failures: Mutex<HashMap<Subject, u32>>,
 }
 
 impl Reconciler {
@@ -92,14 +95,15 @@ impl Reconciler {
 
     /// Runs until `stop`; rounds that have begun get a while to finish. Tasks go on.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
+        self.ring_services().await;
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {
-            let task = tokio::select! {
+            let subject = tokio::select! {
                 () = stop.cancelled() => break,
-                task = self.parts.bell.next() => task,
+                subject = self.parts.bell.next() => subject,
                 Some(_) = rounds.join_next() => continue,
             };
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else {
@@ -107,8 +111,8 @@ impl Reconciler {
             };
             let this = Arc::clone(&self);
             rounds.spawn(async move {
-                this.look_at(&task).await;
-                this.parts.bell.done(&task);
+                this.look_at(&subject).await;
+                this.parts.bell.done(&subject);
                 drop(turn);
             });
         }
@@ -126,13 +130,19 @@ impl Reconciler {
         self.parts.engine.shut_down().await;
     }
 
-    /// One round of one task, with its deadline, and what follows from its failure.
-    async fn look_at(&self, task: &TaskId) {
+    /// One round of one subject, with its deadline, and what follows from its failure.
+    async fn look_at(&self, subject: &Subject) {
         let limits = &self.parts.limits;
-        let result = tokio::time::timeout(limits.round_deadline, self.round(task)).await;
+        let round = async {
+            match subject {
+                Subject::Task(task) => self.round(task).await,
+                Subject::Service(service) => self.service_round(service).await,
+            }
+        };
+        let result = tokio::time::timeout(limits.round_deadline, round).await;
         let error = match result {
             Ok(Ok(())) => {
-                self.failures().remove(task);
+                self.failures().remove(subject);
                 return;
             }
             Ok(Err(error)) => error.to_string(),
@@ -143,18 +153,18 @@ impl Reconciler {
         };
         let failures = {
             let mut failures = self.failures();
-            let count = failures.entry(task.clone()).or_insert(0);
+            let count = failures.entry(subject.clone()).or_insert(0);
             *count += 1;
             *count
         };
         let pause = pause_after(failures, limits);
-        tracing::warn!(%task, error, failures, pause_ms = pause.as_millis(), "a round failed");
+        tracing::warn!(%subject, error, failures, pause_ms = pause.as_millis(), "a round failed");
         self.parts
             .bell
-            .ring_at(task, tokio::time::Instant::now() + pause);
+            .ring_at(subject, tokio::time::Instant::now() + pause);
     }
 
-    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<TaskId, u32>> {
+    fn failures(&self) -> std::sync::MutexGuard<'_, HashMap<Subject, u32>> {
         self.failures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

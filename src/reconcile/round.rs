@@ -106,6 +106,11 @@ impl Reconciler {
             .store
             .record_task(&new, events, &meter::fold(task, &new))
             .await?;
+        if let Some(service) = new.service()
+            && matters_to_a_service(task, &new)
+        {
+            self.parts.bell.ring(&service);
+        }
         *task = new;
         task.version += 1;
         Ok(())
@@ -148,4 +153,16 @@ impl Reconciler {
             now: self.parts.clock.now(),
         }
     }
+}
+
+/// Whether a service's planner would see a difference.
+fn matters_to_a_service(old: &Task, new: &Task) -> bool {
+    let seen = |task: &Task| {
+        (
+            task.last_status,
+            task.desired_status(),
+            task.checked_health(),
+        )
+    };
+    seen(old) != seen(new) || old.waiting != new.waiting
 }

@@ -105,24 +105,10 @@ impl Store {
         self.writer()
             .write(move |db| {
                 Box::pin(async move {
-                    let (text, at) = (id.as_str(), request.at.as_millis());
-                    let changed = sqlx::query!(
-                        "UPDATE tasks SET stop_requested_at = ?1, stop_request_reason = ?2
-                          WHERE id = ?3 AND stop_requested_at IS NULL AND last_status <> 'STOPPED'",
-                        at,
-                        request.reason,
-                        text
-                    )
-                    .execute(&mut *db)
-                    .await?
-                    .rows_affected();
-                    let task = task_row::read(&mut *db, &id)
+                    stop(db, &id, &request).await?;
+                    task_row::read(&mut *db, &id)
                         .await?
-                        .ok_or_else(|| not_found(&id))?;
-                    if changed > 0 {
-                        event::insert(db, &stop_requested(&task, &request)).await?;
-                    }
-                    Ok(task)
+                        .ok_or_else(|| not_found(&id))
                 })
             })
             .await
@@ -162,7 +148,31 @@ impl Store {
     }
 }
 
-async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Result<(), StoreError> {
+/// Notes that a task is to stop, as part of the job that `db` carries out.
+pub(super) async fn stop(
+    db: &mut SqliteConnection,
+    id: &TaskId,
+    request: &StopRequest,
+) -> Result<(), StoreError> {
+    let (text, at, code) = (id.as_str(), request.at.as_millis(), request.code.as_str());
+    let cluster = sqlx::query_scalar!(
+        "UPDATE tasks SET stop_requested_at = ?1, stop_request_code = ?2, stop_request_reason = ?3
+          WHERE id = ?4 AND stop_requested_at IS NULL AND last_status <> 'STOPPED'
+         RETURNING cluster",
+        at,
+        code,
+        request.reason,
+        text
+    )
+    .fetch_optional(&mut *db)
+    .await?;
+    match cluster {
+        Some(cluster) => event::insert(db, &stop_requested(id, cluster, request)).await,
+        None => Ok(()),
+    }
+}
+
+pub(super) async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Result<(), StoreError> {
     if !row.insert(db).await? {
         return Err(StoreError::AlreadyExists {
             what: format!("task `{}`", row.task.id),
@@ -248,12 +258,12 @@ fn accepted(task: &Task) -> NewEvent {
     }
 }
 
-fn stop_requested(task: &Task, request: &StopRequest) -> NewEvent {
+fn stop_requested(task: &TaskId, cluster: String, request: &StopRequest) -> NewEvent {
     NewEvent {
         at: request.at,
         kind: EventKind::TaskStopRequested,
-        cluster: Some(task.cluster.to_string()),
-        subject: task.id.to_string(),
+        cluster: Some(cluster),
+        subject: task.to_string(),
         status: None,
         message: match &request.reason {
             Some(reason) => format!("Task was asked to stop: {reason}"),

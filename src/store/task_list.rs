@@ -166,7 +166,7 @@ fn parse_ids(ids: Vec<String>) -> Result<Vec<TaskId>, StoreError> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::StopRequest;
+    use crate::domain::{StopCode, StopRequest};
     use crate::store::testing::{Fixture, at, cluster, stopped};
 
     /// Tasks `0` to `5`, of which `4` was asked to stop and `5` has stopped.
@@ -184,6 +184,7 @@ mod tests {
         }
         let request = StopRequest {
             at: at(2),
+            code: StopCode::UserInitiated,
             reason: None,
         };
         store.request_stop(&tasks[4].id, request).await.unwrap();

@@ -22,6 +22,7 @@ pub(super) struct TaskRow {
     pub(super) overrides: String,
     pub(super) stop_requested_at: Option<i64>,
     pub(super) stop_request_reason: Option<String>,
+    pub(super) stop_request_code: Option<String>,
     pub(super) planned_status: String,
     pub(super) stop_code: Option<String>,
     pub(super) stopped_reason: Option<String>,
@@ -49,7 +50,7 @@ macro_rules! task_rows {
         sqlx::query_as!(
             $crate::store::task_row::TaskRow,
             "SELECT seq, id, cluster, spec, task_group, started_by, tags, overrides,
-                    stop_requested_at, stop_request_reason,
+                    stop_requested_at, stop_request_reason, stop_request_code,
                     planned_status, stop_code, stopped_reason, waiting,
                     last_status, address, created_at, pull_started_at, pull_stopped_at,
                     pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version,
@@ -86,10 +87,11 @@ impl TaskRow {
             started_by: self.started_by,
             tags: from_json("task.tags", &self.tags)?,
             overrides: from_json("task.overrides", &self.overrides)?,
-            stop_request: self.stop_requested_at.map(|at| StopRequest {
-                at: TimestampMs::from_millis(at),
-                reason: self.stop_request_reason,
-            }),
+            stop_request: to_stop_request(
+                self.stop_requested_at,
+                self.stop_request_code.as_deref(),
+                self.stop_request_reason,
+            )?,
             planned_status: from_word(
                 "task.plannedStatus",
                 &self.planned_status,
@@ -113,6 +115,21 @@ impl TaskRow {
             version: to_unsigned("task.version", self.version)?,
         })
     }
+}
+
+fn to_stop_request(
+    at: Option<i64>,
+    code: Option<&str>,
+    reason: Option<String>,
+) -> Result<Option<StopRequest>, StoreError> {
+    let (Some(at), Some(code)) = (at, code) else {
+        return Ok(None);
+    };
+    Ok(Some(StopRequest {
+        at: TimestampMs::from_millis(at),
+        code: from_word("task.stopRequestCode", code, StopCode::parse)?,
+        reason,
+    }))
 }
 
 fn to_pull(current: Option<i64>, total: Option<i64>) -> Result<Option<PullProgress>, StoreError> {
@@ -151,15 +168,17 @@ impl NewTaskRow {
         let stop = task.stop_request.as_ref();
         let stop_requested_at = stop.map(|request| request.at.as_millis());
         let stop_request_reason = stop.and_then(|request| request.reason.as_deref());
+        let stop_request_code = stop.map(|request| request.code.as_str());
         let created_at = task.created_at.as_millis();
         let version = to_signed(task.version);
+        let health = task.checked_health().map(HealthStatus::as_str);
         // What the planner and the engine have to say is written by `update`, as it always is.
         let inserted = sqlx::query!(
             "INSERT INTO tasks
                 (id, cluster, family, spec, task_group, started_by, tags, overrides,
                  stop_requested_at, stop_request_reason, created_at,
-                 planned_status, last_status, version)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'RUNNING', 'PROVISIONING', ?12)
+                 planned_status, last_status, version, stop_request_code, health)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'RUNNING', 'PROVISIONING', ?12, ?13, ?14)
              ON CONFLICT (id) DO NOTHING",
             id,
             cluster,
@@ -172,7 +191,9 @@ impl NewTaskRow {
             stop_requested_at,
             stop_request_reason,
             created_at,
-            version
+            version,
+            stop_request_code,
+            health
         )
         .execute(&mut *db)
         .await?
@@ -231,12 +252,14 @@ pub(super) async fn update(
     let execution_stopped_at = from_time(task.execution_stopped_at);
     let stopped_at = from_time(task.stopped_at);
     let cleaned_at = from_time(task.cleaned_at);
+    let health = task.checked_health().map(HealthStatus::as_str);
     let updated = sqlx::query!(
         "UPDATE tasks
             SET planned_status = ?3, stop_code = ?4, stopped_reason = ?5, waiting = ?6,
                 last_status = ?7, address = ?8, pull_started_at = ?9, pull_stopped_at = ?10,
                 started_at = ?11, stopping_at = ?12, execution_stopped_at = ?13, stopped_at = ?14,
-                cleaned_at = ?15, version = ?16, pull_current_bytes = ?17, pull_total_bytes = ?18
+                cleaned_at = ?15, version = ?16, pull_current_bytes = ?17, pull_total_bytes = ?18,
+                health = ?19
           WHERE id = ?1 AND version = ?2",
         id,
         version,
@@ -255,7 +278,8 @@ pub(super) async fn update(
         cleaned_at,
         next_version,
         pull_current_bytes,
-        pull_total_bytes
+        pull_total_bytes,
+        health
     )
     .execute(db)
     .await?;

@@ -184,6 +184,7 @@ impl World {
             engine_status,
             bell,
             clock,
+            ids: Arc::clone(&self.ids),
             limits: self.limits,
         });
         let run = tokio::spawn(reconciler.run(stop.clone()));

@@ -24,6 +24,7 @@ fn accepted() -> Task {
 fn stop(mut task: Task, reason: Option<&str>) -> Task {
     task.stop_request = Some(StopRequest {
         at: at(3_000),
+        code: StopCode::UserInitiated,
         reason: reason.map(str::to_owned),
     });
     task

@@ -16,6 +16,7 @@ fn with_everything(fixture: &Fixture) -> Task {
     task.overrides = json!({"cpu": "256", "containerOverrides": []});
     task.stop_request = Some(StopRequest {
         at: at(1_001),
+        code: StopCode::UserInitiated,
         reason: Some("enough".to_owned()),
     });
     task.stop_code = Some(StopCode::UserInitiated);
@@ -221,10 +222,12 @@ async fn the_first_request_to_stop_counts() {
     let mut task = fixture.created().await;
     let first = StopRequest {
         at: at(2_000),
+        code: StopCode::UserInitiated,
         reason: Some("first".to_owned()),
     };
     let second = StopRequest {
         at: at(3_000),
+        code: StopCode::UserInitiated,
         reason: None,
     };
     let asked = store.request_stop(&task.id, first.clone()).await.unwrap();
@@ -257,6 +260,7 @@ async fn what_has_stopped_is_not_asked_to_stop() {
     let seq = *fixture.store.event_seq().borrow();
     let request = StopRequest {
         at: at(10_000),
+        code: StopCode::UserInitiated,
         reason: None,
     };
     let found = fixture.store.request_stop(&task.id, request).await.unwrap();

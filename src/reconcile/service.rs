@@ -1,0 +1,126 @@
+//! One round of one service: read, decide, and record all of it at once, the tasks that it starts and stops among it.
+//!
+//! The engine is not asked for anything here: a task that was recorded gets rounds of its own.
+
+use super::Reconciler;
+use super::round::RoundError;
+use crate::domain::{
+    DeploymentId, ServiceKey, ServiceStatus, StopCode, StopRequest, Task, TaskId, TaskSpec,
+};
+use crate::plan::service::{self as plan, ServicePlan, ServiceWorld};
+use crate::store::{ServiceRecord, StoreError};
+
+impl Reconciler {
+    /// Takes one service as far as it can go now.
+    pub(super) async fn service_round(&self, key: &ServiceKey) -> Result<(), RoundError> {
+        let store = &self.parts.store;
+        let Some(service) = store.service(key).await? else {
+            return Ok(());
+        };
+        if service.status == ServiceStatus::Inactive {
+            return Ok(());
+        }
+        let tasks = store.service_tasks(key).await?;
+        let now = self.parts.clock.now();
+        let mut plan = plan::plan(ServiceWorld {
+            service: &service,
+            tasks: &tasks,
+            next_deployment: &DeploymentId::generate(self.parts.ids.as_ref()),
+            now,
+        });
+        let start = self.tasks_to_start(&mut plan).await?;
+        if let Some(at) = plan.wake_at {
+            let wait = at.since(now).to_std();
+            self.parts
+                .bell
+                .ring_at(key, tokio::time::Instant::now() + wait);
+        }
+        let changes_nothing = plan.service == service
+            && start.is_empty()
+            && plan.stop.is_empty()
+            && plan.noted.is_empty()
+            && plan.events.is_empty();
+        if changes_nothing {
+            return Ok(());
+        }
+        let started: Vec<TaskId> = start.iter().map(|task| task.id.clone()).collect();
+        let stopped: Vec<TaskId> = plan.stop.iter().map(|(id, _)| id.clone()).collect();
+        let to_request = |(id, reason)| {
+            let request = StopRequest {
+                at: now,
+                code: StopCode::ServiceSchedulerInitiated,
+                reason: Some(reason),
+            };
+            (id, request)
+        };
+        let recorded = store
+            .record_service(ServiceRecord {
+                service: plan.service,
+                retired: plan.retired,
+                start,
+                stop: plan.stop.into_iter().map(to_request).collect(),
+                noted: plan.noted,
+                events: plan.events,
+            })
+            .await;
+        match recorded {
+            Ok(()) => {}
+            // A user was quicker: what was decided is decided anew.
+            Err(StoreError::Stale) => {
+                self.parts.bell.ring(key);
+                return Ok(());
+            }
+            Err(error) => return Err(error.into()),
+        }
+        for task in started.iter().chain(&stopped) {
+            self.parts.bell.ring(task);
+        }
+        Ok(())
+    }
+
+    /// The tasks that a plan starts, of the revision that its PRIMARY deployment moves to.
+    async fn tasks_to_start(&self, plan: &mut ServicePlan) -> Result<Vec<Task>, StoreError> {
+        let Some(primary) = plan.service.primary().filter(|_| plan.start > 0) else {
+            return Ok(Vec::new());
+        };
+        let revision = &primary.task_definition;
+        let found = self
+            .parts
+            .store
+            .task_definition(&revision.family, Some(revision.revision))
+            .await?;
+        let Some(found) = found else {
+            plan.service.waiting = Some(format!(
+                "task definition {revision} was deleted: deploy another revision"
+            ));
+            plan.start = 0;
+            plan.events.clear();
+            return Ok(Vec::new());
+        };
+        let spec = TaskSpec::new(found.definition, found.revision);
+        let new_task = |_| {
+            let id = TaskId::generate(self.parts.ids.as_ref());
+            let key = &plan.service.key;
+            Task {
+                group: key.name.group(),
+                started_by: Some(primary.id.to_string()),
+                tags: plan.service.configuration.task_tags.clone(),
+                ..Task::new(
+                    id,
+                    key.cluster.clone(),
+                    spec.clone(),
+                    self.parts.clock.now(),
+                )
+            }
+        };
+        Ok((0..plan.start).map(new_task).collect())
+    }
+
+    /// Asks for a look at every service that is to be kept.
+    pub(super) async fn ring_services(&self) {
+        match self.parts.store.unfinished_services().await {
+            Ok(services) => services.iter().for_each(|key| self.parts.bell.ring(key)),
+            Err(error) => tracing::error!(%error, "the services cannot be read"),
+        }
+    }
+}

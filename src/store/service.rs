@@ -1,0 +1,430 @@
+//! Services: recorded as a whole, under their version, together with the tasks that a round starts and stops.
+//!
+//! Users and planner write the same row, one after the other: whoever has not seen the newest version is refused
+//! and has to look again. So no call here decides which of the two was right.
+
+use sqlx::SqliteConnection;
+
+use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
+use super::page::List;
+use super::task::{accept, stop};
+use super::task_row::NewTaskRow;
+use super::{Page, PageRequest, Store, StoreError, cluster, event};
+use crate::domain::{
+    ClusterName, Deployment, DesiredStatus, FamilyRevision, HealthStatus, LastStatus, NewEvent,
+    Service, ServiceKey, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
+    TimestampMs,
+};
+
+/// What is recorded of a service at once, or not at all.
+#[derive(Clone, Debug)]
+pub struct ServiceRecord {
+    /// The service, with the version that was read.
+    pub service: Service,
+    /// Deployments that are over, as they ended.
+    pub retired: Vec<Deployment>,
+    /// Tasks that it starts.
+    pub start: Vec<Task>,
+    /// Tasks that it asks to stop.
+    pub stop: Vec<(TaskId, StopRequest)>,
+    /// Stopped tasks that it has taken note of.
+    pub noted: Vec<TaskId>,
+    /// What happened.
+    pub events: Vec<NewEvent>,
+}
+
+impl ServiceRecord {
+    /// Only the service itself, and what happened to it.
+    pub fn of(service: Service, events: Vec<NewEvent>) -> Self {
+        Self {
+            service,
+            retired: Vec::new(),
+            start: Vec::new(),
+            stop: Vec::new(),
+            noted: Vec::new(),
+            events,
+        }
+    }
+}
+
+/// The services that `$rest` picks, which is all that follows the name of the table.
+macro_rules! service_rows {
+    ($rest:literal $(, $argument:expr)*) => {
+        sqlx::query_as!(
+            ServiceRow,
+            "SELECT seq, cluster, name, status, desired_count, configuration, tags, deployments,
+                    completed_family, completed_revision, is_steady, waiting, created_at, deleted_at, version
+               FROM services " + $rest
+            $(, $argument)*
+        )
+    };
+}
+
+impl Store {
+    /// Records a new service, whose version is 1. Fails with [`StoreError::AlreadyExists`] if its cluster has one of that name
+    /// that is not INACTIVE.
+    pub async fn create_service(&self, record: ServiceRecord) -> Result<(), StoreError> {
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    cluster::require(db, &record.service.key.cluster).await?;
+                    if !insert(db, &record.service).await? {
+                        return Err(StoreError::AlreadyExists {
+                            what: format!("service `{}`", record.service.key.name),
+                        });
+                    }
+                    put_rest(db, &record).await
+                })
+            })
+            .await
+    }
+
+    /// Records what has become of a service. `record.service.version` must be the one that was read; the row has the
+    /// next one then. Fails with [`StoreError::Stale`] if somebody else recorded it in between.
+    pub async fn record_service(&self, record: ServiceRecord) -> Result<(), StoreError> {
+        let rows: Vec<NewTaskRow> = record
+            .start
+            .iter()
+            .map(NewTaskRow::new)
+            .collect::<Result<_, _>>()?;
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    if !update(db, &record.service).await? {
+                        return Err(StoreError::Stale);
+                    }
+                    put_rest(db, &record).await?;
+                    for row in &rows {
+                        accept(db, row).await?;
+                    }
+                    for (task, request) in &record.stop {
+                        stop(db, task, request).await?;
+                    }
+                    note(db, &record.noted).await
+                })
+            })
+            .await
+    }
+
+    /// The service of that name, or the last one that had it.
+    pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
+        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+        let row = service_rows!(
+            "WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
+            cluster,
+            name
+        )
+        .fetch_optional(self.readers())
+        .await?;
+        row.map(Service::try_from).transpose()
+    }
+
+    /// The services of a cluster, or of all, that are not INACTIVE, newest first.
+    pub async fn services(
+        &self,
+        cluster: Option<&ClusterName>,
+        request: &PageRequest,
+    ) -> Result<Page<Service>, StoreError> {
+        let before: i64 = request.after(List::Services)?.unwrap_or(i64::MAX);
+        let cluster = cluster.map(ClusterName::as_str);
+        let limit = request.rows();
+        let rows = service_rows!(
+            "WHERE seq < ?1 AND status <> 'INACTIVE' AND (?2 IS NULL OR cluster = ?2)
+             ORDER BY seq DESC LIMIT ?3",
+            before,
+            cluster,
+            limit
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let Page { items, next } = request.page(List::Services, rows, |row| row.seq)?;
+        let items = items.into_iter().map(Service::try_from);
+        Ok(Page {
+            items: items.collect::<Result<_, _>>()?,
+            next,
+        })
+    }
+
+    /// The services that have to be kept or brought to their end.
+    pub async fn unfinished_services(&self) -> Result<Vec<ServiceKey>, StoreError> {
+        let rows = sqlx::query!(
+            "SELECT cluster, name FROM services INDEXED BY services_by_name WHERE status <> 'INACTIVE'"
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(ServiceKey {
+                    cluster: row.cluster.parse()?,
+                    name: row.name.parse()?,
+                })
+            })
+            .collect()
+    }
+
+    /// The tasks of a service that have not stopped, and those that have and were not taken note of; oldest first.
+    pub async fn service_tasks(&self, key: &ServiceKey) -> Result<Vec<ServiceTask>, StoreError> {
+        let (cluster, group) = (key.cluster.as_str(), key.name.group());
+        let rows = sqlx::query_as!(
+            ServiceTaskRow,
+            "SELECT id, started_by, created_at, last_status, planned_status, stop_requested_at, health,
+                    started_at, stopped_at, stop_code, stopped_reason, waiting, protected_until
+               FROM tasks INDEXED BY tasks_of_services
+              WHERE cluster = ?1 AND task_group = ?2 AND is_noted = 0 AND task_group GLOB 'service:*'
+              ORDER BY seq",
+            cluster,
+            group
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(ServiceTask::try_from).collect()
+    }
+
+    /// The deployments of a service, newest first, `limit` of them at most.
+    pub async fn service_deployments(
+        &self,
+        key: &ServiceKey,
+        limit: u32,
+    ) -> Result<Vec<Deployment>, StoreError> {
+        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+        let rows = sqlx::query_scalar!(
+            "SELECT deployment FROM service_deployments
+              WHERE cluster = ?1 AND service = ?2 ORDER BY seq DESC LIMIT ?3",
+            cluster,
+            name,
+            limit
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.iter()
+            .map(|text| from_json("service.deployment", text))
+            .collect()
+    }
+}
+
+/// The columns that are written each time.
+struct Written {
+    status: &'static str,
+    configuration: String,
+    tags: String,
+    deployments: String,
+    family: Option<String>,
+    revision: Option<u32>,
+    deleted_at: Option<i64>,
+    version: i64,
+}
+
+impl Written {
+    fn new(service: &Service) -> Result<Self, StoreError> {
+        let completed = service.last_completed.as_ref();
+        Ok(Self {
+            status: service.status.as_str(),
+            configuration: to_json(&service.configuration)?,
+            tags: to_json(&service.tags)?,
+            deployments: to_json(&service.deployments)?,
+            family: completed.map(|revision| revision.family.to_string()),
+            revision: completed.map(|revision| revision.revision),
+            deleted_at: from_time(service.deleted_at),
+            version: i64::try_from(service.version).unwrap_or(i64::MAX),
+        })
+    }
+}
+
+async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, StoreError> {
+    let (cluster, name) = (service.key.cluster.as_str(), service.key.name.as_str());
+    let created_at = service.created_at.as_millis();
+    let row = Written::new(service)?;
+    let inserted = sqlx::query!(
+        "INSERT INTO services
+            (cluster, name, status, desired_count, configuration, tags, deployments, completed_family,
+             completed_revision, is_steady, waiting, created_at, deleted_at, version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+         ON CONFLICT DO NOTHING",
+        cluster,
+        name,
+        row.status,
+        service.desired_count,
+        row.configuration,
+        row.tags,
+        row.deployments,
+        row.family,
+        row.revision,
+        service.is_steady,
+        service.waiting,
+        created_at,
+        row.deleted_at,
+        row.version
+    )
+    .execute(db)
+    .await?;
+    Ok(inserted.rows_affected() > 0)
+}
+
+/// False if the row has another version, or does not exist.
+async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, StoreError> {
+    let (cluster, name) = (service.key.cluster.as_str(), service.key.name.as_str());
+    let row = Written::new(service)?;
+    let updated = sqlx::query!(
+        "UPDATE services
+            SET status = ?4, desired_count = ?5, configuration = ?6, tags = ?7, deployments = ?8,
+                completed_family = ?9, completed_revision = ?10, is_steady = ?11, waiting = ?12,
+                deleted_at = ?13, version = version + 1
+          WHERE cluster = ?1 AND name = ?2 AND status <> 'INACTIVE' AND version = ?3",
+        cluster,
+        name,
+        row.version,
+        row.status,
+        service.desired_count,
+        row.configuration,
+        row.tags,
+        row.deployments,
+        row.family,
+        row.revision,
+        service.is_steady,
+        service.waiting,
+        row.deleted_at
+    )
+    .execute(db)
+    .await?;
+    Ok(updated.rows_affected() > 0)
+}
+
+async fn put_rest(db: &mut SqliteConnection, record: &ServiceRecord) -> Result<(), StoreError> {
+    let key = &record.service.key;
+    // The oldest first, so that the list of all is in the order in which they were begun.
+    let deployments = record.service.deployments.iter().chain(&record.retired);
+    for deployment in deployments.rev() {
+        let (id, text) = (deployment.id.as_str(), to_json(deployment)?);
+        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+        sqlx::query!(
+            "INSERT INTO service_deployments (id, cluster, service, deployment) VALUES (?1, ?2, ?3, ?4)
+             ON CONFLICT (id) DO UPDATE SET deployment = excluded.deployment
+              WHERE deployment <> excluded.deployment",
+            id,
+            cluster,
+            name,
+            text
+        )
+        .execute(&mut *db)
+        .await?;
+    }
+    for one in &record.events {
+        event::insert(db, one).await?;
+    }
+    Ok(())
+}
+
+async fn note(db: &mut SqliteConnection, tasks: &[TaskId]) -> Result<(), StoreError> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let ids = to_json(tasks)?;
+    sqlx::query!(
+        "UPDATE tasks SET is_noted = 1 WHERE id IN (SELECT value FROM json_each(?1))",
+        ids
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+struct ServiceRow {
+    seq: i64,
+    cluster: String,
+    name: String,
+    status: String,
+    desired_count: i64,
+    configuration: String,
+    tags: String,
+    deployments: String,
+    completed_family: Option<String>,
+    completed_revision: Option<i64>,
+    is_steady: i64,
+    waiting: Option<String>,
+    created_at: i64,
+    deleted_at: Option<i64>,
+    version: i64,
+}
+
+impl TryFrom<ServiceRow> for Service {
+    type Error = StoreError;
+
+    fn try_from(row: ServiceRow) -> Result<Self, StoreError> {
+        let last_completed = match (row.completed_family, row.completed_revision) {
+            (Some(family), Some(revision)) => Some(FamilyRevision {
+                family: family.parse()?,
+                revision: to_unsigned("service.completedRevision", revision)?,
+            }),
+            _ => None,
+        };
+        Ok(Self {
+            key: ServiceKey {
+                cluster: row.cluster.parse()?,
+                name: row.name.parse()?,
+            },
+            status: from_word("service.status", &row.status, ServiceStatus::parse)?,
+            desired_count: to_unsigned("service.desiredCount", row.desired_count)?,
+            configuration: from_json("service.configuration", &row.configuration)?,
+            tags: from_json("service.tags", &row.tags)?,
+            deployments: from_json("service.deployments", &row.deployments)?,
+            last_completed,
+            is_steady: row.is_steady != 0,
+            waiting: row.waiting,
+            created_at: TimestampMs::from_millis(row.created_at),
+            deleted_at: to_time(row.deleted_at),
+            version: to_unsigned("service.version", row.version)?,
+        })
+    }
+}
+
+struct ServiceTaskRow {
+    id: String,
+    started_by: Option<String>,
+    created_at: i64,
+    last_status: String,
+    planned_status: String,
+    stop_requested_at: Option<i64>,
+    health: Option<String>,
+    started_at: Option<i64>,
+    stopped_at: Option<i64>,
+    stop_code: Option<String>,
+    stopped_reason: Option<String>,
+    waiting: Option<String>,
+    protected_until: Option<i64>,
+}
+
+impl TryFrom<ServiceTaskRow> for ServiceTask {
+    type Error = StoreError;
+
+    fn try_from(row: ServiceTaskRow) -> Result<Self, StoreError> {
+        let planned = from_word(
+            "task.plannedStatus",
+            &row.planned_status,
+            DesiredStatus::parse,
+        )?;
+        Ok(Self {
+            id: row.id.parse()?,
+            deployment: row.started_by.unwrap_or_default(),
+            created_at: TimestampMs::from_millis(row.created_at),
+            last_status: from_word("task.lastStatus", &row.last_status, LastStatus::parse)?,
+            desired_status: if row.stop_requested_at.is_some() {
+                DesiredStatus::Stopped
+            } else {
+                planned
+            },
+            health: row
+                .health
+                .map(|word| from_word("task.health", &word, HealthStatus::parse))
+                .transpose()?,
+            started_at: to_time(row.started_at),
+            stopped_at: to_time(row.stopped_at),
+            stop_code: row
+                .stop_code
+                .map(|word| from_word("task.stopCode", &word, StopCode::parse))
+                .transpose()?,
+            stopped_reason: row.stopped_reason,
+            waiting: row.waiting,
+            protected_until: to_time(row.protected_until),
+        })
+    }
+}
