@@ -23,12 +23,16 @@ pub enum EventKind {
     TaskStopRequested,
     /// Something about a task that its user should know: a wait, a retry, a field without effect.
     TaskNotice,
+    /// A secret was put, for the first time or anew.
+    SecretPut,
+    /// A secret was deleted.
+    SecretDeleted,
     /// Something about the server: started, engine away, engine back.
     Server,
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 9] = [
+const KINDS: [(EventKind, &str); 11] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -43,6 +47,8 @@ const KINDS: [(EventKind, &str); 9] = [
     (EventKind::TaskStateChange, "TaskStateChange"),
     (EventKind::TaskStopRequested, "TaskStopRequested"),
     (EventKind::TaskNotice, "TaskNotice"),
+    (EventKind::SecretPut, "SecretPut"),
+    (EventKind::SecretDeleted, "SecretDeleted"),
     (EventKind::Server, "Server"),
 ];
 

@@ -10,6 +10,7 @@ mod fault;
 mod id;
 mod observation;
 mod overrides;
+mod secret;
 mod size;
 mod task;
 mod task_definition;
@@ -21,13 +22,17 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    TaskDefinitionReference, TaskId,
+    SecretName, TaskDefinitionReference, TaskId,
 };
 pub use observation::{
-    ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
-    PullProgress, StartFailure,
+    ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
+    Observation, PullProgress, StartFailure,
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
+pub use secret::{
+    ContainerSecrets, Secret, SecretFile, SecretReference, SecretValue, UnusableSecret,
+    environment_lines,
+};
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use task::{
     ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,

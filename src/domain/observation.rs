@@ -36,6 +36,8 @@ pub struct Observation {
     pub containers: BTreeMap<ContainerName, ContainerObservation>,
     /// When all images that are still needed were found to be there.
     pub images_ready_at: Option<TimestampMs>,
+    /// What the images of the task were found to be, by the name that the definition has for them.
+    pub images: BTreeMap<String, ImageObservation>,
     /// Pulls that go on for this task, by image.
     pub pulls: BTreeMap<String, PullProgress>,
     /// What cannot succeed by being repeated.
@@ -44,6 +46,15 @@ pub struct Observation {
     pub wake_at: Option<TimestampMs>,
     /// What the task is waiting for, in one sentence.
     pub waiting: Option<String>,
+}
+
+/// An image of a task that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageObservation {
+    /// Of the repository if it came from one, of the image itself otherwise.
+    pub digest: String,
+    /// What to call it by, so that it is that very image.
+    pub reference: String,
 }
 
 /// A task's network namespace.

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerName, CpuUnits, DurationMs, Family, MemoryMib, TaskSize, TimestampMs};
+use super::{
+    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, TaskSize, TimestampMs,
+};
 
 /// What a task definition says, parsed. A revision of one never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -101,6 +103,9 @@ pub struct ContainerDefinition {
     pub linux_parameters: LinuxParameters,
     /// Kernel parameters of the task's namespaces.
     pub system_controls: Vec<SystemControl>,
+    /// What it takes from the secret store: names only, never values.
+    #[serde(default)]
+    pub secrets: ContainerSecrets,
 }
 
 /// The default of `stopTimeout`, as on Fargate.

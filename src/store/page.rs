@@ -93,6 +93,7 @@ const VERSION: u8 = 1;
 pub(super) enum List {
     Clusters,
     Families,
+    Secrets,
     TaskDefinitions,
     Tasks,
     Usage,
@@ -103,6 +104,7 @@ impl List {
         match self {
             Self::Clusters => "clusters",
             Self::Families => "families",
+            Self::Secrets => "secrets",
             Self::TaskDefinitions => "taskDefinitions",
             Self::Tasks => "tasks",
             Self::Usage => "usage",
