@@ -8,6 +8,7 @@ mod cluster;
 mod error;
 mod event;
 mod log;
+mod secret;
 mod task;
 mod task_definition;
 mod usage;

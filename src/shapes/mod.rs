@@ -21,6 +21,7 @@ mod path;
 mod problem;
 mod run_task;
 mod schema;
+mod secret;
 mod server;
 mod support;
 mod task;
@@ -37,7 +38,7 @@ pub use container_definition::{
     DependencyCondition, EnvironmentFile, EnvironmentFileType, FirelensConfiguration, FirelensType,
     HealthCheck, HostEntry, KeyValuePair, LogConfiguration, LogDriver, MountPoint,
     NvidiaMpsAllocation, PortMapping, RepositoryCredentials, ResourceRequirement, ResourceType,
-    Secret, SharingStrategy, TransportProtocol, VersionConsistency, VolumeFrom,
+    Secret, SecretFile, SharingStrategy, TransportProtocol, VersionConsistency, VolumeFrom,
 };
 pub use document::{Document, Format, Limits, Position};
 pub use event::Event;
@@ -52,6 +53,7 @@ pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
 };
+pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
 pub use support::task_definition_fields;
 pub use task::{Container, NetworkBinding, PullProgress, Task};
