@@ -590,7 +590,7 @@ async fn a_pull_that_cannot_succeed_ends() {
     let lab = Lab::open().await;
     let pull = lab
         .daemon
-        .pull_image("neargate.invalid/nothing:1")
+        .pull_image("neargate.invalid/nothing:1", None)
         .await
         .unwrap();
     let mut answers: Vec<_> = in_time("the end of the pull", pull.collect()).await;
@@ -604,7 +604,7 @@ async fn a_pull_that_cannot_succeed_ends() {
     );
     let wrong = lab
         .daemon
-        .pull_image("neargate.invalid/NOTHING")
+        .pull_image("neargate.invalid/NOTHING", None)
         .await
         .unwrap();
     let wrong: Vec<_> = in_time("the end of the pull", wrong.collect()).await;

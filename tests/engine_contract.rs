@@ -18,7 +18,7 @@ use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::{ContainerSpec, Daemon};
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
-use neargate::engine::{Engine, EngineError, Hint, LogRequest, LogStream, Order};
+use neargate::engine::{Engine, EngineError, Hint, LogRequest, LogStream, NoSecrets, Order};
 use neargate::shapes::{Document, Format, ParsedTaskDefinition};
 use serde_json::json;
 
@@ -164,7 +164,14 @@ fn adapter(
         warm_sandboxes,
         ..Settings::default()
     };
-    DockerEngine::new("test", Arc::clone(daemon), instance.clone(), ids, settings)
+    DockerEngine::new(
+        "test",
+        Arc::clone(daemon),
+        instance.clone(),
+        ids,
+        settings,
+        Arc::new(NoSecrets),
+    )
 }
 
 fn name(text: &str) -> ContainerName {
@@ -194,6 +201,7 @@ pub fn order(containers: &[(&str, &[&str])]) -> Order {
         spec: TaskSpec::new(definition, 1),
         goal: Goal::Run,
         known: BTreeMap::new(),
+        digests: BTreeMap::new(),
         now: SystemClock.now(),
     }
 }

@@ -19,7 +19,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::domain::{ContainerName, TaskId, TaskSpec, TimestampMs};
+use crate::domain::{ContainerName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs};
 pub use crate::domain::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
     PullProgress, StartFailure,
@@ -65,6 +65,25 @@ pub trait Engine: Send + Sync + 'static {
     async fn shut_down(&self);
 }
 
+/// Where an engine gets the values of secrets, at the moment in which it hands them to a container.
+#[async_trait]
+pub trait Secrets: Send + Sync + 'static {
+    /// The value of a secret, `None` when there is no such secret. An error that is not
+    /// [`EngineError::retryable`] is the end of the task that needs it.
+    async fn secret(&self, name: &SecretName) -> Result<Option<SecretValue>, EngineError>;
+}
+
+/// There are no secrets.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn secret(&self, _: &SecretName) -> Result<Option<SecretValue>, EngineError> {
+        Ok(None)
+    }
+}
+
 /// What an engine is to do about one task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Order {
@@ -78,6 +97,8 @@ pub struct Order {
     pub goal: Goal,
     /// What is recorded of its containers. One that is recorded as started is never created again.
     pub known: BTreeMap<ContainerName, Known>,
+    /// What the tags of its images were found to mean first: the digests, by image.
+    pub digests: BTreeMap<String, String>,
     /// Now.
     pub now: TimestampMs,
 }

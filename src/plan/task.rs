@@ -111,12 +111,27 @@ fn fold(task: &mut Task, seen: &Observation) {
             None => {}
         }
     }
+    keep_digests(task, seen);
     if let Some(failure) = &seen.failure
         && let Some(name) = &failure.container
     {
         let record = task.containers.entry(name.clone()).or_default();
         record.last_status = ContainerStatus::Stopped;
         record.reason.get_or_insert_with(|| failure.reason.clone());
+    }
+}
+
+/// What a tag was found to mean first is what it means for all containers of the task.
+fn keep_digests(task: &mut Task, seen: &Observation) {
+    for container in &task.spec.containers {
+        let found = seen.images.get(&container.image);
+        let digest = task
+            .image_digest(&container.image)
+            .or_else(|| found.map(|image| image.digest.clone()));
+        let record = task.containers.entry(container.name.clone()).or_default();
+        if record.image_digest.is_none() {
+            record.image_digest = digest;
+        }
     }
 }
 

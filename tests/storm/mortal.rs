@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, RegistryLogin,
 };
 use neargate::engine::sim::SimDaemon;
 use neargate::engine::{EngineError, LogLine, PullProgress};
@@ -146,11 +146,27 @@ impl Daemon for Mortal {
         self.call(self.inner.inspect_image(name)).await
     }
 
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {
+        self.call(self.inner.upload(id, folder, tar)).await
+    }
+
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
+        self.call(self.inner.list_volumes(label)).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        self.call(self.inner.remove_volume(name)).await
+    }
+
     async fn pull_image(
         &self,
         name: &str,
+        login: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
-        let steps = self.call(self.inner.pull_image(name)).await?;
+        let steps = self.call(self.inner.pull_image(name, login)).await?;
         Ok(self.until_death(steps))
     }
 

@@ -5,16 +5,20 @@
 
 use std::sync::PoisonError;
 
-use super::DockerEngine;
 use super::daemon::{ContainerInspect, ContainerSpec};
 use super::observe::{cannot_start, observe_network, observe_own_network};
+use super::pulls::Wanted;
 use super::translate::{self, Namespace};
+use super::{DockerEngine, images, secrets};
 use crate::domain::{
     ContainerName, ContainerObservation, ContainerState, HealthStatus, NetworkObservation,
     Observation, StartFailure, TaskId,
 };
 use crate::engine::{EngineError, Order};
 use crate::plan::pod::PodAction;
+
+/// ECS's word for a task that cannot have what it needs before its containers start.
+const NO_SECRETS: &str = "ResourceInitializationError";
 
 impl DockerEngine {
     /// Carries out one action and takes its effect into `seen`.
@@ -25,12 +29,11 @@ impl DockerEngine {
         action: &PodAction,
     ) -> Result<Effect, EngineError> {
         match action {
-            PodAction::Pull(image) => {
-                self.pulls.begin(&self.daemon, image, &order.task_id);
-                Ok(Effect::None)
+            PodAction::Pull(image) => self.pull(order, image).await,
+            PodAction::MakeNetwork => self.make_network(order, seen).await,
+            PodAction::Create(name) => {
+                self.create(order, seen, name, Namespace::Sandbox).await
             }
-            PodAction::MakeNetwork => self.make_network(order).await,
-            PodAction::Create(name) => self.create(order, name, Namespace::Sandbox).await,
             PodAction::Start(name) => self.start(order, seen, name).await,
             PodAction::Terminate(name) => {
                 if let Some(known) = seen.containers.get(name)
@@ -64,8 +67,28 @@ impl DockerEngine {
         }
     }
 
+    /// Lets the task wait for an image, which goes on by itself.
+    async fn pull(&self, order: &Order, image: &str) -> Result<Effect, EngineError> {
+        let login = match self.login(&order.spec, image).await {
+            Ok(login) => login,
+            Err(error) => return failure(None, NO_SECRETS, error),
+        };
+        let reference = secrets::login_for(&order.spec, image, &self.settings.registry_logins);
+        let pull = Wanted {
+            image: images::wanted(order, image),
+            reference,
+            login,
+        };
+        self.pulls.begin(&self.daemon, pull, &order.task_id);
+        Ok(Effect::None)
+    }
+
     /// Gives the task a warm sandbox if one will do, or makes it one of its own.
-    async fn make_network(&self, order: &Order) -> Result<Effect, EngineError> {
+    async fn make_network(
+        &self,
+        order: &Order,
+        seen: &Observation,
+    ) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let name = self.names.sandbox(&order.task_id);
         if translate::fits_warm_sandbox(&self.names, &facts, order) {
@@ -84,8 +107,11 @@ impl DockerEngine {
             }
         }
         // Nobody is to be joined by a task's only container: it can own the namespace, and one is started, not two.
-        if let [only] = order.spec.containers.as_slice() {
-            return self.create(order, &only.name, Namespace::Own).await;
+        // Unless it has secrets as files, which need a sandbox that keeps them.
+        if let [only] = order.spec.containers.as_slice()
+            && only.secrets.files.is_empty()
+        {
+            return self.create(order, seen, &only.name, Namespace::Own).await;
         }
         let spec = translate::sandbox(&self.names, &facts, order);
         let made = self
@@ -145,7 +171,7 @@ impl DockerEngine {
 
     /// The image, the network or the sandbox has gone since it was looked at. Docker only says so of a
     /// network when something on it is started.
-    async fn gone(&self, what: &str) -> EngineError {
+    pub(super) async fn gone(&self, what: &str) -> EngineError {
         self.forget_prepared().await;
         EngineError::Failed(format!("{what} is gone"))
     }
@@ -153,6 +179,7 @@ impl DockerEngine {
     async fn create(
         &self,
         order: &Order,
+        seen: &Observation,
         name: &ContainerName,
         namespace: Namespace,
     ) -> Result<Effect, EngineError> {
@@ -160,7 +187,13 @@ impl DockerEngine {
         let Some(definition) = order.spec.container(name) else {
             return Ok(Effect::None);
         };
-        let spec = translate::container(&self.names, &facts, order, definition, namespace);
+        let mut spec = translate::container(&self.names, &facts, order, definition, namespace);
+        if let Some(image) = seen.images.get(&definition.image) {
+            spec.image.clone_from(&image.reference);
+        }
+        if let Err(error) = self.hand_over_secrets(order, definition, &mut spec).await {
+            return failure(None, NO_SECRETS, error);
+        }
         let created = self.daemon.create_container(&spec).await;
         if let Ok(id) = &created {
             let mut unstarted = self

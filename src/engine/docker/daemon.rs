@@ -12,8 +12,8 @@ use futures_util::stream::BoxStream;
 
 use super::super::{EngineError, LogLine, PullProgress};
 use crate::domain::{
-    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SystemControl, TimestampMs, Tmpfs,
-    Ulimit,
+    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SecretValue, SystemControl,
+    TimestampMs, Tmpfs, Ulimit,
 };
 
 /// A Docker daemon. Every call has a deadline and may fail with what [`EngineError`] lists.
@@ -58,10 +58,23 @@ pub trait Daemon: Send + Sync + 'static {
     /// `GET /images/{name}/json`; `None` when the daemon says that there is none.
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError>;
 
+    /// `PUT /containers/{id}/archive`: unpacks a tar in a folder of a container that exists.
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError>;
+
+    /// `GET /volumes` with one label filter, `key=value`: their names and labels.
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError>;
+
+    /// `DELETE /volumes/{name}`. Removing what is not there succeeds; one in use is `Refused`.
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
+
     /// `POST /images/create?fromImage=`: the stream ends when the image is there, or with an error.
     async fn pull_image(
         &self,
         name: &str,
+        login: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError>;
 
     /// `POST /images/load`: a tar as `docker save` makes it.
@@ -96,6 +109,10 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// `NAME=value`.
     pub env: Vec<String>,
+    /// Names and values that nobody is to see who prints this.
+    pub secret_env: Vec<(String, SecretValue)>,
+    /// Volumes that are file systems in memory.
+    pub memory_volumes: Vec<MemoryVolume>,
     /// Replaces the image's.
     pub cmd: Option<Vec<String>>,
     /// Replaces the image's.
@@ -150,6 +167,33 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// Log bytes that the daemon keeps, in two files that take turns; `None`: no log at all.
     pub log_max_bytes: Option<u64>,
+}
+
+/// A volume that is a file system in memory for as long as some container that mounts it runs, and empty after
+/// that. The first container that mounts it makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryVolume {
+    /// Unique on the daemon.
+    pub name: String,
+    /// Whose it is.
+    pub labels: BTreeMap<String, String>,
+    /// Where it is mounted.
+    pub path: String,
+    /// The container cannot write to it.
+    pub read_only: bool,
+    /// How large it may grow.
+    pub size_bytes: u64,
+}
+
+/// Name and password for a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryLogin {
+    /// As images are named by it: `ghcr.io`, `docker.io`.
+    pub server: String,
+    /// The name.
+    pub username: String,
+    /// The password, or a token that stands for it.
+    pub password: SecretValue,
 }
 
 /// What the daemon says of one container.

@@ -10,17 +10,20 @@
 mod act;
 pub mod client;
 pub mod daemon;
+mod images;
 pub mod names;
 mod observe;
 mod pool;
 mod pulls;
 pub mod sandbox_image;
+mod secrets;
 mod translate;
 mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -30,15 +33,21 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+pub use self::images::PullBehavior;
+
 use self::daemon::{ContainerEvent, Daemon, LogOptions};
-use self::names::Names;
+use self::images::Sought;
+use self::names::{LABEL_VOLUMES, Names};
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
-use super::{Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order};
+use super::{
+    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order, Secrets,
+};
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, TaskId, TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, TaskId,
+    TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -53,6 +62,12 @@ pub struct Settings {
     pub publish_ip: String,
     /// Log bytes that the daemon keeps for a container.
     pub log_max_bytes: u64,
+    /// When an image is pulled that is there already.
+    pub pull_behavior: PullBehavior,
+    /// A pull that has not moved for so long has failed.
+    pub pull_inactivity_timeout: Duration,
+    /// The secrets with the logins for registries, by registry.
+    pub registry_logins: BTreeMap<String, SecretReference>,
 }
 
 impl Default for Settings {
@@ -62,6 +77,9 @@ impl Default for Settings {
             starts_at_once: 8,
             publish_ip: "127.0.0.1".to_owned(),
             log_max_bytes: 10 * 1_048_576,
+            pull_behavior: PullBehavior::default(),
+            pull_inactivity_timeout: pulls::INACTIVITY_TIMEOUT,
+            registry_logins: BTreeMap::new(),
         }
     }
 }
@@ -76,6 +94,7 @@ pub struct DockerEngine {
     names: Names,
     ids: Arc<dyn IdSource>,
     settings: Settings,
+    secrets: Arc<dyn Secrets>,
     /// What must be there before the first task, and is known from then on.
     prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
     starts: Arc<Semaphore>,
@@ -99,13 +118,15 @@ pub struct DockerEngine {
 const DIGESTS_KEPT: usize = 4_096;
 
 impl DockerEngine {
-    /// Tasks of `instance` on `daemon`. `kind` is what [`EngineInfo::kind`] is to say.
+    /// Tasks of `instance` on `daemon`, with the values of `secrets`. `kind` is what [`EngineInfo::kind`] is to
+    /// say.
     pub fn new(
         kind: &'static str,
         daemon: Arc<dyn Daemon>,
         instance: InstanceId,
         ids: Arc<dyn IdSource>,
         settings: Settings,
+        secrets: Arc<dyn Secrets>,
     ) -> Arc<Self> {
         let (hints, _) = broadcast::channel(HINTS_KEPT);
         let engine = Arc::new(Self {
@@ -114,11 +135,12 @@ impl DockerEngine {
             names: Names::new(instance),
             ids,
             starts: Arc::new(Semaphore::new(settings.starts_at_once.max(1) as usize)),
+            pulls: Arc::new(Pulls::new(hints.clone(), settings.pull_inactivity_timeout)),
             settings,
+            secrets,
             prepared: tokio::sync::Mutex::new(None),
             pool: Arc::new(Pool::default()),
             refill: Arc::new(tokio::sync::Notify::new()),
-            pulls: Arc::new(Pulls::new(hints.clone())),
             hints,
             making: tokio::sync::Mutex::new(()),
             closed: CancellationToken::new(),
@@ -169,7 +191,7 @@ impl DockerEngine {
         &self,
         order: &Order,
         seen: &Observation,
-    ) -> Result<BTreeMap<String, ImageState>, EngineError> {
+    ) -> Result<BTreeMap<String, Sought>, EngineError> {
         let names: BTreeSet<&String> = order
             .spec
             .containers
@@ -180,26 +202,40 @@ impl DockerEngine {
             })
             .map(|container| &container.image)
             .collect();
-        let looks = names.into_iter().map(|name| async move {
-            if let Some(state) = self.pulls.state(name, &order.task_id) {
-                return Ok((name.clone(), state));
-            }
-            let state = match self.daemon.inspect_image(name).await? {
-                Some(image) => {
-                    self.remember_digest(&image.id, image.repo_digests.first());
-                    ImageState::Present
-                }
-                None => ImageState::Absent,
-            };
-            Ok((name.clone(), state))
-        });
+        let looks = names
+            .into_iter()
+            .map(|name| async move { Ok((name.clone(), self.seek(order, seen, name).await?)) });
         join_all(looks).await.into_iter().collect()
     }
 
-    fn remember_digest(&self, image_id: &str, repo_digest: Option<&String>) {
-        let digest = repo_digest
-            .and_then(|text| text.split_once('@'))
-            .map_or(image_id, |(_, digest)| digest);
+    /// Removes the volumes of tasks that have nothing else any more: a crash may have come between a sandbox and
+    /// its volumes. They are empty, since nothing that runs mounts them.
+    async fn remove_orphaned_volumes(&self) -> Result<(), EngineError> {
+        let filter = self.names.instance_filter();
+        let volumes = self.daemon.list_volumes(&filter).await?;
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        // What is made after the volumes were listed is not among them.
+        let listed = self.daemon.list_containers(&filter).await?;
+        let live: BTreeSet<TaskId> = listed
+            .iter()
+            .filter_map(|one| self.names.task_of_summary(one))
+            .collect();
+        for (name, labels) in volumes {
+            if self
+                .names
+                .task_of(&name, &labels)
+                .is_some_and(|task| !live.contains(&task))
+                && let Err(error) = self.daemon.remove_volume(&name).await
+            {
+                tracing::warn!(volume = name, %error, "an empty volume stays for now");
+            }
+        }
+        Ok(())
+    }
+
+    fn remember_digest(&self, image_id: &str, digest: &str) {
         let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         if digests.len() >= DIGESTS_KEPT {
             digests.clear();
@@ -269,10 +305,15 @@ impl Engine for DockerEngine {
         // Each step creates, starts or signals something, so the number of steps is bounded by the task.
         let most_steps = 4 + 4 * order.spec.containers.len();
         for _ in 0..most_steps {
-            let images = match order.goal {
+            let sought = match order.goal {
                 Goal::Run => self.images(order, &seen).await?,
                 Goal::Stop { .. } => BTreeMap::new(),
             };
+            let mut images = BTreeMap::new();
+            for (name, Sought { state, found }) in sought {
+                seen.images.extend(found.map(|found| (name.clone(), found)));
+                images.insert(name, state);
+            }
             let signalled = {
                 let signalled = self
                     .signalled
@@ -340,6 +381,10 @@ impl Engine for DockerEngine {
             .await?;
         if let Some(sandbox) = sandbox.filter(|seen| self.names.is(seen, task, None)) {
             self.daemon.remove_container(&sandbox.id).await?;
+            let volumes = sandbox.labels.get(LABEL_VOLUMES);
+            for volume in volumes.into_iter().flat_map(|names| names.split(',')) {
+                self.daemon.remove_volume(volume).await?;
+            }
         }
         self.signalled
             .lock()
@@ -404,6 +449,7 @@ impl Engine for DockerEngine {
         // The daemon may be another one than before, or the same after it lost what it had.
         self.forget_prepared().await;
         warm::tidy(self).await?;
+        self.remove_orphaned_volumes().await?;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
         let (names, pool, refill) = (
             self.names.clone(),

@@ -11,17 +11,20 @@ use crate::domain::{ContainerName, InstanceId, TaskId};
 
 /// Which Neargate an object belongs to. Every object has it.
 pub const LABEL_INSTANCE: &str = "neargate.instance";
-/// What an object is: `sandbox`, `container` or `network`.
+/// What an object is: `sandbox`, `container`, `network` or `volume`.
 pub const LABEL_ROLE: &str = "neargate.role";
 /// The task of a container. A sandbox has none, since it may have been made before its task: its name
 /// says whose it is.
 pub const LABEL_TASK: &str = "neargate.task";
+/// On a sandbox: the volumes that go with it, with commas between them.
+pub const LABEL_VOLUMES: &str = "neargate.volumes";
 /// The name of a container within its task.
 pub const LABEL_CONTAINER: &str = "neargate.container";
 
 const ROLE_SANDBOX: &str = "sandbox";
 const ROLE_CONTAINER: &str = "container";
 const ROLE_NETWORK: &str = "network";
+const ROLE_VOLUME: &str = "volume";
 
 /// Makes and reads the names of one Neargate's objects.
 #[derive(Clone, Debug)]
@@ -48,6 +51,11 @@ impl Names {
     /// A container of a task.
     pub fn container(&self, task: &TaskId, container: &ContainerName) -> String {
         format!("neargate-{task}-{container}")
+    }
+
+    /// A volume with secrets of a task: of its container at an index, for the folder at an index.
+    pub fn secret_volume(&self, task: &TaskId, container: usize, folder: usize) -> String {
+        format!("neargate-{task}-secrets-{container}-{folder}")
     }
 
     /// A sandbox that waits for a task. `unique` is not in use by another one.
@@ -81,6 +89,11 @@ impl Names {
     /// The labels of the network.
     pub fn network_labels(&self) -> BTreeMap<String, String> {
         self.labels(ROLE_NETWORK, &[])
+    }
+
+    /// The labels of a volume of a task.
+    pub fn volume_labels(&self, task: &TaskId) -> BTreeMap<String, String> {
+        self.labels(ROLE_VOLUME, &[(LABEL_TASK, task.as_str())])
     }
 
     /// The labels of a sandbox.

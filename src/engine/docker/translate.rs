@@ -3,7 +3,8 @@
 //! Here and in the client's one place of security defaults it is decided what a container may do.
 
 use super::daemon::ContainerSpec;
-use super::names::{LABEL_CONTAINER, LABEL_TASK, Names};
+use super::names::{LABEL_CONTAINER, LABEL_TASK, LABEL_VOLUMES, Names};
+use super::secrets;
 use crate::domain::{
     ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
 };
@@ -33,8 +34,16 @@ const CPU_SHARES_MIN: i64 = 2;
 pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec {
     let containers = &order.spec.containers;
     let publish = order.spec.network_mode == NetworkMode::Bridge;
+    let memory_volumes = secrets::volumes_of_sandbox(names, order);
+    let mut labels = names.sandbox_labels();
+    if !memory_volumes.is_empty() {
+        let volumes: Vec<&str> = memory_volumes.iter().map(|one| one.name.as_str()).collect();
+        labels.insert(LABEL_VOLUMES.to_owned(), volumes.join(","));
+    }
     ContainerSpec {
         name: names.sandbox(&order.task_id),
+        labels,
+        memory_volumes,
         network_mode: match order.spec.network_mode {
             NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(),
             NetworkMode::None => "none".to_owned(),
@@ -127,6 +136,7 @@ pub fn container(
         entrypoint: definition.entry_point.clone(),
         working_dir: definition.working_directory.clone(),
         user: definition.user.clone(),
+        memory_volumes: secrets::volumes_of(names, order, definition),
         network_mode: network.network_mode,
         published: network.published,
         publish_ip: network.publish_ip,

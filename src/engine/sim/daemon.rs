@@ -22,7 +22,7 @@ use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, RegistryLogin,
 };
 use crate::engine::{EngineError, LogLine, PullProgress};
 
@@ -103,6 +103,11 @@ impl SimDaemon {
             self.with(|model| model.images().add(name, Image::pulled(name)));
         }
         parsed.is_some()
+    }
+
+    /// Whether there is something in a volume that is a file system in memory.
+    pub fn volume_is_filled(&self, name: &str) -> bool {
+        self.with(|model| model.volume_is_filled(name))
     }
 
     /// Runs a container of somebody else's; its ID, or `None` when the name is taken.
@@ -430,9 +435,30 @@ impl Daemon for SimDaemon {
         self.call(CallKind::InspectImage, name, None, look).await
     }
 
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {
+        let (id, folder) = (id.to_owned(), folder.to_owned());
+        self.change(Request::Upload { id, folder, tar })
+            .await
+            .map(drop)
+    }
+
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
+        let look = |model: &mut Model| Ok(model.list_volumes(label));
+        self.call(CallKind::ListVolumes, label, None, look).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let request = Request::RemoveVolume(name.to_owned());
+        self.change(request).await.map(drop)
+    }
+
     async fn pull_image(
         &self,
         name: &str,
+        _: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
         let begin = |model: &mut Model| {
             // A refusal is no error of the call: it comes in the stream, as all that a registry says.

@@ -199,6 +199,12 @@ pub enum CallKind {
     RemoveNetwork,
     /// `events`.
     Events,
+    /// `upload`.
+    Upload,
+    /// `list_volumes`.
+    ListVolumes,
+    /// `remove_volume`.
+    RemoveVolume,
 }
 
 impl CallKind {
@@ -220,6 +226,9 @@ impl CallKind {
         Self::EnsureNetwork,
         Self::RemoveNetwork,
         Self::Events,
+        Self::Upload,
+        Self::ListVolumes,
+        Self::RemoveVolume,
     ];
 
     /// Whether it may change anything.
@@ -234,12 +243,15 @@ impl CallKind {
             | Self::Pull
             | Self::Load
             | Self::EnsureNetwork
-            | Self::RemoveNetwork => true,
+            | Self::RemoveNetwork
+            | Self::Upload
+            | Self::RemoveVolume => true,
             Self::Info
             | Self::Inspect
             | Self::List
             | Self::Logs
             | Self::InspectImage
+            | Self::ListVolumes
             | Self::Events => false,
         }
     }

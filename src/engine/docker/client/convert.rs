@@ -5,11 +5,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
+use bollard::auth::DockerCredentials;
 use bollard::models as docker;
 
 use super::super::super::EngineError;
 use super::super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, DaemonInfo, ImageInspect,
+    MemoryVolume, RegistryLogin,
 };
 use crate::domain::{
     DurationMs, HealthCheck, HealthStatus, NetworkBinding, PortMapping, Protocol, TimestampMs,
@@ -23,7 +25,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> docker::ContainerCreateBody {
     docker::ContainerCreateBody {
         image: Some(spec.image.clone()),
         labels: Some(spec.labels.clone().into_iter().collect()),
-        env: Some(spec.env.clone()),
+        env: Some(environment(spec)),
         cmd: spec.cmd.clone(),
         entrypoint: spec.entrypoint.clone(),
         working_dir: spec.working_dir.clone(),
@@ -78,12 +80,71 @@ fn host_config(spec: &ContainerSpec) -> docker::HostConfig {
         shm_size: spec.shm_size_bytes,
         tmpfs: (!spec.tmpfs.is_empty()).then(|| tmpfs(spec)),
         ulimits: (!spec.ulimits.is_empty()).then(|| ulimits(spec)),
+        mounts: (!spec.memory_volumes.is_empty())
+            .then(|| spec.memory_volumes.iter().map(memory_volume).collect()),
         sysctls: (!spec.sysctls.is_empty()).then(|| sysctls(spec)),
         cap_add: (!spec.cap_add.is_empty()).then(|| spec.cap_add.clone()),
         cap_drop: (!spec.cap_drop.is_empty()).then(|| spec.cap_drop.clone()),
         log_config: Some(log_config(spec.log_max_bytes)),
         ..Default::default()
     }
+}
+
+/// What nobody is to see stands among the rest here, and from here on in what is sent alone.
+fn environment(spec: &ContainerSpec) -> Vec<String> {
+    let secret = spec.secret_env.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.expose());
+        format!("{name}={value}")
+    });
+    spec.env.iter().cloned().chain(secret).collect()
+}
+
+/// A volume that the daemon mounts as a tmpfs, also where it has to make it first: one without these options
+/// would be a folder on its disk.
+fn memory_volume(volume: &MemoryVolume) -> docker::Mount {
+    let options = [
+        ("type", "tmpfs".to_owned()),
+        ("device", "tmpfs".to_owned()),
+        (
+            "o",
+            format!("size={},mode=0755,nosuid,nodev,noexec", volume.size_bytes),
+        ),
+    ];
+    docker::Mount {
+        typ: Some(docker::MountType::VOLUME),
+        source: Some(volume.name.clone()),
+        target: Some(volume.path.clone()),
+        read_only: Some(volume.read_only),
+        volume_options: Some(docker::MountVolumeOptions {
+            // What the image has at that place is not copied into it.
+            no_copy: Some(true),
+            labels: Some(volume.labels.clone().into_iter().collect()),
+            driver_config: Some(docker::MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(
+                    options
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect(),
+                ),
+            }),
+            subpath: None,
+        }),
+        ..Default::default()
+    }
+}
+
+/// What a registry is sent.
+pub(super) fn credentials(login: &RegistryLogin) -> Result<DockerCredentials, EngineError> {
+    let password = login.password.as_text().map_err(|error| {
+        EngineError::Refused(format!("the login for {}: {error}", login.server))
+    })?;
+    Ok(DockerCredentials {
+        username: Some(login.username.clone()),
+        password: Some(password.to_owned()),
+        serveraddress: Some(login.server.clone()),
+        ..Default::default()
+    })
 }
 
 fn log_config(max_bytes: Option<u64>) -> docker::HostConfigLogConfig {

@@ -29,6 +29,8 @@ pub(super) enum Verb {
     Load,
     CreateNetwork,
     RemoveNetwork,
+    Upload,
+    RemoveVolume,
 }
 
 impl Verb {
@@ -41,7 +43,11 @@ impl Verb {
             Self::Inspect | Self::Signal | Self::Rename => 10,
             // `GET /info` counts all containers and images.
             Self::Ask | Self::List | Self::ReadLogs => 20,
-            Self::Create | Self::CreateNetwork | Self::RemoveNetwork => 30,
+            Self::Create
+            | Self::CreateNetwork
+            | Self::RemoveNetwork
+            | Self::Upload
+            | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
             // The daemon says nothing while it waits for another pull of the same layer.
@@ -58,7 +64,8 @@ impl Verb {
             Self::Start => "start",
             Self::Signal => "signal",
             Self::Rename => "rename",
-            Self::Remove | Self::Discard | Self::RemoveNetwork => "remove",
+            Self::Remove | Self::Discard | Self::RemoveNetwork | Self::RemoveVolume => "remove",
+            Self::Upload => "put files into",
             Self::ReadLogs => "read the logs of",
             Self::Pull => "pull",
             Self::Load => "load",
@@ -225,6 +232,8 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
         (Verb::Pull, 400..=499) => EngineError::Refused(text),
         (Verb::Pull, _) if says(REGISTRY_SAYS_NO) => EngineError::Refused(text),
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
+        // `remove x: volume is in use - [0123…]`
+        (Verb::RemoveVolume, 409) => EngineError::Refused(text),
         // `You cannot remove a running container`, `container is paused and must be unpaused`
         (Verb::Discard, 409) if says(&["running", "paused"]) => EngineError::Refused(text),
         (_, 404) => match missing(call, &text) {
@@ -268,6 +277,8 @@ pub(super) fn is_settled(call: &Call, error: &Error) -> bool {
     match call.verb {
         Verb::Signal => gone || message.contains("is not running"),
         Verb::Remove | Verb::Discard => gone || message.contains("already in progress"),
+        // `get x: no such volume`
+        Verb::RemoveVolume => *status_code == 404 && message.contains("no such volume"),
         Verb::RemoveNetwork => gone,
         Verb::CreateNetwork => *status_code == 409 && message.contains("already exists"),
         Verb::Rename => message.contains("same name as its current name"),

@@ -27,8 +27,9 @@ use bollard::models::NetworkCreateRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListVolumesOptionsBuilder,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RemoveVolumeOptions,
+    RenameContainerOptionsBuilder, StartContainerOptions, UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::future;
@@ -40,7 +41,7 @@ use self::errors::{Call, Verb, engine_error, is_settled};
 use super::super::{EngineError, LogLine, PullProgress};
 use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, RegistryLogin,
 };
 
 /// What can have happened to a container that is worth a look. Left out is what its health checks do all
@@ -321,10 +322,54 @@ impl Daemon for DockerClient {
         absent_is_none(answer)?.map(convert::image).transpose()
     }
 
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Upload, format!("container {}", path_part(id)?));
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(folder)
+            .build();
+        self.ask(&call, |docker| async move {
+            docker
+                .upload_to_container(id, Some(options), bollard::body_full(tar))
+                .await
+        })
+        .await
+    }
+
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
+        let call = Call::new(Verb::List, format!("volumes with label {label}"));
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.list_volumes(Some(options)).await
+            })
+            .await?;
+        let volumes = found.volumes.unwrap_or_default().into_iter();
+        Ok(volumes
+            .map(|volume| (volume.name, volume.labels.into_iter().collect()))
+            .collect())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::RemoveVolume, format!("volume {}", path_part(name)?));
+        self.tell(&call, |docker| async move {
+            docker
+                .remove_volume(name, None::<RemoveVolumeOptions>)
+                .await
+        })
+        .await
+    }
+
     /// Nothing happens before the stream is polled, and the daemon gives up when it is dropped.
     async fn pull_image(
         &self,
         name: &str,
+        login: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
         let name = with_tag(image_path(name)?);
         let call = Call::new(Verb::Pull, format!("image {name}"));
@@ -332,13 +377,12 @@ impl Daemon for DockerClient {
         let options = CreateImageOptionsBuilder::default()
             .from_image(&name)
             .build();
-        let messages = docker.create_image(Some(options), None, None);
+        let credentials = login.map(convert::credentials).transpose()?;
+        let messages = docker.create_image(Some(options), None, credentials);
         let mut layers = pull::Layers::default();
         Ok(until_silent(messages, call)
-            .try_filter_map(move |message| {
-                let progress = layers.read(message);
-                future::ok(progress)
-            })
+            // What changes no sum is a sign of life all the same: a layer that is unpacked, say.
+            .map_ok(move |message| layers.read(message))
             .boxed())
     }
 

@@ -135,7 +135,12 @@ async fn a_pull_adds_up_and_ends_with_the_error_of_the_stream() {
         Some((200, body.join("\r\n")))
     });
     let client = fake.client();
-    let seen: Vec<_> = client.pull_image("a/b").await.unwrap().collect().await;
+    let seen: Vec<_> = client
+        .pull_image("a/b", None)
+        .await
+        .unwrap()
+        .collect()
+        .await;
     assert_eq!(
         seen,
         [

@@ -18,6 +18,7 @@ mod network;
 mod outage;
 mod pull;
 mod request;
+mod volume;
 
 use std::collections::BTreeMap;
 
@@ -42,6 +43,7 @@ pub(crate) use request::{Answer, Refusal, Request};
 use network::Networks;
 use outage::Outage;
 use pull::Pull;
+use volume::Volume;
 
 /// A Docker daemon and what it has.
 #[derive(Debug)]
@@ -60,6 +62,7 @@ pub(crate) struct Model {
     next_pid: u32,
     images: Images,
     networks: Networks,
+    volumes: BTreeMap<String, Volume>,
     pulls: BTreeMap<u64, Pull>,
     events: EventRing,
     outage: Option<Outage>,
@@ -120,6 +123,7 @@ impl Model {
             next_container: 1,
             next_pid: 1_000,
             images: Images::default(),
+            volumes: BTreeMap::new(),
             pulls: BTreeMap::new(),
             events: EventRing::default(),
             outage: None,

@@ -33,6 +33,12 @@ pub(crate) enum Request {
         labels: BTreeMap<String, String>,
     },
     RemoveNetwork(String),
+    Upload {
+        id: String,
+        folder: String,
+        tar: Bytes,
+    },
+    RemoveVolume(String),
 }
 
 impl Request {
@@ -48,6 +54,8 @@ impl Request {
             Self::Load(_) => CallKind::Load,
             Self::EnsureNetwork { .. } => CallKind::EnsureNetwork,
             Self::RemoveNetwork(_) => CallKind::RemoveNetwork,
+            Self::Upload { .. } => CallKind::Upload,
+            Self::RemoveVolume(_) => CallKind::RemoveVolume,
         }
     }
 
@@ -59,9 +67,12 @@ impl Request {
             | Self::Remove(id)
             | Self::Discard(id)
             | Self::Signal { id, .. }
-            | Self::Rename { id, .. } => id.clone(),
+            | Self::Rename { id, .. }
+            | Self::Upload { id, .. } => id.clone(),
             Self::Load(_) => String::new(),
-            Self::EnsureNetwork { name, .. } | Self::RemoveNetwork(name) => name.clone(),
+            Self::EnsureNetwork { name, .. }
+            | Self::RemoveNetwork(name)
+            | Self::RemoveVolume(name) => name.clone(),
         }
     }
 }
@@ -134,6 +145,10 @@ impl Model {
                 self.ensure_network(&name, labels).map(|()| Answer::Done)
             }
             Request::RemoveNetwork(name) => self.remove_network(&name).map(|()| Answer::Done),
+            Request::Upload { id, folder, tar } => {
+                self.upload(&id, &folder, &tar).map(|()| Answer::Done)
+            }
+            Request::RemoveVolume(name) => self.remove_volume(&name).map(|()| Answer::Done),
         }
     }
 

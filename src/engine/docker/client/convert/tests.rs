@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{MemoryMib, SystemControl, Tmpfs, Ulimit};
+use crate::domain::{MemoryMib, SecretValue, SystemControl, Tmpfs, Ulimit};
 
 fn body(spec: &ContainerSpec) -> Value {
     serde_json::to_value(create_body(spec)).unwrap()
@@ -31,7 +31,7 @@ fn every_field_arrives() {
     for (field, expected) in [
         ("Image", json!("i")),
         ("Labels", json!({ "a": "b" })),
-        ("Env", json!(["A=1"])),
+        ("Env", json!(["A=1", "B=2"])),
         ("Cmd", json!(["c"])),
         ("Entrypoint", json!(["e"])),
         ("WorkingDir", json!("/w")),
@@ -87,6 +87,30 @@ fn every_field_arrives() {
     );
 }
 
+#[test]
+fn a_volume_in_memory_is_one_also_where_the_daemon_has_to_make_it() {
+    let mounts = &body(&full_spec())["HostConfig"]["Mounts"];
+    assert_eq!(
+        *mounts,
+        json!([{
+            "Target": "/s", "Source": "v", "Type": "volume", "ReadOnly": true,
+            "VolumeOptions": {
+                "NoCopy": true,
+                "Labels": { "c": "d" },
+                "DriverConfig": {
+                    "Name": "local",
+                    "Options": {
+                        "type": "tmpfs", "device": "tmpfs",
+                        "o": "size=4096,mode=0755,nosuid,nodev,noexec",
+                    },
+                },
+            },
+        }])
+    );
+    let shown = format!("{:?}", full_spec());
+    assert!(shown.contains(r#"("B", SecretValue(..))"#), "{shown}");
+}
+
 fn full_spec() -> ContainerSpec {
     let port = |container_port, host_port, protocol| PortMapping {
         container_port,
@@ -98,6 +122,14 @@ fn full_spec() -> ContainerSpec {
         image: "i".into(),
         labels: BTreeMap::from([("a".into(), "b".into())]),
         env: vec!["A=1".into()],
+        secret_env: vec![("B".into(), SecretValue::new(b"2".to_vec()).unwrap())],
+        memory_volumes: vec![MemoryVolume {
+            name: "v".into(),
+            labels: BTreeMap::from([("c".into(), "d".into())]),
+            path: "/s".into(),
+            read_only: true,
+            size_bytes: 4096,
+        }],
         cmd: Some(vec!["c".into()]),
         entrypoint: Some(vec!["e".into()]),
         working_dir: Some("/w".into()),
