@@ -31,9 +31,7 @@ impl DockerEngine {
         match action {
             PodAction::Pull(image) => self.pull(order, image).await,
             PodAction::MakeNetwork => self.make_network(order, seen).await,
-            PodAction::Create(name) => {
-                self.create(order, seen, name, Namespace::Sandbox).await
-            }
+            PodAction::Create(name) => self.create(order, seen, name, Namespace::Sandbox).await,
             PodAction::Start(name) => self.start(order, seen, name).await,
             PodAction::Terminate(name) => {
                 if let Some(known) = seen.containers.get(name)
@@ -84,11 +82,7 @@ impl DockerEngine {
     }
 
     /// Gives the task a warm sandbox if one will do, or makes it one of its own.
-    async fn make_network(
-        &self,
-        order: &Order,
-        seen: &Observation,
-    ) -> Result<Effect, EngineError> {
+    async fn make_network(&self, order: &Order, seen: &Observation) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let name = self.names.sandbox(&order.task_id);
         if translate::fits_warm_sandbox(&self.names, &facts, order) {

@@ -79,10 +79,7 @@ mod tests {
         let steps = [
             (message("latest", "Pulling from x", None), (0, 0)),
             (message("a", "Pulling fs layer", None), (0, 0)),
-            (
-                message("a", "Downloading", Some((10, 100))),
-                (10, 100),
-            ),
+            (message("a", "Downloading", Some((10, 100))), (10, 100)),
             (message("b", "Downloading", Some((5, 50))), (15, 150)),
             (message("b", "Downloading", Some((5, 50))), (15, 150)),
             (message("a", "Download complete", None), (105, 150)),
