@@ -172,10 +172,8 @@ impl Task {
 
     /// What `image` was found to mean first, in whichever container that was.
     pub fn image_digest(&self, image: &str) -> Option<String> {
-        let containers = self.spec.containers.iter().filter(|one| one.image == image);
-        containers
-            .filter_map(|one| self.containers.get(&one.name)?.image_digest.clone())
-            .next()
+        let mut containers = self.spec.containers.iter().filter(|one| one.image == image);
+        containers.find_map(|one| self.containers.get(&one.name)?.image_digest.clone())
     }
 
     /// Whether everything that could ever be done for it has been done.

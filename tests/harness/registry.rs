@@ -196,12 +196,11 @@ impl Drop for Registry {
     }
 }
 
-/// A port that passes everything on to another one, and counts, and stalls when it is told to.
+/// A port that passes everything on to another one, and stalls when it is told to.
 pub struct Relay {
     port: u16,
     /// How many bytes of answers still come through.
     left: Arc<AtomicU64>,
-    connections: Arc<AtomicU64>,
 }
 
 impl Relay {
@@ -211,12 +210,10 @@ impl Relay {
         let relay = Self {
             port: listener.local_addr().unwrap().port(),
             left: Arc::new(AtomicU64::new(u64::MAX)),
-            connections: Arc::default(),
         };
-        let (left, connections) = (Arc::clone(&relay.left), Arc::clone(&relay.connections));
+        let left = Arc::clone(&relay.left);
         std::thread::spawn(move || {
             for client in listener.incoming().map_while(Result::ok) {
-                connections.fetch_add(1, Ordering::Relaxed);
                 let Ok(server) = TcpStream::connect(("127.0.0.1", port)) else {
                     return;
                 };
@@ -247,14 +244,18 @@ fn pass_on(mut from: TcpStream, mut to: TcpStream, left: &AtomicU64) {
     let mut buffer = [0; 16_384];
     while let Ok(read @ 1..) = from.read(&mut buffer) {
         let bytes = u64::try_from(read).unwrap();
-        let taken = left.fetch_update(Ordering::SeqCst, Ordering::SeqCst, |left| {
-            left.checked_sub(bytes)
-        });
-        if taken.is_err() {
-            // Nothing comes any more, and nobody is told: until the client gives up.
-            let _ = to.read(&mut buffer);
-            std::thread::park_timeout(super::PATIENCE);
-            return;
+        let take = |left: u64| left.checked_sub(bytes);
+        // Nothing comes, and nobody is told, until the relay is told to go on. A daemon that gives a pull up
+        // goes on reading: the next pull of the same layer waits for that.
+        let deadline = std::time::Instant::now() + super::PATIENCE;
+        while left
+            .fetch_update(Ordering::SeqCst, Ordering::SeqCst, take)
+            .is_err()
+        {
+            if std::time::Instant::now() > deadline {
+                return;
+            }
+            std::thread::park_timeout(std::time::Duration::from_millis(20));
         }
         if to.write_all(&buffer[..read]).is_err() {
             return;

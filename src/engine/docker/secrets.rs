@@ -81,10 +81,9 @@ pub(super) fn login_for(
     image: &str,
     operators: &BTreeMap<String, SecretReference>,
 ) -> Option<SecretReference> {
-    let containers = spec.containers.iter().filter(|one| one.image == image);
+    let mut containers = spec.containers.iter().filter(|one| one.image == image);
     containers
-        .filter_map(|one| one.secrets.registry.clone())
-        .next()
+        .find_map(|one| one.secrets.registry.clone())
         .or_else(|| operators.get(registry_of(image)).cloned())
 }
 

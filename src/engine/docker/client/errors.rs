@@ -229,11 +229,10 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     match (call.verb, status) {
         (Verb::Pull, _) if says(REGISTRY_AWAY) => EngineError::Failed(text),
-        (Verb::Pull, 400..=499) => EngineError::Refused(text),
+        // `remove x: volume is in use - [0123…]`
+        (Verb::Pull, 400..=499) | (Verb::RemoveVolume, 409) => EngineError::Refused(text),
         (Verb::Pull, _) if says(REGISTRY_SAYS_NO) => EngineError::Refused(text),
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
-        // `remove x: volume is in use - [0123…]`
-        (Verb::RemoveVolume, 409) => EngineError::Refused(text),
         // `You cannot remove a running container`, `container is paused and must be unpaused`
         (Verb::Discard, 409) if says(&["running", "paused"]) => EngineError::Refused(text),
         (_, 404) => match missing(call, &text) {
