@@ -72,10 +72,8 @@ impl Registry {
         );
         if private {
             fs::write(path("htpasswd"), format!("{USER}:{HASH}\n")).unwrap();
-            config += &format!(
-                "auth: {{htpasswd: {{realm: test, path: {}}}}}\n",
-                path("htpasswd")
-            );
+            let htpasswd = path("htpasswd");
+            config = format!("{config}auth: {{htpasswd: {{realm: test, path: {htpasswd}}}}}\n");
         }
         fs::write(path("config.yml"), config).unwrap();
         let child = Command::new(program)
