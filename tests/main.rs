@@ -15,6 +15,7 @@ mod engine_contract;
 mod faults;
 mod house;
 mod kill;
+mod limits;
 mod readme;
 mod remote;
 mod samples;

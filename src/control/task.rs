@@ -122,6 +122,7 @@ impl Control {
             last_status: LastStatus::Provisioning,
             containers: containers.collect(),
             address: None,
+            limits: None,
             created_at: self.clock.now(),
             pull_started_at: None,
             pull_stopped_at: None,

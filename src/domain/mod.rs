@@ -30,8 +30,8 @@ pub use observation::{
 pub use overrides::{ContainerOverride, TaskOverrides};
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use task::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,
-    StopCode, StopRequest, Task, TaskSpec,
+    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
+    NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
 };
 pub use task_definition::{
     Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,

@@ -151,6 +151,9 @@ pub struct EngineInfo {
     pub api_version: String,
     /// The host's name for itself.
     pub host: String,
+    /// Another one after each start of the host; `None` when the host is not this machine: then nobody notices
+    /// that it was started anew, and what the engine says of the containers that ran before is believed.
+    pub boot_id: Option<String>,
     /// `linux/amd64`, say.
     pub platform: String,
     /// Processors of the host.

@@ -54,7 +54,7 @@ pub use run_task::{
 };
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
 pub use support::task_definition_fields;
-pub use task::{Container, NetworkBinding, PullProgress, Task};
+pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{
     Compatibility, CpuArchitecture, EphemeralStorage, InferenceAccelerator, IpcMode, IsolationMode,
     NetworkMode, OperatingSystemFamily, PidMode, ProxyConfiguration, ProxyType,

@@ -37,6 +37,10 @@ pub struct EngineStatus {
     /// The version of its API, as negotiated, once it has answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// Of its host: another one after each start of it. Absent where nobody can tell, because the host is not
+    /// this machine: then the exit codes that the engine makes up after a restart of the host are believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// Whether it answers.
     pub state: EngineState,
     /// Why not, if it does not.

@@ -13,6 +13,7 @@ use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
     ImageInspect, LogOptions,
 };
+use neargate::engine::docker::host::Host;
 use neargate::engine::sim::SimDaemon;
 use neargate::engine::{EngineError, LogLine, PullProgress};
 use tokio_util::sync::CancellationToken;
@@ -99,6 +100,11 @@ impl Mortal {
 impl Daemon for Mortal {
     async fn info(&self) -> Result<DaemonInfo, EngineError> {
         self.call(self.inner.info()).await
+    }
+
+    /// What is done to the host is done at once, so no life ends in the middle of it.
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
+        self.inner.host().await
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {

@@ -83,6 +83,7 @@ fn engine_status(rest: &Rest) -> EngineStatus {
         kind: rest.state.engine_kind.clone(),
         version: None,
         api_version: None,
+        boot_id: None,
         state: EngineState::Unknown,
         reason: None,
         since: Some(since.to_string()),
@@ -93,6 +94,7 @@ fn engine_status(rest: &Rest) -> EngineStatus {
             status.state = EngineState::Ok;
             status.version = Some(info.version);
             status.api_version = Some(info.api_version);
+            status.boot_id = info.boot_id;
         }
         engine::EngineState::Away { reason } => {
             status.state = EngineState::Away;

@@ -10,8 +10,8 @@ use super::daemon::{ContainerInspect, ContainerSpec};
 use super::observe::{cannot_start, observe_network, observe_own_network};
 use super::translate::{self, Namespace};
 use crate::domain::{
-    ContainerName, ContainerObservation, ContainerState, HealthStatus, NetworkObservation,
-    Observation, StartFailure, TaskId,
+    ContainerName, ContainerObservation, ContainerState, HealthStatus, LimitsEnforcedBy,
+    NetworkObservation, Observation, StartFailure, TaskId,
 };
 use crate::engine::{EngineError, Order};
 use crate::plan::pod::PodAction;
@@ -160,7 +160,8 @@ impl DockerEngine {
         let Some(definition) = order.spec.container(name) else {
             return Ok(Effect::None);
         };
-        let spec = translate::container(&self.names, &facts, order, definition, namespace);
+        let mut spec = translate::container(&self.names, &facts, order, definition, namespace);
+        let limits = self.restrict(order, &facts, definition, &mut spec).await?;
         let created = self.daemon.create_container(&spec).await;
         if let Ok(id) = &created {
             let mut unstarted = self
@@ -176,7 +177,7 @@ impl DockerEngine {
             })
             .await;
         match created {
-            Ok(id) => Ok(Effect::Container(name.clone(), created_container(id), None)),
+            Ok(id) => Ok(Effect::Created(name.clone(), created_container(id), limits)),
             Err(error) => failure(Some(name), "CannotCreateContainerError", error),
         }
     }
@@ -190,6 +191,10 @@ impl DockerEngine {
         let Some(known) = seen.containers.get(name) else {
             return Ok(Effect::None);
         };
+        let hold = self.hold(order).await?;
+        if let Some(hold) = &hold {
+            hold.before_start().await?;
+        }
         if !self.first_start(&order.task_id, &known.runtime_id) {
             return self.discard(order, name, &known.runtime_id).await;
         }
@@ -197,6 +202,9 @@ impl DockerEngine {
             let _permit = self.starts.acquire().await;
             self.daemon.start_container(&known.runtime_id).await
         };
+        if let (Ok(()), Some(hold)) = (&started, &hold) {
+            hold.after_start().await?;
+        }
         let refused = match started {
             Ok(()) => None,
             Err(error) if error.retryable() => return Err(error),
@@ -213,7 +221,7 @@ impl DockerEngine {
             self.daemon.discard_container(&inspect.id).await?;
             return Err(self.gone(what).await);
         }
-        let mut container = self.observe_container(&inspect, order.now);
+        let mut container = self.look_closer(order, name, &inspect).await?;
         if let Some(error) = refused {
             container.state = ContainerState::Exited {
                 exit_code: Some(inspect.exit_code),
@@ -223,6 +231,16 @@ impl DockerEngine {
             };
         }
         Ok(Effect::Container(name.clone(), container, own_network))
+    }
+
+    /// Whether a container was told to stop, as far as is remembered.
+    pub(super) fn was_told_to_stop(&self, order: &Order, name: &ContainerName) -> bool {
+        let signalled = self
+            .signalled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let of_task = signalled.get(&order.task_id);
+        of_task.is_some_and(|of_task| of_task.contains_key(name))
     }
 
     /// Whether nobody has asked for the start of a container. A second call could start it anew after it has
@@ -249,7 +267,7 @@ impl DockerEngine {
         Ok(match self.daemon.inspect_container(id).await? {
             Some(inspect) => Effect::Container(
                 name.clone(),
-                self.observe_container(&inspect, order.now),
+                self.look_closer(order, name, &inspect).await?,
                 observe_own_network(&inspect),
             ),
             None => Effect::NoContainer(name.clone()),
@@ -261,6 +279,7 @@ impl DockerEngine {
 pub(super) enum Effect {
     None,
     Network(NetworkObservation),
+    Created(ContainerName, ContainerObservation, LimitsEnforcedBy),
     /// With the namespace, if it owns that.
     Container(
         ContainerName,
@@ -276,6 +295,10 @@ impl Effect {
         match self {
             Self::None => {}
             Self::Network(network) => seen.network = network,
+            Self::Created(name, container, limits) => {
+                seen.limits = seen.limits.max(Some(limits));
+                seen.containers.insert(name, container);
+            }
             Self::Container(name, container, own_network) => {
                 seen.containers.insert(name, container);
                 if let Some(network) = own_network {

@@ -5,12 +5,14 @@
 //! of Docker's API only what the adapter needs; nothing here knows what a task is.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::super::{EngineError, LogLine, PullProgress};
+use super::host::Host;
 use crate::domain::{
     HealthCheck, HealthStatus, NetworkBinding, PortMapping, SystemControl, TimestampMs, Tmpfs,
     Ulimit,
@@ -21,6 +23,9 @@ use crate::domain::{
 pub trait Daemon: Send + Sync + 'static {
     /// `GET /version` and `GET /info`, in one.
     async fn info(&self) -> Result<DaemonInfo, EngineError>;
+
+    /// The machine that its containers run on; `None` when that is not this one.
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError>;
 
     /// `POST /containers/create`. A name in use is [`EngineError::NameTaken`], an image that is not
     /// there is [`EngineError::NotFound`].
@@ -187,6 +192,10 @@ pub struct ContainerInspect {
     pub bindings: Vec<NetworkBinding>,
     /// The signal that asks it to stop; SIGTERM when the image says nothing.
     pub stop_signal: String,
+    /// The cgroup that it was to be put below.
+    pub cgroup_parent: Option<String>,
+    /// Its process, while it runs, by the number that it has on the daemon's host.
+    pub pid: Option<u32>,
 }
 
 /// What a list says of one container.

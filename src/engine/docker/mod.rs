@@ -8,13 +8,17 @@
 //! codes and act behind our back.
 
 mod act;
+mod cgroup;
 pub mod client;
 pub mod daemon;
+pub mod host;
+mod limits;
 pub mod names;
 mod observe;
 mod pool;
 mod pulls;
 pub mod sandbox_image;
+mod spread;
 mod translate;
 mod warm;
 
@@ -31,6 +35,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use self::daemon::{ContainerEvent, Daemon, LogOptions};
+use self::host::Host;
 use self::names::Names;
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
@@ -78,6 +83,8 @@ pub struct DockerEngine {
     settings: Settings,
     /// What must be there before the first task, and is known from then on.
     prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
+    /// The host whose cgroups hold tasks, if they do: known once it was tried.
+    limiter: tokio::sync::Mutex<Option<Option<Arc<dyn Host>>>>,
     starts: Arc<Semaphore>,
     pool: Arc<Pool>,
     refill: Arc<tokio::sync::Notify>,
@@ -116,6 +123,7 @@ impl DockerEngine {
             starts: Arc::new(Semaphore::new(settings.starts_at_once.max(1) as usize)),
             settings,
             prepared: tokio::sync::Mutex::new(None),
+            limiter: tokio::sync::Mutex::new(None),
             pool: Arc::new(Pool::default()),
             refill: Arc::new(tokio::sync::Notify::new()),
             pulls: Arc::new(Pulls::new(hints.clone())),
@@ -224,6 +232,7 @@ impl Engine for DockerEngine {
             kind: self.kind,
             version: info.version,
             api_version: info.api_version,
+            boot_id: self.daemon.host().await?.and_then(|host| host.boot_id()),
             host: info.host,
             platform: format!("{}/{}", info.os, info.architecture),
             cpus: info.cpus,
@@ -254,8 +263,11 @@ impl Engine for DockerEngine {
                 if let Some(network) = observe_own_network(&inspect) {
                     seen.network = network;
                 }
-                seen.containers
-                    .insert(name.clone(), self.observe_container(&inspect, order.now));
+                let by = self.enforced_by(order, &inspect).await?;
+                // Held as a whole is only what no container is outside of.
+                seen.limits = seen.limits.max(Some(by));
+                let container = self.look_closer(order, name, &inspect).await?;
+                seen.containers.insert(name.clone(), container);
             }
         }
         Ok(seen)
@@ -341,6 +353,10 @@ impl Engine for DockerEngine {
         if let Some(sandbox) = sandbox.filter(|seen| self.names.is(seen, task, None)) {
             self.daemon.remove_container(&sandbox.id).await?;
         }
+        if let Some(host) = self.daemon.host().await? {
+            let group = self.names.group(task.as_str());
+            host.remove(&group).await.map_err(EngineError::Failed)?;
+        }
         self.signalled
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -370,6 +386,14 @@ impl Engine for DockerEngine {
             if let Some(task) = self.names.task_of_summary(one) {
                 let health = one.health.map(HealthStatus::as_str);
                 (&one.id, &one.status, health).hash(hashers.entry(task).or_default());
+            }
+        }
+        // A crash may have left a group without containers.
+        if let Some(host) = self.daemon.host().await? {
+            for group in host.groups(self.names.instance()).await {
+                if let Ok(task) = group.name.parse() {
+                    hashers.entry(task).or_default();
+                }
             }
         }
         Ok(hashers
@@ -404,6 +428,7 @@ impl Engine for DockerEngine {
         // The daemon may be another one than before, or the same after it lost what it had.
         self.forget_prepared().await;
         warm::tidy(self).await?;
+        self.find_limiter_anew().await;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
         let (names, pool, refill) = (
             self.names.clone(),
@@ -443,5 +468,8 @@ impl Engine for DockerEngine {
 
     async fn shut_down(&self) {
         warm::give_back(self).await;
+        if let Ok(Some(host)) = self.daemon.host().await {
+            host.forget(self.names.instance()).await;
+        }
     }
 }

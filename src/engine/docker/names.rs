@@ -7,6 +7,7 @@
 use std::collections::BTreeMap;
 
 use super::daemon::{ContainerInspect, ContainerSummary};
+use super::host::Group;
 use crate::domain::{ContainerName, InstanceId, TaskId};
 
 /// Which Neargate an object belongs to. Every object has it.
@@ -18,6 +19,10 @@ pub const LABEL_ROLE: &str = "neargate.role";
 pub const LABEL_TASK: &str = "neargate.task";
 /// The name of a container within its task.
 pub const LABEL_CONTAINER: &str = "neargate.container";
+
+/// Under which start of the host a container was created: what is said of its end after another start is not
+/// known but made up.
+pub const LABEL_BOOT: &str = "neargate.boot";
 
 const ROLE_SANDBOX: &str = "sandbox";
 const ROLE_CONTAINER: &str = "container";
@@ -66,6 +71,19 @@ impl Names {
 
     fn warm_prefix(&self) -> String {
         format!("neargate-warm-{}-", self.instance)
+    }
+
+    /// The cgroup around the containers of a task, or around the probe.
+    pub fn group(&self, name: &str) -> Group {
+        Group {
+            instance: self.instance.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Whose objects they are.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
     }
 
     /// The filter that lists everything that is ours.

@@ -22,9 +22,9 @@ pub struct HostFacts {
     pub log_max_bytes: u64,
 }
 
-/// Processes and threads that a container may have. Docker itself sets no limit, which lets one task's
+/// Processes and threads that a task may have, and each container of it. Docker itself sets no limit, which lets one task's
 /// fork bomb take the host along.
-const PIDS_LIMIT: i64 = 4_096;
+pub const PIDS_LIMIT: i64 = 4_096;
 
 /// Docker's default weight of a container, which ECS's CPU units are on the same scale with.
 const CPU_SHARES_MIN: i64 = 2;
@@ -178,16 +178,21 @@ fn system_controls(containers: &[ContainerDefinition], of_the_network: bool) -> 
         .collect()
 }
 
-/// The hard limit of one container's CPU: the task's, which also bounds every container of it. More than
-/// the host has is no limit.
+/// The hard limit of one container's CPU inside the task: all of the task's. More than the host has is no
+/// limit. How a task as a whole is held to its size, [`super::limits`] knows.
 fn nano_cpus(size: Option<TaskSize>, own: CpuUnits, host_cpus: u32) -> i64 {
     let units = size.map_or(own, TaskSize::cpu);
-    let nanos = i64::from(units.0) * 1_000_000_000 / 1_024;
+    let nanos = nanos(units);
     if nanos >= i64::from(host_cpus) * 1_000_000_000 {
         0
     } else {
         nanos
     }
+}
+
+/// CPU units in thousand-millionths of a processor.
+pub fn nanos(units: CpuUnits) -> i64 {
+    i64::from(units.0) * 1_000_000_000 / 1_024
 }
 
 /// ECS's CPU units of a container are its weight against the others of the host.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 use super::SimConfig;
 use super::clock::SimClock;
 use super::faults::{CallFault, CallKind, Fault};
+use super::host::SimHost;
 use super::image::{Image, ImageName};
 use super::model::{Answer, Model, Reach, Refusal, Request};
 use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
@@ -24,6 +25,7 @@ use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
     ImageInspect, LogOptions,
 };
+use crate::engine::docker::host::Host;
 use crate::engine::{EngineError, LogLine, PullProgress};
 
 /// A Docker daemon that is a model. Clones are the same daemon.
@@ -358,6 +360,10 @@ impl Daemon for SimDaemon {
     async fn info(&self) -> Result<DaemonInfo, EngineError> {
         self.call(CallKind::Info, "", None, |model| Ok(model.info()))
             .await
+    }
+
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
+        Ok(Some(Arc::new(SimHost(self.clone()))))
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {

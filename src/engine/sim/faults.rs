@@ -29,7 +29,8 @@ pub enum Fault {
         for_ms: u32,
     },
     /// The machine loses its power and comes back. Nothing runs afterwards, and the time at which
-    /// containers ended is said to be the time at which the daemon came back.
+    /// containers ended is said to be the time at which the daemon came back. Its cgroups are gone, and it has
+    /// another boot ID.
     HostReboot {
         /// The exit code that the daemon makes up.
         reports: RebootExit,
@@ -113,6 +114,12 @@ pub enum Fault {
     },
     /// The kernel kills a container for its memory.
     ContainerOomKilled {
+        /// ID or name.
+        container: String,
+    },
+    /// The kernel kills a container for the memory of the cgroup that it is in, and the daemon does not notice
+    /// why.
+    GroupOomKilled {
         /// ID or name.
         container: String,
     },

@@ -128,6 +128,9 @@ fn each_condition_holds_back_until_it_is_met() {
         (Condition::Complete, exited(1, 3_000), true),
         (Condition::Success, ContainerState::Running, false),
         (Condition::Success, exited(0, 3_000), true),
+        (Condition::Start, ContainerState::Lost, true),
+        (Condition::Complete, ContainerState::Lost, true),
+        (Condition::Success, ContainerState::Lost, false),
         (Condition::Healthy, ContainerState::Running, false),
     ];
     for (condition, state, met) in cases {

@@ -8,6 +8,7 @@ use std::net::Ipv4Addr;
 use bollard::models as docker;
 
 use super::super::super::EngineError;
+use super::super::cgroup::{LocalHost, is_this_machine};
 use super::super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, DaemonInfo, ImageInspect,
 };
@@ -187,10 +188,8 @@ pub(super) fn container(
     let state = found.state.unwrap_or_default();
     let config = found.config.unwrap_or_default();
     let network = found.network_settings.unwrap_or_default();
-    let network_mode = found
-        .host_config
-        .and_then(|host| host.network_mode)
-        .unwrap_or_default();
+    let host = found.host_config.unwrap_or_default();
+    let network_mode = host.network_mode.unwrap_or_default();
     let runs = state.running == Some(true);
     let (health, health_output) = state.health.map_or((None, None), health_of);
     Ok(ContainerInspect {
@@ -221,6 +220,11 @@ pub(super) fn container(
             .stop_signal
             .filter(|signal| !signal.is_empty())
             .unwrap_or_else(|| "SIGTERM".to_owned()),
+        cgroup_parent: host.cgroup_parent.filter(|parent| !parent.is_empty()),
+        pid: state
+            .pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid != 0),
     })
 }
 
@@ -371,6 +375,22 @@ pub(super) fn daemon(
             .map(|word| word.to_string())
             .unwrap_or_default(),
     }
+}
+
+/// Whether the daemon that says this of its machine runs on this one.
+pub(super) fn is_here(info: &docker::SystemInfo) -> bool {
+    let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok());
+    info.kernel_version
+        .as_deref()
+        .zip(memory)
+        .is_some_and(|(kernel, memory)| is_this_machine(kernel, memory))
+}
+
+/// This machine, as the daemon on it uses it.
+pub(super) fn host(info: docker::SystemInfo) -> LocalHost {
+    let version = info.cgroup_version.map(|word| word.to_string());
+    let driver = info.cgroup_driver.map(|word| word.to_string());
+    LocalHost::new(&version.unwrap_or_default(), &driver.unwrap_or_default())
 }
 
 /// One message of `GET /events`; `None` for one that is about nothing.

@@ -10,6 +10,7 @@
 mod container;
 mod create;
 mod events;
+mod group;
 mod health;
 mod journal;
 mod lifecycle;
@@ -39,6 +40,7 @@ pub(crate) use outage::Reach;
 pub(crate) use pull::PullNews;
 pub(crate) use request::{Answer, Refusal, Request};
 
+use group::Group;
 use network::Networks;
 use outage::Outage;
 use pull::Pull;
@@ -60,6 +62,10 @@ pub(crate) struct Model {
     next_pid: u32,
     images: Images,
     networks: Networks,
+    /// By path.
+    groups: BTreeMap<String, Group>,
+    /// How often the host was started.
+    boots: u32,
     pulls: BTreeMap<u64, Pull>,
     events: EventRing,
     outage: Option<Outage>,
@@ -120,6 +126,8 @@ impl Model {
             next_container: 1,
             next_pid: 1_000,
             images: Images::default(),
+            groups: BTreeMap::new(),
+            boots: 1,
             pulls: BTreeMap::new(),
             events: EventRing::default(),
             outage: None,
@@ -272,6 +280,8 @@ impl Model {
             now: self.now,
             daemon_time: self.daemon_time(),
             up: self.outage.is_none(),
+            boot_id: self.boot_id(),
+            groups: self.group_snapshots(),
             containers: self.containers.values().map(Container::snapshot).collect(),
             networks: self.networks.snapshot(),
             images: self.images.names().clone(),
