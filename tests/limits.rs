@@ -69,7 +69,7 @@ fn containers_that_are_too_much_together_are_too_much_for_the_task() {
     assert_eq!(ended["reason"], OUT_OF_MEMORY, "{ended:#}");
     let task = server.task(&id);
     assert_eq!(task["limits"]["enforcedBy"], "taskCgroup", "{task:#}");
-    let described = server.cli(&["describe", "task", &id]);
+    let described = server.cli(&["describe", &id]);
     let described = described.ok();
     assert!(
         described.contains("hold for the task as a whole"),

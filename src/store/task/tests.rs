@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,
-    Protocol, StopCode,
+    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
+    NetworkBinding, Protocol, StopCode,
 };
 use crate::store::testing::{Fixture, at, cluster, stopped};
 use crate::store::{EventFilter, Tuning};
