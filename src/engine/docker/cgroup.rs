@@ -167,8 +167,8 @@ impl Host for LocalHost {
             return Ok(());
         }
         self.with(group, |tree, path| {
-            let below = tree.hierarchies.iter().map(|one| one.root.join(path));
-            below.map(|folder| remove_groups(&folder)).collect()
+            let mut below = tree.hierarchies.iter().map(|one| one.root.join(path));
+            below.try_for_each(|folder| remove_groups(&folder))
         })
         .await
     }
@@ -351,11 +351,10 @@ impl Tree {
                 Some(file) => write_existing(&file, value),
                 None => Err(ErrorKind::NotFound.into()),
             };
-            match written {
-                Err(error) if *must || error.kind() != ErrorKind::NotFound => {
-                    return Err(io::Error::new(error.kind(), format!("{name}: {error}")));
-                }
-                _ => {}
+            if let Err(error) = written
+                && (*must || error.kind() != ErrorKind::NotFound)
+            {
+                return Err(io::Error::new(error.kind(), format!("{name}: {error}")));
             }
         }
         Ok(())

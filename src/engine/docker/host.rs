@@ -5,6 +5,8 @@
 //! ([`crate::engine::sim`]). A daemon on another machine has none, and what is asked here stays unknown.
 //! Nothing here knows what a container is called or decides what it may have.
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 
 use crate::domain::{CpuUnits, InstanceId, MemoryMib};
@@ -43,6 +45,16 @@ pub trait Host: Send + Sync + 'static {
 
     /// Removes what is above the groups of an instance, if there are none left. No harm is done when not.
     async fn forget(&self, instance: &InstanceId);
+}
+
+/// What was found out about a host.
+#[derive(Clone, Default)]
+pub enum KnownHost {
+    /// Nobody has looked yet.
+    #[default]
+    NotYet,
+    /// The host, or that there is none that can be used.
+    Found(Option<Arc<dyn Host>>),
 }
 
 /// A group of processes: those of one task, or of the probe.

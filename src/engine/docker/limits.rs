@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::DockerEngine;
 use super::daemon::{ContainerInspect, ContainerSpec};
-use super::host::{Group, GroupLimits, Host, PROBE};
+use super::host::{Group, GroupLimits, Host, KnownHost, PROBE};
 use super::names::LABEL_BOOT;
 use super::spread::{spread, whole};
 use super::translate::{self, HostFacts, PIDS_LIMIT};
@@ -172,7 +172,7 @@ impl DockerEngine {
     /// The host, if groups on it hold what the engine puts into them.
     async fn limiter(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
         let mut known = self.limiter.lock().await;
-        if let Some(known) = known.as_ref() {
+        if let KnownHost::Found(known) = &*known {
             return Ok(known.clone());
         }
         let limiter = match self.find_limiter().await? {
@@ -185,13 +185,13 @@ impl DockerEngine {
                 None
             }
         };
-        *known = Some(limiter.clone());
+        *known = KnownHost::Found(limiter.clone());
         Ok(limiter)
     }
 
     /// Finds out early, so that the first task need not wait for it.
     pub(super) async fn find_limiter_anew(&self) {
-        *self.limiter.lock().await = None;
+        *self.limiter.lock().await = KnownHost::NotYet;
         if let Err(error) = self.limiter().await {
             tracing::debug!(%error, "whether cgroups hold is found out later");
         }
@@ -271,7 +271,7 @@ impl DockerEngine {
             return Ok(Ok(()));
         }
         let again = self.daemon.inspect_container(&inspect.id).await?;
-        if !again.is_some_and(|again| again.status == "running") {
+        if again.is_none_or(|again| again.status != "running") {
             let why = "somebody else ended the probe".to_owned();
             return Err(EngineError::Failed(why));
         }
@@ -282,6 +282,10 @@ impl DockerEngine {
 }
 
 /// What is known of the end of a container in a task's group.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are facts, each by itself"
+)]
 #[derive(Clone, Copy, Debug)]
 struct Ending {
     /// The daemon says that it was the memory. With cgroup v1 it says so of every container of the group, since

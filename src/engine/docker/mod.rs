@@ -35,7 +35,7 @@ use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
 use self::daemon::{ContainerEvent, Daemon, LogOptions};
-use self::host::Host;
+use self::host::KnownHost;
 use self::names::Names;
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
@@ -84,7 +84,7 @@ pub struct DockerEngine {
     /// What must be there before the first task, and is known from then on.
     prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
     /// The host whose cgroups hold tasks, if they do: known once it was tried.
-    limiter: tokio::sync::Mutex<Option<Option<Arc<dyn Host>>>>,
+    limiter: tokio::sync::Mutex<KnownHost>,
     starts: Arc<Semaphore>,
     pool: Arc<Pool>,
     refill: Arc<tokio::sync::Notify>,
@@ -123,7 +123,7 @@ impl DockerEngine {
             starts: Arc::new(Semaphore::new(settings.starts_at_once.max(1) as usize)),
             settings,
             prepared: tokio::sync::Mutex::new(None),
-            limiter: tokio::sync::Mutex::new(None),
+            limiter: tokio::sync::Mutex::default(),
             pool: Arc::new(Pool::default()),
             refill: Arc::new(tokio::sync::Notify::new()),
             pulls: Arc::new(Pulls::new(hints.clone())),

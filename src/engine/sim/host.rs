@@ -33,8 +33,7 @@ impl Host for SimHost {
     }
 
     async fn is_in(&self, group: &Group, pid: u32) -> Option<bool> {
-        let parent = self.0.with(|model| model.parent_of_process(pid))?;
-        Some(parent.as_deref() == Some(&path(group)))
+        self.0.with(|model| model.is_in_group(pid, &path(group)))
     }
 
     async fn oom_kills(&self, group: &Group) -> u64 {

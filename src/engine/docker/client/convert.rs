@@ -387,7 +387,7 @@ pub(super) fn is_here(info: &docker::SystemInfo) -> bool {
 }
 
 /// This machine, as the daemon on it uses it.
-pub(super) fn host(info: docker::SystemInfo) -> LocalHost {
+pub(super) fn host(info: &docker::SystemInfo) -> LocalHost {
     let version = info.cgroup_version.map(|word| word.to_string());
     let driver = info.cgroup_driver.map(|word| word.to_string());
     LocalHost::new(&version.unwrap_or_default(), &driver.unwrap_or_default())

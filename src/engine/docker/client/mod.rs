@@ -42,7 +42,7 @@ use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
     ImageInspect, LogOptions,
 };
-use super::host::Host;
+use super::host::{Host, KnownHost};
 
 /// What can have happened to a container that is worth a look. Left out is what its health checks do all
 /// the time (`exec_create`, `exec_start`, `exec_die`) and what others do to look at it (`top`, `attach`).
@@ -65,8 +65,8 @@ pub struct DockerClient {
     /// A handle whose API version was negotiated; `None` before the first call and after a lost connection.
     /// Never locked while something is waited for.
     connection: Mutex<Option<Docker>>,
-    /// The machine of the daemon, if it is this one; `None` as long as nobody has asked on this connection.
-    host: Mutex<Option<Option<Arc<dyn Host>>>>,
+    /// The machine of the daemon, if it is this one, as asked on this connection.
+    host: Mutex<KnownHost>,
     /// Docker lets two networks have one name, so nobody may look while another creates.
     networks: tokio::sync::Mutex<()>,
 }
@@ -80,7 +80,7 @@ impl DockerClient {
         Ok(Self {
             endpoint: Endpoint::resolve(host)?,
             connection: Mutex::new(None),
-            host: Mutex::new(None),
+            host: Mutex::default(),
             networks: tokio::sync::Mutex::new(()),
         })
     }
@@ -107,14 +107,14 @@ impl DockerClient {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn known_host(&self) -> MutexGuard<'_, Option<Option<Arc<dyn Host>>>> {
+    fn known_host(&self) -> MutexGuard<'_, KnownHost> {
         self.host.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The daemon that comes back may be another version.
     fn forget_connection(&self) {
         *self.known_connection() = None;
-        *self.known_host() = None;
+        *self.known_host() = KnownHost::NotYet;
     }
 
     /// Sends one request and waits for its answer, until its deadline.
@@ -174,7 +174,7 @@ impl Daemon for DockerClient {
 
     /// A daemon behind a socket of this machine, which has the same kernel and as much memory as this machine.
     async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
-        if let Some(known) = self.known_host().clone() {
+        if let KnownHost::Found(known) = self.known_host().clone() {
             return Ok(known);
         }
         let call = Call::new(Verb::Ask, "the engine where it is");
@@ -182,8 +182,8 @@ impl Daemon for DockerClient {
             .ask(&call, |docker| async move { docker.info().await })
             .await?;
         let is_here = matches!(self.endpoint, Endpoint::Unix(_)) && convert::is_here(&info);
-        let host = is_here.then(|| -> Arc<dyn Host> { Arc::new(convert::host(info)) });
-        *self.known_host() = Some(host.clone());
+        let host = is_here.then(|| -> Arc<dyn Host> { Arc::new(convert::host(&info)) });
+        *self.known_host() = KnownHost::Found(host.clone());
         Ok(host)
     }
 

@@ -52,11 +52,11 @@ impl Model {
         self.groups.get(path).map_or(0, |group| group.oom_kills)
     }
 
-    /// The group that the container of a process is in; `None` when there is no such process.
-    pub(crate) fn parent_of_process(&self, pid: u32) -> Option<Option<String>> {
+    /// Whether a process is in a group; `None` when there is no such process.
+    pub(crate) fn is_in_group(&self, pid: u32, path: &str) -> Option<bool> {
         let of_pid = |one: &&Container| one.pid() == Some(pid);
         let container = self.containers.values().find(of_pid)?;
-        Some(container.cgroup_parent().map(str::to_owned))
+        Some(container.cgroup_parent() == Some(path))
     }
 
     /// What the daemon does at a start: it makes the group if nobody has.
