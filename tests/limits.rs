@@ -9,13 +9,17 @@ use crate::harness::{Server, eventually, workload};
 
 /// A task of 0.25 vCPU and 512 MiB; each container is a line of YAML after its name and image.
 fn register(server: &Server, containers: &[(&str, &str)]) {
-    let mut yaml = "family: limited\ncpu: 256\nmemory: 512\ncontainerDefinitions:\n".to_owned();
-    for (name, rest) in containers {
-        let image = workload();
-        yaml.push_str(&format!(
-            "  - {{ name: {name}, image: {image}, stopTimeout: 1, {rest} }}\n"
-        ));
-    }
+    let image = workload();
+    let lines: Vec<String> = containers
+        .iter()
+        .map(|(name, rest)| {
+            format!("  - {{ name: {name}, image: {image}, stopTimeout: 1, {rest} }}\n")
+        })
+        .collect();
+    let yaml = format!(
+        "family: limited\ncpu: 256\nmemory: 512\ncontainerDefinitions:\n{}",
+        lines.concat()
+    );
     server.register(&yaml);
 }
 
