@@ -352,7 +352,7 @@ async fn a_network_that_somebody_has_pruned_is_made_again(world: &mut World) {
     let mut first = order(&[("main", &["sleep"])]);
     world.run(&mut first).await;
     world.engine.remove(&first.task_id).await.unwrap();
-    let network = format!("neargate-{}", world.instance);
+    let network = format!("neargate-{}-default", world.instance);
     world.daemon.remove_network(&network).await.unwrap();
     let mut second = order(&[("main", &["sleep"])]);
     let seen = world.engine.observe(&second).await.unwrap();

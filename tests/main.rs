@@ -15,6 +15,8 @@ mod engine_contract;
 mod faults;
 mod house;
 mod kill;
+mod metadata;
+mod network;
 mod readme;
 mod remote;
 mod samples;

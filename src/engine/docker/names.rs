@@ -19,6 +19,9 @@ pub const LABEL_TASK: &str = "neargate.task";
 /// The name of a container within its task.
 pub const LABEL_CONTAINER: &str = "neargate.container";
 
+/// The cluster of a container or a network.
+pub const LABEL_CLUSTER: &str = "neargate.cluster";
+
 const ROLE_SANDBOX: &str = "sandbox";
 const ROLE_CONTAINER: &str = "container";
 const ROLE_NETWORK: &str = "network";
@@ -35,9 +38,9 @@ impl Names {
         Self { instance }
     }
 
-    /// The bridge that tasks are connected to.
-    pub fn network(&self) -> String {
-        format!("neargate-{}", self.instance)
+    /// The bridge that the tasks of a cluster are connected to.
+    pub fn network(&self, cluster: &str) -> String {
+        format!("neargate-{}-{cluster}", self.instance)
     }
 
     /// A task's sandbox.
@@ -78,9 +81,18 @@ impl Names {
         format!("{LABEL_TASK}={task}")
     }
 
-    /// The labels of the network.
-    pub fn network_labels(&self) -> BTreeMap<String, String> {
-        self.labels(ROLE_NETWORK, &[])
+    /// The labels of a cluster's network.
+    pub fn network_labels(&self, cluster: &str) -> BTreeMap<String, String> {
+        self.labels(ROLE_NETWORK, &[(LABEL_CLUSTER, cluster)])
+    }
+
+    /// The cluster of a network, if its labels say that it is ours.
+    pub fn cluster_of<'a>(&self, labels: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        let ours = self.owns(labels) && labels.get(LABEL_ROLE).is_some_and(|r| r == ROLE_NETWORK);
+        labels
+            .get(LABEL_CLUSTER)
+            .map(String::as_str)
+            .filter(|_| ours)
     }
 
     /// The labels of a sandbox.

@@ -187,6 +187,8 @@ pub enum CallKind {
     List,
     /// `container_logs`.
     Logs,
+    /// `container_stats`.
+    Stats,
     /// `inspect_image`.
     InspectImage,
     /// `pull_image`.
@@ -195,6 +197,8 @@ pub enum CallKind {
     Load,
     /// `ensure_network`.
     EnsureNetwork,
+    /// `list_networks`.
+    ListNetworks,
     /// `remove_network`.
     RemoveNetwork,
     /// `events`.
@@ -214,10 +218,12 @@ impl CallKind {
         Self::Inspect,
         Self::List,
         Self::Logs,
+        Self::Stats,
         Self::InspectImage,
         Self::Pull,
         Self::Load,
         Self::EnsureNetwork,
+        Self::ListNetworks,
         Self::RemoveNetwork,
         Self::Events,
     ];
@@ -239,6 +245,8 @@ impl CallKind {
             | Self::Inspect
             | Self::List
             | Self::Logs
+            | Self::Stats
+            | Self::ListNetworks
             | Self::InspectImage
             | Self::Events => false,
         }
