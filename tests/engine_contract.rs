@@ -348,6 +348,38 @@ async fn what_depends_is_started_later_and_stopped_earlier(world: &mut World) {
     assert!(finished("top") <= finished("base"));
 }
 
+async fn what_a_container_uses_is_told(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"]), ("side", &["sleep"])]);
+    world.run(&mut order).await;
+    let (main, nobody) = ("main".parse().unwrap(), "nobody".parse().unwrap());
+    let figures = world.engine.stats(&order.task_id, &main).await.unwrap();
+    assert!(
+        figures["memory_stats"]["usage"].as_u64().unwrap() > 0,
+        "{figures:#}"
+    );
+    let absent = world.engine.stats(&order.task_id, &nobody).await;
+    assert!(
+        matches!(absent, Err(EngineError::NotFound(_))),
+        "{absent:?}"
+    );
+}
+
+async fn the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"])]);
+    order.cluster = "blue".to_owned();
+    world.run(&mut order).await;
+    let blue = std::collections::BTreeSet::from(["blue".to_owned()]);
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+    world.engine.remove_clusters(&blue).await.unwrap();
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+    world.engine.remove(&order.task_id).await.unwrap();
+    world.engine.remove_clusters(&blue).await.unwrap();
+    assert!(!world.engine.clusters().await.unwrap().contains("blue"));
+    // Whoever comes back gets a new one.
+    world.run(&mut order).await;
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+}
+
 async fn a_network_that_somebody_has_pruned_is_made_again(world: &mut World) {
     let mut first = order(&[("main", &["sleep"])]);
     world.run(&mut first).await;
@@ -633,6 +665,8 @@ contract! {
         a_process_that_obeys_ends_with_its_own_code_and_one_that_does_not_is_killed,
         what_depends_is_started_later_and_stopped_earlier,
         a_network_that_somebody_has_pruned_is_made_again,
+        what_a_container_uses_is_told,
+        the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it,
         what_runs_is_not_discarded_and_what_has_ended_is,
         a_container_that_is_recorded_as_started_is_not_made_again,
         an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs,
