@@ -261,11 +261,9 @@ fn ports(task: &Task, definition: &ContainerDefinition, seen: &Observation) -> V
 /// An identifier of the container in the form of a UUID: the same each time.
 fn container_uuid(task: &Task, container: &ContainerName) -> String {
     let digest = Sha256::digest(format!("{}/{container}", task.id));
-    let hex: String = digest
-        .iter()
-        .take(16)
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
+    let mut first = [0; 16];
+    first.copy_from_slice(&digest[..16]);
+    let hex = format!("{:032x}", u128::from_be_bytes(first));
     [
         &hex[..8],
         &hex[8..12],

@@ -72,12 +72,9 @@ impl Key {
     /// What stands in the address of one container: `<task>-<code>`.
     pub fn token(&self, task: &TaskId, container: &ContainerName) -> String {
         let code = self.code(task, container).finalize().into_bytes();
-        let hex: String = code
-            .iter()
-            .take(CODE_BYTES)
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        format!("{task}-{hex}")
+        let mut first = [0; CODE_BYTES];
+        first.copy_from_slice(&code[..CODE_BYTES]);
+        format!("{task}-{:032x}", u128::from_be_bytes(first))
     }
 
     /// Whether `code`, as it stands in an address, is that of one container. Takes as long whatever it is.

@@ -126,7 +126,9 @@ impl DockerEngine {
     ) -> Result<(), EngineError> {
         {
             let mut recent = self.recent.lock().unwrap_or_else(PoisonError::into_inner);
-            clusters.iter().for_each(|cluster| recent.forget(cluster));
+            for cluster in clusters {
+                recent.forget(cluster);
+            }
         }
         warm::tidy(self).await?;
         for cluster in clusters {
