@@ -275,11 +275,9 @@ async fn a_host_port_that_is_taken_ends_the_start(world: &mut World) {
     };
     let taken = bindings[0].host_port;
     assert_ne!(taken, 0, "the engine chose one");
-    let (one, two): (&[(&str, &[&str])], &[(&str, &[&str])]) = (
-        &[("main", &["sleep"])],
-        &[("main", &["sleep"]), ("side", &["sleep"])],
-    );
-    for containers in [one, two] {
+    let sleep: &[&str] = &["sleep"];
+    let both = [("main", sleep), ("side", sleep)];
+    for containers in [&both[..1], &both] {
         let mut second = published(containers, taken);
         let seen = world
             .drive(&mut second, "the start to have failed", |seen| {
@@ -352,11 +350,43 @@ async fn what_depends_is_started_later_and_stopped_earlier(world: &mut World) {
     assert!(finished("top") <= finished("base"));
 }
 
+async fn what_a_container_uses_is_told(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"]), ("side", &["sleep"])]);
+    world.run(&mut order).await;
+    let (main, nobody) = ("main".parse().unwrap(), "nobody".parse().unwrap());
+    let figures = world.engine.stats(&order.task_id, &main).await.unwrap();
+    assert!(
+        figures["memory_stats"]["usage"].as_u64().unwrap() > 0,
+        "{figures:#}"
+    );
+    let absent = world.engine.stats(&order.task_id, &nobody).await;
+    assert!(
+        matches!(absent, Err(EngineError::NotFound(_))),
+        "{absent:?}"
+    );
+}
+
+async fn the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"])]);
+    "blue".clone_into(&mut order.cluster);
+    world.run(&mut order).await;
+    let blue = std::collections::BTreeSet::from(["blue".to_owned()]);
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+    world.engine.remove_clusters(&blue).await.unwrap();
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+    world.engine.remove(&order.task_id).await.unwrap();
+    world.engine.remove_clusters(&blue).await.unwrap();
+    assert!(!world.engine.clusters().await.unwrap().contains("blue"));
+    // Whoever comes back gets a new one.
+    world.run(&mut order).await;
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+}
+
 async fn a_network_that_somebody_has_pruned_is_made_again(world: &mut World) {
     let mut first = order(&[("main", &["sleep"])]);
     world.run(&mut first).await;
     world.engine.remove(&first.task_id).await.unwrap();
-    let network = format!("neargate-{}", world.instance);
+    let network = format!("neargate-{}-default", world.instance);
     world.daemon.remove_network(&network).await.unwrap();
     let mut second = order(&[("main", &["sleep"])]);
     let seen = world.engine.observe(&second).await.unwrap();
@@ -719,6 +749,8 @@ contract! {
         a_process_that_obeys_ends_with_its_own_code_and_one_that_does_not_is_killed,
         what_depends_is_started_later_and_stopped_earlier,
         a_network_that_somebody_has_pruned_is_made_again,
+        what_a_container_uses_is_told,
+        the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it,
         what_runs_is_not_discarded_and_what_has_ended_is,
         a_container_that_is_recorded_as_started_is_not_made_again,
         an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs,

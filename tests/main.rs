@@ -16,6 +16,8 @@ mod faults;
 mod house;
 mod kill;
 mod limits;
+mod metadata;
+mod network;
 mod readme;
 mod remote;
 mod samples;

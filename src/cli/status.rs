@@ -30,6 +30,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
         ready,
         engine,
         store,
+        no_metadata,
         version,
     } = readiness;
     let mut page = super::describe::Page::default();
@@ -65,6 +66,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
             .as_deref(),
     );
     page.entry("Store", store);
+    page.optional("Metadata", no_metadata.as_deref());
     page.optional("Process", version.pid.map(|pid| pid.to_string()).as_deref());
     page.optional(
         "Started",
@@ -110,6 +112,7 @@ mod tests {
                 since: Some(sample::CREATED.to_owned()),
             },
             store: "ok".to_owned(),
+            no_metadata: None,
             version: Version {
                 version: "0.1.0".to_owned(),
                 pid: Some(42),

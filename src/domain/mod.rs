@@ -4,6 +4,7 @@
 //! this one, and it imports none. A value of a type in here is a value that is allowed; what comes from
 //! outside is turned into these types once, at the edge.
 
+mod arn;
 mod cluster;
 mod event;
 mod fault;
@@ -11,11 +12,13 @@ mod id;
 mod observation;
 mod overrides;
 mod size;
+mod subnet;
 mod task;
 mod task_definition;
 mod time;
 mod usage;
 
+pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
@@ -29,6 +32,7 @@ pub use observation::{
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
+pub use subnet::{InvalidSubnet, Subnet};
 pub use task::{
     ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
     NetworkBinding, StopCode, StopRequest, Task, TaskSpec,

@@ -15,6 +15,7 @@ mod document;
 mod event;
 mod linux;
 mod log;
+mod metadata;
 mod page;
 mod parse;
 mod path;
@@ -46,6 +47,7 @@ pub use linux::{
     UlimitName,
 };
 pub use log::LogLine;
+pub use metadata::{ContainerMetadata, TaskMetadata};
 pub use page::Page;
 pub use parse::{ParsedRunTask, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};

@@ -21,6 +21,9 @@ pub struct Readiness {
     pub engine: EngineStatus,
     /// `ok`, or why nothing can be recorded.
     pub store: String,
+    /// Why tasks cannot ask about themselves, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_metadata: Option<String>,
     /// Which Neargate this is.
     pub version: Version,
 }

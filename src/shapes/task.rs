@@ -216,7 +216,7 @@ impl From<&domain::Task> for Task {
             waiting_for: task.waiting.clone(),
             cpu: task.spec.reserved_cpu().to_string(),
             memory: task.spec.reserved_memory().to_string(),
-            network_mode: network_mode(task.spec.network_mode).to_owned(),
+            network_mode: network_mode_name(task.spec.network_mode).to_owned(),
             address: task.address.clone(),
             limits: task.limits.map(|by| TaskLimits {
                 enforced_by: by.to_string(),
@@ -237,10 +237,12 @@ impl From<&domain::Task> for Task {
     }
 }
 
-const fn network_mode(mode: domain::NetworkMode) -> &'static str {
+/// As ECS writes it.
+pub(super) const fn network_mode_name(mode: domain::NetworkMode) -> &'static str {
     match mode {
         domain::NetworkMode::Awsvpc => "awsvpc",
         domain::NetworkMode::Bridge => "bridge",
+        domain::NetworkMode::Host => "host",
         domain::NetworkMode::None => "none",
     }
 }

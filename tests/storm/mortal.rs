@@ -1,7 +1,6 @@
 //! The daemon as one life of Neargate has it: when that life ends, nothing of it can reach the daemon any
 //! more, whatever tasks of it are still around. A fuse ends it at an exact call, before or after its effect.
 
-use std::collections::BTreeMap;
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 
@@ -11,7 +10,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
 };
 use neargate::engine::docker::host::Host;
 use neargate::engine::sim::SimDaemon;
@@ -164,12 +163,20 @@ impl Daemon for Mortal {
         self.call(self.inner.load_image(tar)).await
     }
 
-    async fn ensure_network(
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError> {
+        self.call(self.inner.ensure_network(spec)).await
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError> {
+        self.call(self.inner.list_networks()).await
+    }
+
+    async fn container_stats(
         &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError> {
-        self.call(self.inner.ensure_network(name, labels)).await
+        id: &str,
+        one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError> {
+        self.call(self.inner.container_stats(id, one_shot)).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

@@ -216,7 +216,7 @@ fn a_network_that_somebody_has_pruned_is_made_again() {
         let first = run(&world, &[container("main", &["exit", "--code", "0"])]).await;
         secs(&world, 5).await;
         assert!(task(&world, &first).await.is_finished());
-        let network = format!("neargate-{}", world.store.instance_id());
+        let network = format!("neargate-{}-default", world.store.instance_id());
         world.daemon.remove_network(&network).await.unwrap();
         let second = run(&world, &[container("main", &["sleep"])]).await;
         secs(&world, 5).await;

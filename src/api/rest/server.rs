@@ -72,6 +72,7 @@ async fn get_readiness(State(rest): State<Arc<Rest>>) -> (StatusCode, Json<Readi
             ready,
             engine,
             store,
+            no_metadata: control.no_metadata(),
             version,
         }),
     )

@@ -68,8 +68,15 @@ impl DockerEngine {
     async fn make_network(&self, order: &Order) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let name = self.names.sandbox(&order.task_id);
+        if order.spec.network_mode.is_bridged()
+            && let Err(error) = self.network(&order.cluster).await
+        {
+            return failure(None, "CannotCreateNetworkError", error);
+        }
         if translate::fits_warm_sandbox(&self.names, &facts, order) {
-            let claimed = self.pool.claim(self.daemon.as_ref(), &name).await;
+            self.touch(&order.cluster);
+            let network = self.names.network(&order.cluster);
+            let claimed = self.pool.claim(self.daemon.as_ref(), &network, &name).await;
             self.refill.notify_one();
             match claimed {
                 Ok(Some(warm)) => {
@@ -162,6 +169,8 @@ impl DockerEngine {
         };
         let mut spec = translate::container(&self.names, &facts, order, definition, namespace);
         let limits = self.restrict(order, &facts, definition, &mut spec).await?;
+        spec.env
+            .extend(self.own_environment(order, definition).await?);
         let created = self.daemon.create_container(&spec).await;
         if let Ok(id) = &created {
             let mut unstarted = self

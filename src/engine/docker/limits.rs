@@ -16,7 +16,7 @@ use super::spread::{spread, whole};
 use super::translate::{self, HostFacts, PIDS_LIMIT};
 use crate::domain::{
     ContainerDefinition, ContainerName, ContainerObservation, ContainerState, CpuUnits,
-    LimitsEnforcedBy, MemoryMib,
+    DEFAULT_CLUSTER, LimitsEnforcedBy, MemoryMib,
 };
 use crate::engine::{EngineError, Order};
 
@@ -240,7 +240,7 @@ impl DockerEngine {
         let spec = ContainerSpec {
             network_mode: "none".to_owned(),
             cgroup_parent: place.map(|(host, group)| host.parent(group)),
-            ..translate::warm_sandbox(&self.names, &facts, name)
+            ..translate::warm_sandbox(&self.names, &facts, DEFAULT_CLUSTER, name)
         };
         let started = self.create_and_start(&spec, |_| true).await;
         let found = match (&started, place) {

@@ -13,7 +13,9 @@ pub mod client;
 pub mod daemon;
 pub mod host;
 mod limits;
+mod metadata;
 pub mod names;
+mod network;
 mod observe;
 mod pool;
 mod pulls;
@@ -24,7 +26,8 @@ mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -34,16 +37,20 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use self::daemon::{ContainerEvent, Daemon, LogOptions};
+use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
 use self::host::KnownHost;
 use self::names::Names;
+use self::network::Recent;
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
-use super::{Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order};
+use super::{
+    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, MetadataDoor, Order,
+};
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, TaskId, TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, Subnet, TaskId,
+    TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -58,6 +65,14 @@ pub struct Settings {
     pub publish_ip: String,
     /// Log bytes that the daemon keeps for a container.
     pub log_max_bytes: u64,
+    /// Where the networks of clusters get their addresses from.
+    pub address_pool: Subnet,
+}
+
+/// The addresses of which each cluster's network gets a block, unless the operator names others: a part of
+/// the private ones that neither Docker nor most home and cloud networks use by themselves.
+fn default_pool() -> Subnet {
+    Subnet::of(Ipv4Addr::new(10, 213, 0, 0), 16)
 }
 
 impl Default for Settings {
@@ -67,6 +82,7 @@ impl Default for Settings {
             starts_at_once: 8,
             publish_ip: "127.0.0.1".to_owned(),
             log_max_bytes: 10 * 1_048_576,
+            address_pool: default_pool(),
         }
     }
 }
@@ -85,6 +101,11 @@ pub struct DockerEngine {
     prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
     /// The host whose cgroups hold tasks, if they do: known once it was tried.
     limiter: tokio::sync::Mutex<KnownHost>,
+    /// The networks of clusters that are known to be there. Held while one is made.
+    networks: tokio::sync::Mutex<BTreeMap<String, Arc<NetworkInspect>>>,
+    recent: Mutex<Recent>,
+    /// Where containers can ask about themselves, if anywhere.
+    door: OnceLock<Arc<dyn MetadataDoor>>,
     starts: Arc<Semaphore>,
     pool: Arc<Pool>,
     refill: Arc<tokio::sync::Notify>,
@@ -124,6 +145,9 @@ impl DockerEngine {
             settings,
             prepared: tokio::sync::Mutex::new(None),
             limiter: tokio::sync::Mutex::default(),
+            networks: tokio::sync::Mutex::new(BTreeMap::new()),
+            recent: Mutex::new(Recent::default()),
+            door: OnceLock::new(),
             pool: Arc::new(Pool::default()),
             refill: Arc::new(tokio::sync::Notify::new()),
             pulls: Arc::new(Pulls::new(hints.clone())),
@@ -138,7 +162,7 @@ impl DockerEngine {
         engine
     }
 
-    /// What the daemon is, after making sure that the sandbox image and the network are there.
+    /// What the daemon is, after making sure that the sandbox image is there.
     async fn prepared(&self) -> Result<Arc<HostFacts>, EngineError> {
         let mut prepared = self.prepared.lock().await;
         if let Some(facts) = prepared.as_ref() {
@@ -154,9 +178,6 @@ impl DockerEngine {
         if self.daemon.inspect_image(&image.name).await?.is_none() {
             self.daemon.load_image(image.tar).await?;
         }
-        self.daemon
-            .ensure_network(&self.names.network(), &self.names.network_labels())
-            .await?;
         let facts = Arc::new(HostFacts {
             cpus: info.cpus,
             sandbox_image: image.name,
@@ -170,6 +191,7 @@ impl DockerEngine {
     /// Somebody may have removed what was prepared: it is made sure of again before the next use.
     async fn forget_prepared(&self) {
         *self.prepared.lock().await = None;
+        self.forget_networks().await;
     }
 
     /// Whether the images of containers that do not exist yet are there.
@@ -427,6 +449,7 @@ impl Engine for DockerEngine {
         let mut events = self.daemon.events(&self.names.instance_filter()).await?;
         // The daemon may be another one than before, or the same after it lost what it had.
         self.forget_prepared().await;
+        self.open_doors().await?;
         warm::tidy(self).await?;
         self.find_limiter_anew().await;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
@@ -464,6 +487,23 @@ impl Engine for DockerEngine {
             }
         });
         Ok(ReceiverStream::new(receiver).boxed())
+    }
+
+    async fn stats(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+    ) -> Result<serde_json::Value, EngineError> {
+        self.figures(task, container).await
+    }
+
+    async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {
+        let networks = self.own_networks().await?;
+        Ok(networks.into_iter().map(|(cluster, _)| cluster).collect())
+    }
+
+    async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError> {
+        self.remove_networks(gone).await
     }
 
     async fn shut_down(&self) {

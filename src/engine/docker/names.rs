@@ -23,6 +23,8 @@ pub const LABEL_CONTAINER: &str = "neargate.container";
 /// Under which start of the host a container was created: what is said of its end after another start is not
 /// known but made up.
 pub const LABEL_BOOT: &str = "neargate.boot";
+/// The cluster of a container or a network.
+pub const LABEL_CLUSTER: &str = "neargate.cluster";
 
 const ROLE_SANDBOX: &str = "sandbox";
 const ROLE_CONTAINER: &str = "container";
@@ -40,9 +42,9 @@ impl Names {
         Self { instance }
     }
 
-    /// The bridge that tasks are connected to.
-    pub fn network(&self) -> String {
-        format!("neargate-{}", self.instance)
+    /// The bridge that the tasks of a cluster are connected to.
+    pub fn network(&self, cluster: &str) -> String {
+        format!("neargate-{}-{cluster}", self.instance)
     }
 
     /// A task's sandbox.
@@ -96,9 +98,18 @@ impl Names {
         format!("{LABEL_TASK}={task}")
     }
 
-    /// The labels of the network.
-    pub fn network_labels(&self) -> BTreeMap<String, String> {
-        self.labels(ROLE_NETWORK, &[])
+    /// The labels of a cluster's network.
+    pub fn network_labels(&self, cluster: &str) -> BTreeMap<String, String> {
+        self.labels(ROLE_NETWORK, &[(LABEL_CLUSTER, cluster)])
+    }
+
+    /// The cluster of a network, if its labels say that it is ours.
+    pub fn cluster_of<'a>(&self, labels: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        let ours = self.owns(labels) && labels.get(LABEL_ROLE).is_some_and(|r| r == ROLE_NETWORK);
+        labels
+            .get(LABEL_CLUSTER)
+            .map(String::as_str)
+            .filter(|_| ours)
     }
 
     /// The labels of a sandbox.

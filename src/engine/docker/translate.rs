@@ -3,7 +3,7 @@
 //! Here and in the client's one place of security defaults it is decided what a container may do.
 
 use super::daemon::ContainerSpec;
-use super::names::{LABEL_CONTAINER, LABEL_TASK, Names};
+use super::names::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, Names};
 use crate::domain::{
     ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
 };
@@ -36,7 +36,8 @@ pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec
     ContainerSpec {
         name: names.sandbox(&order.task_id),
         network_mode: match order.spec.network_mode {
-            NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(),
+            NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(&order.cluster),
+            NetworkMode::Host => "host".to_owned(),
             NetworkMode::None => "none".to_owned(),
         },
         published: if publish {
@@ -53,17 +54,22 @@ pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec
             .map(|(name, address)| format!("{name}:{address}"))
             .collect(),
         sysctls: system_controls(containers, true),
-        ..warm_sandbox(names, facts, String::new())
+        ..warm_sandbox(names, facts, &order.cluster, String::new())
     }
 }
 
-/// A sandbox that any task can use which asks for nothing special.
-pub fn warm_sandbox(names: &Names, facts: &HostFacts, name: String) -> ContainerSpec {
+/// A sandbox that any task of a cluster can use which asks for nothing special.
+pub fn warm_sandbox(
+    names: &Names,
+    facts: &HostFacts,
+    cluster: &str,
+    name: String,
+) -> ContainerSpec {
     ContainerSpec {
         name,
         image: facts.sandbox_image.clone(),
         labels: names.sandbox_labels(),
-        network_mode: names.network(),
+        network_mode: names.network(cluster),
         publish_ip: facts.publish_ip.clone(),
         readonly_rootfs: true,
         cap_drop: vec!["ALL".to_owned()],
@@ -75,7 +81,7 @@ pub fn warm_sandbox(names: &Names, facts: &HostFacts, name: String) -> Container
 /// Whether a warm sandbox would do for the task.
 pub fn fits_warm_sandbox(names: &Names, facts: &HostFacts, order: &Order) -> bool {
     let wanted = sandbox(names, facts, order);
-    wanted == warm_sandbox(names, facts, wanted.name.clone())
+    wanted == warm_sandbox(names, facts, &order.cluster, wanted.name.clone())
 }
 
 /// Whose network namespace a container runs in.
@@ -107,7 +113,7 @@ pub fn container(
     labels.extend(names.container_labels(&[
         (LABEL_TASK, order.task_id.as_str()),
         (LABEL_CONTAINER, definition.name.as_str()),
-        ("neargate.cluster", &order.cluster),
+        (LABEL_CLUSTER, &order.cluster),
         ("neargate.family", order.spec.family().as_str()),
         (
             "neargate.revision",

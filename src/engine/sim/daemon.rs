@@ -4,7 +4,6 @@
 //! deadlines, a daemon that is frozen) is waited for outside of it, on the injected clock. So a caller that
 //! gives up has either had the effect of its call or has not, as with the real daemon.
 
-use std::collections::BTreeMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -23,7 +22,7 @@ use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
 };
 use crate::engine::docker::host::Host;
 use crate::engine::{EngineError, LogLine, PullProgress};
@@ -324,6 +323,7 @@ impl Asked<'_> {
             | CallKind::Remove
             | CallKind::Discard
             | CallKind::Inspect
+            | CallKind::Stats
             | CallKind::Logs => model.touched(self.subject),
             _ => None,
         }
@@ -431,6 +431,15 @@ impl Daemon for SimDaemon {
         Ok(self.log_stream(id, news, connection, options.follow))
     }
 
+    async fn container_stats(
+        &self,
+        id: &str,
+        _one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError> {
+        let look = |model: &mut Model| model.stats(id);
+        self.call(CallKind::Stats, id, None, look).await
+    }
+
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let look = |model: &mut Model| Ok(model.inspect_image(name));
         self.call(CallKind::InspectImage, name, None, look).await
@@ -456,15 +465,16 @@ impl Daemon for SimDaemon {
         self.change(Request::Load(tar)).await.map(drop)
     }
 
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError> {
-        let (name, labels) = (name.to_owned(), labels.clone());
-        self.change(Request::EnsureNetwork { name, labels })
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError> {
+        let later = Some(Request::EnsureNetwork(spec.clone()));
+        let make = |model: &mut Model| model.ensure_network(spec.clone());
+        self.call(CallKind::EnsureNetwork, &spec.name, later, make)
             .await
-            .map(drop)
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError> {
+        let look = |model: &mut Model| Ok(model.list_networks());
+        self.call(CallKind::ListNetworks, "", None, look).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

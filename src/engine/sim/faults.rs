@@ -194,6 +194,8 @@ pub enum CallKind {
     List,
     /// `container_logs`.
     Logs,
+    /// `container_stats`.
+    Stats,
     /// `inspect_image`.
     InspectImage,
     /// `pull_image`.
@@ -202,6 +204,8 @@ pub enum CallKind {
     Load,
     /// `ensure_network`.
     EnsureNetwork,
+    /// `list_networks`.
+    ListNetworks,
     /// `remove_network`.
     RemoveNetwork,
     /// `events`.
@@ -221,10 +225,12 @@ impl CallKind {
         Self::Inspect,
         Self::List,
         Self::Logs,
+        Self::Stats,
         Self::InspectImage,
         Self::Pull,
         Self::Load,
         Self::EnsureNetwork,
+        Self::ListNetworks,
         Self::RemoveNetwork,
         Self::Events,
     ];
@@ -246,6 +252,8 @@ impl CallKind {
             | Self::Inspect
             | Self::List
             | Self::Logs
+            | Self::Stats
+            | Self::ListNetworks
             | Self::InspectImage
             | Self::Events => false,
         }

@@ -16,19 +16,19 @@ mod fake;
 mod logs;
 mod pull;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::NetworkCreateRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
+    LogsOptionsBuilder, RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder,
+    StartContainerOptions, StatsOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::future;
@@ -40,9 +40,10 @@ use self::errors::{Call, Verb, engine_error, is_settled};
 use super::super::{EngineError, LogLine, PullProgress};
 use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
 };
 use super::host::{Host, KnownHost};
+use crate::domain::Subnet;
 
 /// What can have happened to a container that is worth a look. Left out is what its health checks do all
 /// the time (`exec_create`, `exec_start`, `exec_die`) and what others do to look at it (`top`, `attach`).
@@ -138,6 +139,21 @@ impl DockerClient {
             },
             Err(_) => Err(call.timed_out()),
         }
+    }
+
+    async fn inspect_network(&self, name: &str) -> Result<Option<NetworkInspect>, EngineError> {
+        let look = Call::new(Verb::Inspect, format!("network {name}"));
+        let answer = self
+            .ask(&look, |docker| async move {
+                docker
+                    .inspect_network(name, None::<InspectNetworkOptions>)
+                    .await
+            })
+            .await;
+        // The daemon also takes the beginning of an ID.
+        Ok(absent_is_none(answer)?
+            .and_then(convert::inspected_network)
+            .filter(|found| found.name == name))
     }
 
     /// As [`Self::ask`], for what succeeds when things already are as it would make them.
@@ -333,6 +349,25 @@ impl Daemon for DockerClient {
             .boxed())
     }
 
+    async fn container_stats(
+        &self,
+        id: &str,
+        one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError> {
+        let call = Call::new(Verb::ReadStats, format!("container {}", path_part(id)?));
+        let options = StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(one_shot)
+            .build();
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.stats(id, Some(options)).try_next().await
+            })
+            .await?;
+        let found = found.ok_or_else(|| EngineError::NotFound(format!("container {id}")))?;
+        serde_json::to_value(found).map_err(|error| EngineError::Failed(error.to_string()))
+    }
+
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let call = Call::new(Verb::Inspect, format!("image {}", image_path(name)?));
         let answer = self
@@ -375,39 +410,42 @@ impl Daemon for DockerClient {
         .await
     }
 
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError> {
-        let subject = format!("network {}", path_part(name)?);
-        let look = Call::new(Verb::Inspect, subject.clone());
-        let create = Call::new(Verb::CreateNetwork, subject);
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError> {
+        let subject = format!("network {}", path_part(&spec.name)?);
+        let create = Call::new(Verb::CreateNetwork, subject.clone());
         let _alone = timeout(create.limit, self.networks.lock())
             .await
             .map_err(|_| create.timed_out())?;
-        let answer = self
-            .ask(&look, |docker| async move {
-                docker
-                    .inspect_network(name, None::<InspectNetworkOptions>)
-                    .await
-            })
-            .await;
-        // The daemon also takes the beginning of an ID.
-        if absent_is_none(answer)?.is_some_and(|found| found.name.as_deref() == Some(name)) {
-            return Ok(());
+        if let Some(found) = self.inspect_network(&spec.name).await? {
+            return Ok(found);
         }
-        let request = NetworkCreateRequest {
-            name: name.to_owned(),
-            driver: Some("bridge".to_owned()),
-            attachable: Some(false),
-            labels: Some(labels.clone().into_iter().collect()),
-            ..Default::default()
-        };
+        let request = convert::network_create(spec);
         self.tell(&create, |docker| async move {
             docker.create_network(request).await.map(|_| ())
         })
-        .await
+        .await?;
+        let found = self.inspect_network(&spec.name).await?;
+        found.ok_or_else(|| EngineError::Failed(format!("{subject} was removed at once")))
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError> {
+        let call = Call::new(Verb::List, "networks");
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.list_networks(None::<ListNetworksOptions>).await
+            })
+            .await?;
+        Ok(found.into_iter().filter_map(convert::network).collect())
+    }
+
+    /// Those of this machine, unless the daemon is spoken to over the network and so is on another.
+    fn routes(&self) -> Vec<Subnet> {
+        if !self.endpoint.is_local() {
+            return Vec::new();
+        }
+        std::fs::read_to_string("/proc/net/route")
+            .map(|table| convert::routes(&table))
+            .unwrap_or_default()
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

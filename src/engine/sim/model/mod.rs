@@ -259,6 +259,31 @@ impl Model {
         self.find(id).map(Container::inspect)
     }
 
+    /// What the daemon says that one container uses: figures that stand for something, for one that runs;
+    /// zeroes for one that does not.
+    pub(crate) fn stats(&self, id: &str) -> Result<serde_json::Value, Refusal> {
+        let number = self.known(id)?;
+        let Some(container) = self.containers.get(&number) else {
+            return Err(Refusal::NotFound(format!("container {id}")));
+        };
+        let seen = container.inspect();
+        let lived_ms = match seen.started_at {
+            Some(started) if seen.status == "running" => {
+                self.daemon_time().since(started).as_millis()
+            }
+            _ => 0,
+        };
+        let memory = if lived_ms == 0 { 0 } else { 1_048_576 };
+        Ok(serde_json::json!({
+            "id": seen.id,
+            "name": format!("/{}", seen.name),
+            "read": self.daemon_time().to_string(),
+            "cpu_stats": { "cpu_usage": { "total_usage": lived_ms * 1_000 } },
+            "memory_stats": { "usage": memory },
+            "pids_stats": { "current": i32::from(lived_ms > 0) },
+        }))
+    }
+
     /// All containers with a label `key=value` (or `key`), the newest first.
     pub(crate) fn list(&self, label: &str) -> Vec<ContainerSummary> {
         self.containers
