@@ -100,6 +100,8 @@ CREATE TABLE tasks (
     -- Written from the engine's report alone.
     last_status          TEXT    NOT NULL REFERENCES last_statuses (last_status),
     address              TEXT,
+    -- What holds it to its CPU and memory.
+    limits_enforced_by   TEXT    CHECK (limits_enforced_by IN ('taskCgroup', 'containers')),
     created_at           INTEGER NOT NULL,
     pull_started_at      INTEGER,
     pull_stopped_at      INTEGER,

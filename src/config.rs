@@ -10,6 +10,8 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
+use crate::domain::Subnet;
+
 /// A configuration file. Every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -33,6 +35,12 @@ pub struct ConfigFile {
     pub starts_at_once: Option<u32>,
     /// Address of the host on which the ports of `bridge` tasks are published.
     pub publish_ip: Option<std::net::IpAddr>,
+    /// Where the networks of clusters get their addresses from: a block of 1,024 for each.
+    pub address_pool: Option<Subnet>,
+    /// The port on which tasks can ask about themselves, on each cluster's network; 0 turns that off.
+    pub metadata_port: Option<u16>,
+    /// Whether tasks may use the host's own network.
+    pub allow_host_network: Option<bool>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
     /// When an image is pulled that is there already.

@@ -16,12 +16,12 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, ApiLimits, ApiState, ApiToken, Auth, Hosts};
+use crate::api::{self, ApiLimits, ApiState, ApiToken, Auth, Hosts, metadata};
 use crate::bell::Bell;
 use crate::cli::{self, ServeArgs};
 use crate::clock::{Clock, RandomIds, SystemClock};
 use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
-use crate::control::Control;
+use crate::control::{Control, Policy};
 use crate::domain::{IdSource, SecretName, SecretReference, SecretValue, TimestampMs};
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
@@ -47,7 +47,12 @@ struct Choices {
     allowed_hosts: Vec<String>,
     settings: Settings,
     limits: Limits,
+    policy: Policy,
+    metadata_port: u16,
 }
+
+/// Where tasks ask about themselves: the port after the API's.
+const METADATA_PORT: u16 = 6328;
 
 impl Choices {
     fn of(args: &ServeArgs) -> Result<Self> {
@@ -98,7 +103,12 @@ impl Choices {
                     .image_pull_inactivity_timeout_s
                     .map_or(settings.pull_inactivity_timeout, Duration::from_secs),
                 registry_logins: registry_logins(file.registry_logins)?,
+                address_pool: file.address_pool.unwrap_or(settings.address_pool),
             },
+            policy: Policy {
+                host_network: file.allow_host_network.unwrap_or_default(),
+            },
+            metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 ..limits
@@ -154,7 +164,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let stop = CancellationToken::new();
     let reconciler = Reconciler::new(Parts {
         store: store.clone(),
-        engine: Arc::clone(&engine),
+        engine: Arc::clone(&engine) as Arc<dyn Engine>,
         engine_status: engine_status.clone(),
         bell: bell.clone(),
         clock: Arc::clone(&clock),
@@ -163,12 +173,22 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let started_at = clock.now();
     let control = Control::new(
         store.clone(),
-        engine,
-        engine_status,
+        Arc::clone(&engine) as Arc<dyn Engine>,
+        engine_status.clone(),
         bell,
         clock,
         Arc::clone(&ids),
-    );
+    )
+    .with_policy(choices.policy);
+    if choices.engine == EngineKind::Docker {
+        engine.set_metadata_door(Arc::new(metadata::Door::new(
+            control.clone(),
+            metadata::Key::keep(&choices.data_dir, ids.as_ref())?,
+            choices.metadata_port,
+            engine_status,
+            stop.clone(),
+        )));
+    }
     let limits = ApiLimits::default();
     let router = api::router(ApiState {
         control,
@@ -238,7 +258,7 @@ fn build_engine(
     store: &Store,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdSource>,
-) -> Result<Arc<dyn Engine>> {
+) -> Result<Arc<DockerEngine>> {
     let daemon: Arc<dyn Daemon> = match choices.engine {
         EngineKind::Docker => Arc::new(DockerClient::connect(choices.docker_host.as_deref())?),
         EngineKind::Sim => {

@@ -64,6 +64,7 @@ impl Control {
                 ),
             ));
         }
+        self.check_network_mode(registered.definition.network_mode)?;
         let spec = TaskSpec::new(registered.definition, registered.revision);
         let spec = request
             .overrides
@@ -122,6 +123,7 @@ impl Control {
             last_status: LastStatus::Provisioning,
             containers: containers.collect(),
             address: None,
+            limits: None,
             created_at: self.clock.now(),
             pull_started_at: None,
             pull_stopped_at: None,

@@ -4,6 +4,7 @@
 //! this one, and it imports none. A value of a type in here is a value that is allowed; what comes from
 //! outside is turned into these types once, at the edge.
 
+mod arn;
 mod cluster;
 mod event;
 mod fault;
@@ -12,11 +13,13 @@ mod observation;
 mod overrides;
 mod secret;
 mod size;
+mod subnet;
 mod task;
 mod task_definition;
 mod time;
 mod usage;
 
+pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
@@ -34,9 +37,10 @@ pub use secret::{
     environment_lines,
 };
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
+pub use subnet::{InvalidSubnet, Subnet};
 pub use task::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,
-    StopCode, StopRequest, Task, TaskSpec,
+    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
+    NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
 };
 pub use task_definition::{
     Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,

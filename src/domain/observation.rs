@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ContainerName, HealthStatus, NetworkBinding, TimestampMs};
+use super::{ContainerName, HealthStatus, LimitsEnforcedBy, NetworkBinding, TimestampMs};
 
 /// Where a task is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Observation {
     pub wake_at: Option<TimestampMs>,
     /// What the task is waiting for, in one sentence.
     pub waiting: Option<String>,
+    /// What holds the task to its size; `None` while it has no containers.
+    pub limits: Option<LimitsEnforcedBy>,
 }
 
 /// An image of a task that is there.
@@ -109,6 +111,9 @@ pub enum ContainerState {
         /// What the engine has to say about it, when it could not be started.
         error: Option<String>,
     },
+    /// Its host was started anew since it was created, so it has ended; how and when nobody knows. What the
+    /// engine says of it is made up.
+    Lost,
 }
 
 /// How far the pull of an image has come.

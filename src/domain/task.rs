@@ -51,6 +51,8 @@ pub struct Task {
     pub containers: BTreeMap<ContainerName, ContainerRecord>,
     /// The task's own address, once it has one.
     pub address: Option<String>,
+    /// What holds it to its size, once it has containers.
+    pub limits: Option<LimitsEnforcedBy>,
 
     /// When the call was accepted.
     pub created_at: TimestampMs,
@@ -369,6 +371,18 @@ ecs_names!(StopCode {
     ServiceSchedulerInitiated = "ServiceSchedulerInitiated",
     TerminationNotice = "TerminationNotice",
 });
+
+/// What holds a task to its CPU and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LimitsEnforcedBy {
+    /// A cgroup around all of its containers: what one of them leaves, the others can use.
+    TaskCgroup,
+    /// Each container on its own, with its part of the task's size: Neargate may not write the cgroups of the
+    /// engine's host, or the task has no size of its own.
+    Containers,
+}
+
+ecs_names!(LimitsEnforcedBy { TaskCgroup = "taskCgroup", Containers = "containers" });
 
 /// The state of one container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

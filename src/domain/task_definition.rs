@@ -42,8 +42,17 @@ pub enum NetworkMode {
     Awsvpc,
     /// As `awsvpc`, and ports are published on the host.
     Bridge,
+    /// The host's own network.
+    Host,
     /// No network but loopback, which the task's containers share.
     None,
+}
+
+impl NetworkMode {
+    /// Whether the task is on its cluster's network.
+    pub const fn is_bridged(self) -> bool {
+        matches!(self, Self::Awsvpc | Self::Bridge)
+    }
 }
 
 /// One container of a task.

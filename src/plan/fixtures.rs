@@ -97,6 +97,7 @@ pub(crate) fn task(spec: TaskSpec) -> Task {
         last_status: LastStatus::Provisioning,
         containers,
         address: None,
+        limits: None,
         created_at: at(1_000),
         pull_started_at: None,
         pull_stopped_at: None,

@@ -4,9 +4,10 @@
 //! those it is given. Whoever calls it carries out what it says and adds no choice of its own.
 //!
 //! [`task`] decides what becomes of a task as a whole. [`pod`] decides container by container, for engines
-//! that have no pods of their own.
+//! that have no pods of their own. [`network`] finds addresses for the network of a cluster.
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod network;
 pub mod pod;
 pub mod task;

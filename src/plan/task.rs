@@ -53,6 +53,9 @@ const ESSENTIAL_EXITED: &str = "Essential container in task exited";
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 const REMOVED: &str =
     "the container was removed by somebody other than Neargate; how it ended is not known";
+/// Said of a container that ran when its host went down.
+const HOST_WENT_DOWN: &str =
+    "the host was started anew since the container was created; how and when it ended is not known";
 const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was stopped or removed by somebody other than Neargate";
 
 /// The next round of a task.
@@ -100,6 +103,7 @@ fn fold(task: &mut Task, seen: &Observation) {
     }
     task.waiting.clone_from(&seen.waiting);
     task.pull = total_of(&seen.pulls);
+    task.limits = seen.limits.or(task.limits);
     for container in &task.spec.containers {
         let record = task.containers.entry(container.name.clone()).or_default();
         match seen.containers.get(&container.name) {
@@ -164,6 +168,10 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
                 .as_ref()
                 .map(|output| format!("health check failed: {output}"));
         }
+        ContainerState::Lost => {
+            record.last_status = ContainerStatus::Stopped;
+            record.reason = Some(HOST_WENT_DOWN.to_owned());
+        }
         ContainerState::Exited {
             exit_code,
             oom_killed,
@@ -212,6 +220,10 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, Stri
     }
     if let Some((definition, record)) = ended_essential(task) {
         return Some(match (&record.reason, record.started_at) {
+            (Some(reason), Some(_)) if reason.as_str() == HOST_WENT_DOWN => (
+                StopCode::TerminationNotice,
+                format!("{ESSENTIAL_EXITED}: {}: {reason}", definition.name),
+            ),
             (Some(reason), None) => (StopCode::TaskFailedToStart, reason.clone()),
             (Some(reason), Some(_)) if reason.as_str() != OUT_OF_MEMORY => (
                 StopCode::EssentialContainerExited,

@@ -15,6 +15,7 @@ mod document;
 mod event;
 mod linux;
 mod log;
+mod metadata;
 mod page;
 mod parse;
 mod path;
@@ -47,6 +48,7 @@ pub use linux::{
     UlimitName,
 };
 pub use log::LogLine;
+pub use metadata::{ContainerMetadata, TaskMetadata};
 pub use page::Page;
 pub use parse::{ParsedRunTask, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
@@ -56,7 +58,7 @@ pub use run_task::{
 pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
 pub use support::task_definition_fields;
-pub use task::{Container, NetworkBinding, PullProgress, Task};
+pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{
     Compatibility, CpuArchitecture, EphemeralStorage, InferenceAccelerator, IpcMode, IsolationMode,
     NetworkMode, OperatingSystemFamily, PidMode, ProxyConfiguration, ProxyType,

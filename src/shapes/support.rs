@@ -45,7 +45,7 @@ const TABLE: [Row; 93] = [
     row("family", Honoured, ""),
     row("taskRoleArn", Kept, "Neargate gives tasks no credentials of AWS"),
     row("executionRoleArn", Kept, "Neargate pulls images and reads secrets by itself"),
-    row("networkMode", Partly(is_host), "`host` is not supported: the task would share the network of the host and everything that listens on it"),
+    row("networkMode", Honoured, "`host` only where the operator sets `allow_host_network`"),
     row("placementConstraints", Kept, "there is one host"),
     row("volumes", Refused(given), "is not supported yet: a task has no volumes"),
     row("requiresCompatibilities", Honoured, "with `FARGATE`, `cpu` and `memory` are required and `networkMode` is `awsvpc`"),
@@ -154,10 +154,6 @@ fn given(value: &Value) -> bool {
         Value::Object(fields) => !fields.is_empty(),
         Value::Bool(true) | Value::Number(_) => true,
     }
-}
-
-fn is_host(value: &Value) -> bool {
-    value == "host"
 }
 
 fn not_none(value: &Value) -> bool {

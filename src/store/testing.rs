@@ -143,6 +143,7 @@ pub(super) fn task(id: TaskId) -> Task {
         last_status: LastStatus::Provisioning,
         containers: BTreeMap::new(),
         address: None,
+        limits: None,
         created_at: at(1_000),
         pull_started_at: None,
         pull_stopped_at: None,

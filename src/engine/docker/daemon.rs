@@ -5,14 +5,17 @@
 //! of Docker's API only what the adapter needs; nothing here knows what a task is.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::super::{EngineError, LogLine, PullProgress};
+use super::host::Host;
 use crate::domain::{
-    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SecretValue, SystemControl,
+    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SecretValue, Subnet, SystemControl,
     TimestampMs, Tmpfs, Ulimit,
 };
 
@@ -21,6 +24,9 @@ use crate::domain::{
 pub trait Daemon: Send + Sync + 'static {
     /// `GET /version` and `GET /info`, in one.
     async fn info(&self) -> Result<DaemonInfo, EngineError>;
+
+    /// The machine that its containers run on; `None` when that is not this one.
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError>;
 
     /// `POST /containers/create`. A name in use is [`EngineError::NameTaken`], an image that is not
     /// there is [`EngineError::NotFound`].
@@ -55,6 +61,14 @@ pub trait Daemon: Send + Sync + 'static {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError>;
 
+    /// `GET /containers/{id}/stats?stream=0`, as the daemon tells it, for a container that runs or not. With
+    /// `one_shot`, at once and without the sample before; otherwise the daemon takes a second sample first.
+    async fn container_stats(
+        &self,
+        id: &str,
+        one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError>;
+
     /// `GET /images/{name}/json`; `None` when the daemon says that there is none.
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError>;
 
@@ -80,12 +94,18 @@ pub trait Daemon: Send + Sync + 'static {
     /// `POST /images/load`: a tar as `docker save` makes it.
     async fn load_image(&self, tar: Bytes) -> Result<(), EngineError>;
 
-    /// `POST /networks/create`: a bridge. A network of that name that exists is left as it is.
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError>;
+    /// `POST /networks/create`: a bridge. A network of that name that exists is left as it is. The answer
+    /// is what is there now. A subnet that is taken is [`EngineError::Refused`].
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError>;
+
+    /// `GET /networks`: all of them, also those that are not ours, since their addresses are taken.
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError>;
+
+    /// The addresses that the daemon's host has routes to, as far as that is known here; the default route
+    /// is none. A network must not have them.
+    fn routes(&self) -> Vec<Subnet> {
+        Vec::new()
+    }
 
     /// `DELETE /networks/{name}`. Removing what is not there succeeds; one in use is `Refused`.
     async fn remove_network(&self, name: &str) -> Result<(), EngineError>;
@@ -231,6 +251,10 @@ pub struct ContainerInspect {
     pub bindings: Vec<NetworkBinding>,
     /// The signal that asks it to stop; SIGTERM when the image says nothing.
     pub stop_signal: String,
+    /// The cgroup that it was to be put below.
+    pub cgroup_parent: Option<String>,
+    /// Its process, while it runs, by the number that it has on the daemon's host.
+    pub pid: Option<u32>,
 }
 
 /// What a list says of one container.
@@ -257,6 +281,39 @@ pub struct ImageInspect {
     pub id: String,
     /// `repository@sha256:…`, when it came from a registry.
     pub repo_digests: Vec<String>,
+}
+
+/// What a network is created from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Unique on the daemon.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses; the daemon chooses when there is none.
+    pub subnet: Option<Subnet>,
+}
+
+/// What the daemon says of one network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkInspect {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// Its IPv4 addresses, if it has any.
+    pub subnet: Option<Subnet>,
+    /// The address of the host on it.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+impl NetworkInspect {
+    /// The name that Docker gives to the bridge's interface on the host.
+    pub fn interface(&self) -> String {
+        format!("br-{}", self.id.chars().take(12).collect::<String>())
+    }
 }
 
 /// Who the daemon is.

@@ -8,21 +8,28 @@
 //! codes and act behind our back.
 
 mod act;
+mod cgroup;
 pub mod client;
 pub mod daemon;
+pub mod host;
 mod images;
+mod limits;
+mod metadata;
 pub mod names;
+mod network;
 mod observe;
 mod pool;
 mod pulls;
 pub mod sandbox_image;
 mod secrets;
+mod spread;
 mod translate;
 mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -35,19 +42,22 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::images::PullBehavior;
 
-use self::daemon::{ContainerEvent, Daemon, LogOptions};
+use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
+use self::host::KnownHost;
 use self::images::Sought;
 use self::names::{LABEL_VOLUMES, Names};
+use self::network::Recent;
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
 use super::{
-    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order, Secrets,
+    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, MetadataDoor, Order,
+    Secrets,
 };
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, TaskId,
-    TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, Subnet,
+    TaskId, TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -68,6 +78,14 @@ pub struct Settings {
     pub pull_inactivity_timeout: Duration,
     /// The secrets with the logins for registries, by registry.
     pub registry_logins: BTreeMap<String, SecretReference>,
+    /// Where the networks of clusters get their addresses from.
+    pub address_pool: Subnet,
+}
+
+/// The addresses of which each cluster's network gets a block, unless the operator names others: a part of
+/// the private ones that neither Docker nor most home and cloud networks use by themselves.
+fn default_pool() -> Subnet {
+    Subnet::of(Ipv4Addr::new(10, 213, 0, 0), 16)
 }
 
 impl Default for Settings {
@@ -80,6 +98,7 @@ impl Default for Settings {
             pull_behavior: PullBehavior::default(),
             pull_inactivity_timeout: pulls::INACTIVITY_TIMEOUT,
             registry_logins: BTreeMap::new(),
+            address_pool: default_pool(),
         }
     }
 }
@@ -97,6 +116,13 @@ pub struct DockerEngine {
     secrets: Arc<dyn Secrets>,
     /// What must be there before the first task, and is known from then on.
     prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
+    /// The host whose cgroups hold tasks, if they do: known once it was tried.
+    limiter: tokio::sync::Mutex<KnownHost>,
+    /// The networks of clusters that are known to be there. Held while one is made.
+    networks: tokio::sync::Mutex<BTreeMap<String, Arc<NetworkInspect>>>,
+    recent: Mutex<Recent>,
+    /// Where containers can ask about themselves, if anywhere.
+    door: OnceLock<Arc<dyn MetadataDoor>>,
     starts: Arc<Semaphore>,
     pool: Arc<Pool>,
     refill: Arc<tokio::sync::Notify>,
@@ -139,6 +165,10 @@ impl DockerEngine {
             settings,
             secrets,
             prepared: tokio::sync::Mutex::new(None),
+            limiter: tokio::sync::Mutex::default(),
+            networks: tokio::sync::Mutex::new(BTreeMap::new()),
+            recent: Mutex::new(Recent::default()),
+            door: OnceLock::new(),
             pool: Arc::new(Pool::default()),
             refill: Arc::new(tokio::sync::Notify::new()),
             hints,
@@ -152,7 +182,7 @@ impl DockerEngine {
         engine
     }
 
-    /// What the daemon is, after making sure that the sandbox image and the network are there.
+    /// What the daemon is, after making sure that the sandbox image is there.
     async fn prepared(&self) -> Result<Arc<HostFacts>, EngineError> {
         let mut prepared = self.prepared.lock().await;
         if let Some(facts) = prepared.as_ref() {
@@ -168,9 +198,6 @@ impl DockerEngine {
         if self.daemon.inspect_image(&image.name).await?.is_none() {
             self.daemon.load_image(image.tar).await?;
         }
-        self.daemon
-            .ensure_network(&self.names.network(), &self.names.network_labels())
-            .await?;
         let facts = Arc::new(HostFacts {
             cpus: info.cpus,
             sandbox_image: image.name,
@@ -184,6 +211,7 @@ impl DockerEngine {
     /// Somebody may have removed what was prepared: it is made sure of again before the next use.
     async fn forget_prepared(&self) {
         *self.prepared.lock().await = None;
+        self.forget_networks().await;
     }
 
     /// Whether the images of containers that do not exist yet are there.
@@ -260,6 +288,7 @@ impl Engine for DockerEngine {
             kind: self.kind,
             version: info.version,
             api_version: info.api_version,
+            boot_id: self.daemon.host().await?.and_then(|host| host.boot_id()),
             host: info.host,
             platform: format!("{}/{}", info.os, info.architecture),
             cpus: info.cpus,
@@ -290,8 +319,11 @@ impl Engine for DockerEngine {
                 if let Some(network) = observe_own_network(&inspect) {
                     seen.network = network;
                 }
-                seen.containers
-                    .insert(name.clone(), self.observe_container(&inspect, order.now));
+                let by = self.enforced_by(order, &inspect).await?;
+                // Held as a whole is only what no container is outside of.
+                seen.limits = seen.limits.max(Some(by));
+                let container = self.look_closer(order, name, &inspect).await?;
+                seen.containers.insert(name.clone(), container);
             }
         }
         Ok(seen)
@@ -386,6 +418,10 @@ impl Engine for DockerEngine {
                 self.daemon.remove_volume(volume).await?;
             }
         }
+        if let Some(host) = self.daemon.host().await? {
+            let group = self.names.group(task.as_str());
+            host.remove(&group).await.map_err(EngineError::Failed)?;
+        }
         self.signalled
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
@@ -415,6 +451,14 @@ impl Engine for DockerEngine {
             if let Some(task) = self.names.task_of_summary(one) {
                 let health = one.health.map(HealthStatus::as_str);
                 (&one.id, &one.status, health).hash(hashers.entry(task).or_default());
+            }
+        }
+        // A crash may have left a group without containers.
+        if let Some(host) = self.daemon.host().await? {
+            for group in host.groups(self.names.instance()).await {
+                if let Ok(task) = group.name.parse() {
+                    hashers.entry(task).or_default();
+                }
             }
         }
         Ok(hashers
@@ -448,8 +492,10 @@ impl Engine for DockerEngine {
         let mut events = self.daemon.events(&self.names.instance_filter()).await?;
         // The daemon may be another one than before, or the same after it lost what it had.
         self.forget_prepared().await;
+        self.open_doors().await?;
         warm::tidy(self).await?;
         self.remove_orphaned_volumes().await?;
+        self.find_limiter_anew().await;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
         let (names, pool, refill) = (
             self.names.clone(),
@@ -487,7 +533,27 @@ impl Engine for DockerEngine {
         Ok(ReceiverStream::new(receiver).boxed())
     }
 
+    async fn stats(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+    ) -> Result<serde_json::Value, EngineError> {
+        self.figures(task, container).await
+    }
+
+    async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {
+        let networks = self.own_networks().await?;
+        Ok(networks.into_iter().map(|(cluster, _)| cluster).collect())
+    }
+
+    async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError> {
+        self.remove_networks(gone).await
+    }
+
     async fn shut_down(&self) {
         warm::give_back(self).await;
+        if let Ok(Some(host)) = self.daemon.host().await {
+            host.forget(self.names.instance()).await;
+        }
     }
 }

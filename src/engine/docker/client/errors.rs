@@ -25,6 +25,7 @@ pub(super) enum Verb {
     Remove,
     Discard,
     ReadLogs,
+    ReadStats,
     Pull,
     Load,
     CreateNetwork,
@@ -42,7 +43,7 @@ impl Verb {
         Duration::from_secs(match self {
             Self::Inspect | Self::Signal | Self::Rename => 10,
             // `GET /info` counts all containers and images.
-            Self::Ask | Self::List | Self::ReadLogs => 20,
+            Self::Ask | Self::List | Self::ReadLogs | Self::ReadStats => 20,
             Self::Create
             | Self::CreateNetwork
             | Self::RemoveNetwork
@@ -67,6 +68,7 @@ impl Verb {
             Self::Remove | Self::Discard | Self::RemoveNetwork | Self::RemoveVolume => "remove",
             Self::Upload => "put files into",
             Self::ReadLogs => "read the logs of",
+            Self::ReadStats => "read the figures of",
             Self::Pull => "pull",
             Self::Load => "load",
         }
@@ -116,6 +118,9 @@ const NO_SUBNET: &[&str] = &[
     "non-overlapping ipv4 address pool",
     "predefined address pools have been fully subscribed",
 ];
+
+/// The network has given all of its addresses to containers.
+const NO_ADDRESS: &str = "no available ipv4 addresses on this network";
 
 /// The bridge has no port left for one more container.
 const BRIDGE_FULL: &str = "exchange full";
@@ -221,7 +226,14 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     if says(&[BRIDGE_FULL]) {
         return EngineError::Failed(format!(
-            "the bridge has no port left for one more container: Linux allows 1,023 ({text})"
+            "the cluster's network has no port left for one more task: a bridge of Linux has 1,023; hint: stop \
+             tasks, or run in another cluster ({text})"
+        ));
+    }
+    if says(&[NO_ADDRESS]) {
+        return EngineError::Failed(format!(
+            "the cluster's network has no address left for one more task; hint: stop tasks, or run in another \
+             cluster ({text})"
         ));
     }
     if says(SHORTAGE) {

@@ -39,6 +39,7 @@ impl Model {
             process: None,
             exit_code: 0,
             oom_killed: false,
+            lost: false,
             error: None,
             started_at: None,
             finished_at: None,

@@ -287,13 +287,7 @@ async fn a_full_disk_and_empty_pools_are_said_and_pass() {
     assert!(
         message(world.docker.start_container(&id).await).starts_with("no available IPv4 addresses")
     );
-    assert!(
-        world
-            .docker
-            .ensure_network("net", &BTreeMap::new())
-            .await
-            .is_err()
-    );
+    assert!(world.docker.ensure_network(&network("net")).await.is_err());
     world
         .docker
         .fail_next(CallKind::Start, CallFault::AwayBefore);

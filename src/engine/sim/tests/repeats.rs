@@ -7,10 +7,7 @@ async fn story(step_ms: u32) -> String {
     let world = World::new();
     let docker = &world.docker;
     let mut events = docker.events("owner=us").await.unwrap();
-    docker
-        .ensure_network("net", &BTreeMap::new())
-        .await
-        .unwrap();
+    docker.ensure_network(&network("net")).await.unwrap();
     docker.inject(Fault::EventsLate {
         count: 2,
         by_ms: 2_500,

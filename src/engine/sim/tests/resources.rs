@@ -39,9 +39,8 @@ async fn addresses_are_for_the_running_and_run_out() {
         addresses_per_network: 2,
         ..SimConfig::default()
     });
-    let labels = BTreeMap::new();
-    world.docker.ensure_network("nets", &labels).await.unwrap();
-    world.docker.ensure_network("nets", &labels).await.unwrap();
+    world.docker.ensure_network(&network("nets")).await.unwrap();
+    world.docker.ensure_network(&network("nets")).await.unwrap();
     let on = |name: &str| ContainerSpec {
         network_mode: "nets".to_owned(),
         ..spec(name, "nginx")
@@ -79,16 +78,9 @@ async fn there_are_31_networks() {
     let world = World::new();
     for number in 0..30 {
         let name = format!("net-{number}");
-        world
-            .docker
-            .ensure_network(&name, &BTreeMap::new())
-            .await
-            .unwrap();
+        world.docker.ensure_network(&network(&name)).await.unwrap();
     }
-    let one_more = world
-        .docker
-        .ensure_network("net-30", &BTreeMap::new())
-        .await;
+    let one_more = world.docker.ensure_network(&network("net-30")).await;
     assert!(message(one_more).starts_with("could not find an available, non-overlapping IPv4"));
 }
 

@@ -296,3 +296,25 @@ fn a_row_of_a_list_has_its_own_name() {
     let row = summary(serde_json::from_value(row).unwrap()).unwrap();
     assert_eq!((row.name.as_str(), row.status.as_str()), ("web", "exited"));
 }
+
+#[test]
+fn routes_are_read_but_for_the_default_one() {
+    let hex = |address: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(address));
+    let line = |destination, mask| {
+        format!(
+            "eth0\t{}\t00000000\t0001\t0\t0\t0\t{}\t0\t0\t0\n",
+            hex(destination),
+            hex(mask)
+        )
+    };
+    let table = [
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+            .to_owned(),
+        line([0, 0, 0, 0], [0, 0, 0, 0]),
+        line([10, 213, 4, 0], [255, 255, 252, 0]),
+        "broken\n".to_owned(),
+    ]
+    .concat();
+    let expected: Subnet = "10.213.4.0/22".parse().unwrap();
+    assert_eq!(routes(&table), [expected]);
+}
