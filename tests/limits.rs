@@ -131,8 +131,10 @@ fn a_container_that_needs_more_than_its_own_memory_ends_and_the_task_goes_on() {
 #[test]
 fn two_that_burn_cpu_share_what_the_task_has() {
     let server = Server::start();
-    let burn = "command: [burn-cpu, --threads, '2', --for-ms, '3000']";
-    register(&server, &[("one", burn), ("two", burn)]);
+    // The first to end would take the other with it, and its figures.
+    let longer = "command: [burn-cpu, --threads, '2', --for-ms, '4000']";
+    let shorter = "essential: false, command: [burn-cpu, --threads, '2', --for-ms, '2500']";
+    register(&server, &[("one", longer), ("two", shorter)]);
     let id = server.run("limited");
     server.wait_for(&id, "STOPPED");
     let (status, page) = server.get(&format!("/v1/tasks/{id}/logs"));

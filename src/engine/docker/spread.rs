@@ -29,7 +29,8 @@ pub fn spread(size: TaskSize, host_cpus: u32, containers: &[ContainerDefinition]
     let memory: Vec<Wish> = containers
         .iter()
         .map(|container| Wish {
-            least: LEAST_MEMORY_MIB.max(container.memory_reservation.unwrap_or_default().0),
+            floor: LEAST_MEMORY_MIB,
+            least: container.memory_reservation.unwrap_or_default().0,
             own: container.memory.map(|own| own.0),
         })
         .collect();
@@ -38,7 +39,8 @@ pub fn spread(size: TaskSize, host_cpus: u32, containers: &[ContainerDefinition]
     let cpu: Vec<Wish> = containers
         .iter()
         .map(|container| Wish {
-            least: LEAST_CPU.max(if all_say { container.cpu.0 } else { 0 }),
+            floor: LEAST_CPU,
+            least: if all_say { container.cpu.0 } else { 0 },
             own: (says_how_much(container) && !all_say).then_some(container.cpu.0),
         })
         .collect();
@@ -66,26 +68,33 @@ pub fn whole(size: TaskSize, pids: i64) -> GroupLimits {
 /// What one container needs of a whole.
 #[derive(Clone, Copy, Debug)]
 struct Wish {
+    /// Less than this Docker refuses, and 0 would be no limit at all.
+    floor: u32,
     least: u32,
     /// Neither more nor, if it can be had, less.
     own: Option<u32>,
 }
 
-/// First what each needs at least, then what some want for themselves, then the rest to those who want what
-/// there is. Where there is too little, everybody gets less in the same proportion.
+/// First what Docker asks for (the smallest size has that for the ten containers that a task may have), then what
+/// each needs at least, then what some want for themselves, then the rest to those who want what there is. Where
+/// there is too little, everybody gets less in the same proportion.
 fn divide(whole: u32, wishes: &[Wish]) -> Vec<u32> {
-    let mut shares = in_proportion(
-        whole,
-        &wishes.iter().map(|wish| wish.least).collect::<Vec<_>>(),
-    );
-    let left = whole - shares.iter().sum::<u32>();
-    let lacking: Vec<u32> = wishes
-        .iter()
-        .zip(&shares)
-        .map(|(wish, share)| wish.own.map_or(0, |own| own.saturating_sub(*share)))
-        .collect();
-    for (share, more) in shares.iter_mut().zip(in_proportion(left, &lacking)) {
-        *share += more;
+    let mut shares = vec![0; wishes.len()];
+    let steps: [fn(&Wish) -> u32; 3] = [
+        |wish| wish.floor,
+        |wish| wish.least,
+        |wish| wish.own.unwrap_or_default(),
+    ];
+    for wanted in steps {
+        let left = whole - shares.iter().sum::<u32>();
+        let lacking: Vec<u32> = wishes
+            .iter()
+            .zip(&shares)
+            .map(|(wish, share)| wanted(wish).saturating_sub(*share))
+            .collect();
+        for (share, more) in shares.iter_mut().zip(in_proportion(left, &lacking)) {
+            *share += more;
+        }
     }
     let left = whole - shares.iter().sum::<u32>();
     let takers: u32 = wishes
@@ -198,7 +207,7 @@ mod tests {
                     let least = container.memory_reservation.map_or(6, |least| least.0);
                     prop_assert!(share.memory.0 <= own.0.max(least), "{share:?} {container:?}");
                 }
-                prop_assert!(share.cpu.0 > 0 && share.memory.0 > 0, "0 would be no limit");
+                prop_assert!(share.cpu.0 >= 11 && share.memory.0 >= 6, "{share:?} is refused");
             }
         }
     }
