@@ -104,6 +104,8 @@ CREATE TABLE tasks (
     -- What the health checks of its essential containers say; NULL when it has none.
     health               TEXT    CHECK (health IN ('HEALTHY', 'UNKNOWN', 'UNHEALTHY')),
     address              TEXT,
+    -- What holds it to its CPU and memory.
+    limits_enforced_by   TEXT    CHECK (limits_enforced_by IN ('taskCgroup', 'containers')),
     created_at           INTEGER NOT NULL,
     pull_started_at      INTEGER,
     pull_stopped_at      INTEGER,
@@ -176,6 +178,18 @@ CREATE TABLE containers (
     PRIMARY KEY (task_id, name)
 ) STRICT, WITHOUT ROWID;
 
+-- Secrets, sealed: whoever has this file and not the key file beside it has nothing of them.
+CREATE TABLE secrets (
+    name       TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 255),
+    version    INTEGER NOT NULL CHECK (version >= 1),
+    -- Tells the key that it was sealed with from others.
+    key_id     TEXT    NOT NULL CHECK (length(key_id) = 16 AND key_id NOT GLOB '*[^0-9a-f]*'),
+    nonce      BLOB    NOT NULL CHECK (length(nonce) = 24),
+    -- The value, and a tag of 16 bytes.
+    ciphertext BLOB    NOT NULL CHECK (length(ciphertext) BETWEEN 17 AND 65552),
+    created_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 -- Services. One that is INACTIVE keeps its row; its name can be used again.
 CREATE TABLE services (
     seq           INTEGER NOT NULL PRIMARY KEY,

@@ -3,11 +3,14 @@
 //! A flag beats the environment, that beats the file, and that beats the default; `serve` puts them together.
 //! A key that nobody knows is an error, since it is most likely a setting that somebody relies on.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Deserialize;
+
+use crate::domain::Subnet;
 
 /// A configuration file. Every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -32,8 +35,22 @@ pub struct ConfigFile {
     pub starts_at_once: Option<u32>,
     /// Address of the host on which the ports of `bridge` tasks are published.
     pub publish_ip: Option<std::net::IpAddr>,
+    /// Where the networks of clusters get their addresses from: a block of 1,024 for each.
+    pub address_pool: Option<Subnet>,
+    /// The port on which tasks can ask about themselves, on each cluster's network; 0 turns that off.
+    pub metadata_port: Option<u16>,
+    /// Whether tasks may use the host's own network.
+    pub allow_host_network: Option<bool>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
+    /// When an image is pulled that is there already.
+    pub image_pull_behavior: Option<ImagePullBehavior>,
+    /// Seconds after which a pull that does not move has failed.
+    pub image_pull_inactivity_timeout_s: Option<u64>,
+    /// The secrets with the logins for registries, by registry: `"ghcr.io" = "ghcr-login"`. Each is a JSON object
+    /// with `username` and `password`.
+    #[serde(default)]
+    pub registry_logins: BTreeMap<String, String>,
 }
 
 /// What runs containers.
@@ -55,6 +72,20 @@ impl EngineKind {
             Self::Sim => "sim",
         }
     }
+}
+
+/// When an image is pulled that is there already: `ECS_IMAGE_PULL_BEHAVIOR` of the ECS agent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ImagePullBehavior {
+    /// For every task; the one that is there is used if the pull fails.
+    Default,
+    /// For every task.
+    Always,
+    /// By the first task that needs it since the server was started.
+    Once,
+    /// Never.
+    PreferCached,
 }
 
 /// How the server's log is written.

@@ -1,30 +1,33 @@
 //! The composition root: builds the server from its parts, runs it, and takes it down in the right order.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow};
+use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
-use crate::api::{self, ApiLimits, ApiState, ApiToken, Auth, Hosts};
+use crate::api::{self, ApiLimits, ApiState, ApiToken, Auth, Hosts, metadata};
 use crate::bell::Bell;
 use crate::cli::{self, ServeArgs};
 use crate::clock::{Clock, RandomIds, SystemClock};
-use crate::config::{ConfigFile, EngineKind};
-use crate::control::Control;
-use crate::domain::{IdSource, InstanceId, TimestampMs};
+use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
+use crate::control::{Control, Policy};
+use crate::domain::{IdSource, SecretName, SecretReference, SecretValue, TimestampMs};
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
-use crate::engine::docker::{DockerEngine, Settings};
+use crate::engine::docker::{DockerEngine, PullBehavior, Settings};
 use crate::engine::sim::{SimClock, SimConfig, SimDaemon};
-use crate::engine::{Engine, EngineStatus};
+use crate::engine::{Engine, EngineError, EngineStatus, Secrets};
 use crate::reconcile::{Limits, Parts, Reconciler};
 use crate::store::{Store, StoreError};
 use crate::telemetry;
@@ -44,7 +47,12 @@ struct Choices {
     allowed_hosts: Vec<String>,
     settings: Settings,
     limits: Limits,
+    policy: Policy,
+    metadata_port: u16,
 }
+
+/// Where tasks ask about themselves: the port after the API's.
+const METADATA_PORT: u16 = 6328;
 
 impl Choices {
     fn of(args: &ServeArgs) -> Result<Self> {
@@ -88,13 +96,45 @@ impl Choices {
                     .publish_ip
                     .map_or(settings.publish_ip, |ip| ip.to_string()),
                 log_max_bytes: file.kept_log_bytes.unwrap_or(settings.log_max_bytes),
+                pull_behavior: file
+                    .image_pull_behavior
+                    .map_or(settings.pull_behavior, pull_behavior),
+                pull_inactivity_timeout: file
+                    .image_pull_inactivity_timeout_s
+                    .map_or(settings.pull_inactivity_timeout, Duration::from_secs),
+                registry_logins: registry_logins(file.registry_logins)?,
+                address_pool: file.address_pool.unwrap_or(settings.address_pool),
             },
+            policy: Policy {
+                host_network: file.allow_host_network.unwrap_or_default(),
+            },
+            metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 ..limits
             },
         })
     }
+}
+
+fn pull_behavior(behavior: ImagePullBehavior) -> PullBehavior {
+    match behavior {
+        ImagePullBehavior::Default => PullBehavior::Default,
+        ImagePullBehavior::Always => PullBehavior::Always,
+        ImagePullBehavior::Once => PullBehavior::Once,
+        ImagePullBehavior::PreferCached => PullBehavior::PreferCached,
+    }
+}
+
+fn registry_logins(written: BTreeMap<String, String>) -> Result<BTreeMap<String, SecretReference>> {
+    let read = |(registry, secret): (String, String)| match SecretReference::parse(&secret) {
+        Ok(reference) => Ok((registry, reference)),
+        Err(error) => Err(anyhow!(
+            "the configuration names no secret for the registry {registry}\nhint: {}",
+            error.rule
+        )),
+    };
+    written.into_iter().map(read).collect()
 }
 
 async fn serve(args: ServeArgs) -> Result<()> {
@@ -118,13 +158,13 @@ async fn serve(args: ServeArgs) -> Result<()> {
     })?;
     let address = listener.local_addr()?;
 
-    let engine = build_engine(&choices, store.instance_id().clone(), &clock, &ids)?;
+    let engine = build_engine(&choices, &store, &clock, &ids)?;
     let engine_status = EngineStatus::new(clock.now());
     let bell = Bell::default();
     let stop = CancellationToken::new();
     let reconciler = Reconciler::new(Parts {
         store: store.clone(),
-        engine: Arc::clone(&engine),
+        engine: Arc::clone(&engine) as Arc<dyn Engine>,
         engine_status: engine_status.clone(),
         bell: bell.clone(),
         ids: Arc::clone(&ids),
@@ -134,12 +174,22 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let started_at = clock.now();
     let control = Control::new(
         store.clone(),
-        engine,
-        engine_status,
+        Arc::clone(&engine) as Arc<dyn Engine>,
+        engine_status.clone(),
         bell,
         clock,
         Arc::clone(&ids),
-    );
+    )
+    .with_policy(choices.policy);
+    if choices.engine == EngineKind::Docker {
+        engine.set_metadata_door(Arc::new(metadata::Door::new(
+            control.clone(),
+            metadata::Key::keep(&choices.data_dir, ids.as_ref())?,
+            choices.metadata_port,
+            engine_status,
+            stop.clone(),
+        )));
+    }
     let limits = ApiLimits::default();
     let router = api::router(ApiState {
         control,
@@ -206,10 +256,10 @@ fn cannot_open(error: StoreError, choices: &Choices) -> anyhow::Error {
 
 fn build_engine(
     choices: &Choices,
-    instance: InstanceId,
+    store: &Store,
     clock: &Arc<dyn Clock>,
     ids: &Arc<dyn IdSource>,
-) -> Result<Arc<dyn Engine>> {
+) -> Result<Arc<DockerEngine>> {
     let daemon: Arc<dyn Daemon> = match choices.engine {
         EngineKind::Docker => Arc::new(DockerClient::connect(choices.docker_host.as_deref())?),
         EngineKind::Sim => {
@@ -222,10 +272,29 @@ fn build_engine(
     Ok(DockerEngine::new(
         kind,
         daemon,
-        instance,
+        store.instance_id().clone(),
         Arc::clone(ids),
         choices.settings.clone(),
+        Arc::new(StoredSecrets(store.clone())),
     ))
+}
+
+/// The engine gets the values of secrets from the store, of which it knows nothing else.
+struct StoredSecrets(Store);
+
+#[async_trait]
+impl Secrets for StoredSecrets {
+    async fn secret(&self, name: &SecretName) -> Result<Option<SecretValue>, EngineError> {
+        self.0.secret_value(name).await.map_err(|error| {
+            let text =
+                format!("unable to pull secrets or registry auth: secret \"{name}\": {error}");
+            if error.retryable() {
+                EngineError::Failed(text)
+            } else {
+                EngineError::Refused(text)
+            }
+        })
+    }
 }
 
 /// The simulated daemon lives by the host's clock.

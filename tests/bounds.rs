@@ -8,7 +8,7 @@ use neargate::domain::{IdSource, InstanceId};
 use neargate::engine::docker::daemon::Daemon;
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{CallKind, SimConfig, SimDaemon};
-use neargate::engine::{Engine, Observation};
+use neargate::engine::{Engine, NoSecrets, Observation};
 
 use crate::engine_contract::{SimTime, order};
 use crate::harness::workload;
@@ -33,7 +33,14 @@ async fn starts_at_once_are_bounded() {
         ..Settings::default()
     };
     let seam: Arc<dyn Daemon> = Arc::new(daemon.clone());
-    let engine = DockerEngine::new("sim", seam, InstanceId::generate(&RandomIds), ids, settings);
+    let engine = DockerEngine::new(
+        "sim",
+        seam,
+        InstanceId::generate(&RandomIds),
+        ids,
+        settings,
+        Arc::new(NoSecrets),
+    );
 
     let two: &[(&str, &[&str])] = &[("one", &["sleep"]), ("two", &["sleep"])];
     let orders: Vec<_> = (0..4).map(|_| order(two)).collect();

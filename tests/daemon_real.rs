@@ -16,7 +16,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use neargate::domain::{DurationMs, HealthCheck, HealthStatus, PortMapping, Protocol, TimestampMs};
 use neargate::engine::docker::client::DockerClient;
-use neargate::engine::docker::daemon::{ContainerInspect, ContainerSpec, Daemon, LogOptions};
+use neargate::engine::docker::daemon::{
+    ContainerInspect, ContainerSpec, Daemon, LogOptions, NetworkSpec,
+};
 use neargate::engine::docker::sandbox_image::sandbox_image;
 use neargate::engine::{EngineError, LogLine, LogStream};
 
@@ -99,7 +101,11 @@ impl Lab {
         let name = self.name(name);
         self.networks.lock().unwrap().push(name.clone());
         self.daemon
-            .ensure_network(&name, &self.labels())
+            .ensure_network(&NetworkSpec {
+                name: name.clone(),
+                labels: self.labels(),
+                subnet: None,
+            })
             .await
             .unwrap();
         name
@@ -345,9 +351,11 @@ async fn containers_of_a_namespace_share_it_and_need_it() {
 async fn a_network_is_made_once() {
     let lab = Lab::open().await;
     let name = lab.network("twice").await;
-    let none = BTreeMap::new();
-    let all =
-        futures_util::future::join_all((0..4).map(|_| lab.daemon.ensure_network(&name, &none)));
+    let spec = NetworkSpec {
+        name: name.clone(),
+        ..NetworkSpec::default()
+    };
+    let all = futures_util::future::join_all((0..4).map(|_| lab.daemon.ensure_network(&spec)));
     assert!(all.await.into_iter().all(|made| made.is_ok()));
     lab.daemon.remove_network(&name).await.unwrap();
     lab.daemon
@@ -590,7 +598,7 @@ async fn a_pull_that_cannot_succeed_ends() {
     let lab = Lab::open().await;
     let pull = lab
         .daemon
-        .pull_image("neargate.invalid/nothing:1")
+        .pull_image("neargate.invalid/nothing:1", None)
         .await
         .unwrap();
     let mut answers: Vec<_> = in_time("the end of the pull", pull.collect()).await;
@@ -604,7 +612,7 @@ async fn a_pull_that_cannot_succeed_ends() {
     );
     let wrong = lab
         .daemon
-        .pull_image("neargate.invalid/NOTHING")
+        .pull_image("neargate.invalid/NOTHING", None)
         .await
         .unwrap();
     let wrong: Vec<_> = in_time("the end of the pull", wrong.collect()).await;

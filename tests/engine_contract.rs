@@ -11,14 +11,16 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use neargate::clock::{Clock, RandomIds, SystemClock};
 use neargate::domain::{
-    Condition, ContainerName, ContainerState, Goal, IdSource, InstanceId, Known, NetworkMode,
-    NetworkObservation, Observation, PortMapping, Protocol, TaskId, TaskSpec, TimestampMs,
+    Condition, ContainerName, ContainerState, CpuUnits, Goal, IdSource, InstanceId, Known,
+    LimitsEnforcedBy, MemoryMib, NetworkMode, NetworkObservation, Observation, PortMapping,
+    Protocol, TaskId, TaskSize, TaskSpec, TimestampMs,
 };
 use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::{ContainerSpec, Daemon};
+use neargate::engine::docker::host::{Group, GroupLimits};
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
-use neargate::engine::{Engine, EngineError, Hint, LogRequest, LogStream, Order};
+use neargate::engine::{Engine, EngineError, Hint, LogRequest, LogStream, NoSecrets, Order};
 use neargate::shapes::{Document, Format, ParsedTaskDefinition};
 use serde_json::json;
 
@@ -50,7 +52,9 @@ fn real_daemon() -> Arc<dyn Daemon> {
 }
 
 fn simulated_daemon() -> Arc<dyn Daemon> {
-    let daemon = SimDaemon::new(SimConfig::default(), Arc::new(SimTime));
+    let mut config = SimConfig::default();
+    "cgroupfs".clone_into(&mut config.info.cgroup_driver);
+    let daemon = SimDaemon::new(config, Arc::new(SimTime));
     daemon.add_image(workload());
     tokio::spawn(daemon.drive());
     Arc::new(daemon)
@@ -164,7 +168,14 @@ fn adapter(
         warm_sandboxes,
         ..Settings::default()
     };
-    DockerEngine::new("test", Arc::clone(daemon), instance.clone(), ids, settings)
+    DockerEngine::new(
+        "test",
+        Arc::clone(daemon),
+        instance.clone(),
+        ids,
+        settings,
+        Arc::new(NoSecrets),
+    )
 }
 
 fn name(text: &str) -> ContainerName {
@@ -194,6 +205,7 @@ pub fn order(containers: &[(&str, &[&str])]) -> Order {
         spec: TaskSpec::new(definition, 1),
         goal: Goal::Run,
         known: BTreeMap::new(),
+        digests: BTreeMap::new(),
         now: SystemClock.now(),
     }
 }
@@ -271,11 +283,9 @@ async fn a_host_port_that_is_taken_ends_the_start(world: &mut World) {
     };
     let taken = bindings[0].host_port;
     assert_ne!(taken, 0, "the engine chose one");
-    let (one, two): (&[(&str, &[&str])], &[(&str, &[&str])]) = (
-        &[("main", &["sleep"])],
-        &[("main", &["sleep"]), ("side", &["sleep"])],
-    );
-    for containers in [one, two] {
+    let sleep: &[&str] = &["sleep"];
+    let both = [("main", sleep), ("side", sleep)];
+    for containers in [&both[..1], &both] {
         let mut second = published(containers, taken);
         let seen = world
             .drive(&mut second, "the start to have failed", |seen| {
@@ -348,11 +358,43 @@ async fn what_depends_is_started_later_and_stopped_earlier(world: &mut World) {
     assert!(finished("top") <= finished("base"));
 }
 
+async fn what_a_container_uses_is_told(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"]), ("side", &["sleep"])]);
+    world.run(&mut order).await;
+    let (main, nobody) = ("main".parse().unwrap(), "nobody".parse().unwrap());
+    let figures = world.engine.stats(&order.task_id, &main).await.unwrap();
+    assert!(
+        figures["memory_stats"]["usage"].as_u64().unwrap() > 0,
+        "{figures:#}"
+    );
+    let absent = world.engine.stats(&order.task_id, &nobody).await;
+    assert!(
+        matches!(absent, Err(EngineError::NotFound(_))),
+        "{absent:?}"
+    );
+}
+
+async fn the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it(world: &mut World) {
+    let mut order = order(&[("main", &["sleep"])]);
+    "blue".clone_into(&mut order.cluster);
+    world.run(&mut order).await;
+    let blue = std::collections::BTreeSet::from(["blue".to_owned()]);
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+    world.engine.remove_clusters(&blue).await.unwrap();
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+    world.engine.remove(&order.task_id).await.unwrap();
+    world.engine.remove_clusters(&blue).await.unwrap();
+    assert!(!world.engine.clusters().await.unwrap().contains("blue"));
+    // Whoever comes back gets a new one.
+    world.run(&mut order).await;
+    assert!(world.engine.clusters().await.unwrap().contains("blue"));
+}
+
 async fn a_network_that_somebody_has_pruned_is_made_again(world: &mut World) {
     let mut first = order(&[("main", &["sleep"])]);
     world.run(&mut first).await;
     world.engine.remove(&first.task_id).await.unwrap();
-    let network = format!("neargate-{}", world.instance);
+    let network = format!("neargate-{}-default", world.instance);
     world.daemon.remove_network(&network).await.unwrap();
     let mut second = order(&[("main", &["sleep"])]);
     let seen = world.engine.observe(&second).await.unwrap();
@@ -558,6 +600,88 @@ async fn the_end_of_a_container_is_hinted_at(world: &mut World) {
     world.ended(&order, "main").await;
 }
 
+async fn a_task_with_a_size_is_held_by_a_cgroup_that_goes_with_it(world: &mut World) {
+    let mut order = order(&[("one", &["sleep"]), ("two", &["sleep"])]);
+    order.spec.size = Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap());
+    let seen = world.run(&mut order).await;
+    assert_eq!(seen.limits, Some(LimitsEnforcedBy::TaskCgroup));
+    let host = world.daemon.host().await.unwrap().expect("this machine");
+    let group = host_group(world, &order);
+    for container in ["one", "two"] {
+        let id = &seen.containers[&name(container)].runtime_id;
+        let inspect = world.daemon.inspect_container(id).await.unwrap().unwrap();
+        assert_eq!(inspect.cgroup_parent, Some(host.parent(&group)));
+        let is_in = host.is_in(&group, inspect.pid.unwrap()).await;
+        assert_eq!(is_in, Some(true), "{container}");
+    }
+    assert!(host.groups(&world.instance).await.contains(&group));
+    assert!(host.remove(&group).await.is_err(), "it is in use");
+    world.after_a_crash();
+    let adopted = world.engine.observe(&order).await.unwrap();
+    assert_eq!(adopted.limits, Some(LimitsEnforcedBy::TaskCgroup));
+    world.engine.remove(&order.task_id).await.unwrap();
+    assert_eq!(host.groups(&world.instance).await, []);
+}
+
+fn host_group(world: &World, order: &Order) -> Group {
+    Group {
+        instance: world.instance.clone(),
+        name: order.task_id.to_string(),
+    }
+}
+
+async fn a_cgroup_that_a_crash_left_behind_is_found(world: &mut World) {
+    let order = order(&[("main", &["sleep"])]);
+    let host = world.daemon.host().await.unwrap().expect("this machine");
+    let limits = GroupLimits {
+        cpu: CpuUnits(256),
+        memory: MemoryMib(512),
+        pids: 10,
+    };
+    host.hold(&host_group(world, &order), limits).await.unwrap();
+    let found = world.engine.survey().await.unwrap();
+    assert!(found.contains_key(&order.task_id));
+    world.engine.remove(&order.task_id).await.unwrap();
+    assert_eq!(host.groups(&world.instance).await, []);
+}
+
+async fn what_was_created_under_an_earlier_start_of_the_host_ended_nobody_knows_how(
+    world: &mut World,
+) {
+    let order = order(&[("main", &["exit", "--code", "0"])]);
+    let boot = world.daemon.host().await.unwrap().unwrap().boot_id();
+    assert!(boot.is_some());
+    let labels = [
+        ("neargate.instance", world.instance.as_str()),
+        ("neargate.role", "container"),
+        ("neargate.task", order.task_id.as_str()),
+        ("neargate.container", "main"),
+        ("neargate.boot", "an-earlier-one"),
+    ];
+    let spec = ContainerSpec {
+        name: format!("neargate-{}-main", order.task_id),
+        image: workload().to_owned(),
+        labels: labels.map(|(k, v)| (k.to_owned(), v.to_owned())).into(),
+        cmd: Some(vec!["exit".to_owned()]),
+        network_mode: "none".to_owned(),
+        ..ContainerSpec::default()
+    };
+    let id = world.daemon.create_container(&spec).await.unwrap();
+    world.daemon.start_container(&id).await.unwrap();
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let seen = world.engine.observe(&order).await.unwrap();
+        if state(&seen, "main") == Some(ContainerState::Lost) {
+            return;
+        }
+        assert!(
+            state(&seen, "main") == Some(ContainerState::Running) && Instant::now() < deadline,
+            "waited for it to be lost; instead: {seen:#?}"
+        );
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+}
+
 async fn warm_sandboxes_are_used_once_and_given_back(world: &mut World) {
     world.engine = adapter(&world.daemon, &world.instance, 2);
     let _hints = world.engine.hints().await.unwrap();
@@ -633,6 +757,8 @@ contract! {
         a_process_that_obeys_ends_with_its_own_code_and_one_that_does_not_is_killed,
         what_depends_is_started_later_and_stopped_earlier,
         a_network_that_somebody_has_pruned_is_made_again,
+        what_a_container_uses_is_told,
+        the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it,
         what_runs_is_not_discarded_and_what_has_ended_is,
         a_container_that_is_recorded_as_started_is_not_made_again,
         an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs,
@@ -643,5 +769,8 @@ contract! {
         what_a_container_wrote_can_be_read_in_order,
         the_end_of_a_container_is_hinted_at,
         warm_sandboxes_are_used_once_and_given_back,
+        a_task_with_a_size_is_held_by_a_cgroup_that_goes_with_it,
+        a_cgroup_that_a_crash_left_behind_is_found,
+        what_was_created_under_an_earlier_start_of_the_host_ended_nobody_knows_how,
     }
 }

@@ -39,7 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
         ],
     ),
     ("cli", &["domain", "shapes", "clock", "config"]),
-    ("config", &[]),
+    ("config", &["domain"]),
     ("telemetry", &["config"]),
     (
         "serve",

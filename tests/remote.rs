@@ -117,6 +117,13 @@ fn an_engine_behind_tls_runs_a_task() {
     server.register_workload("quick", &["exit", "--code", "4"]);
     let task = server.wait_for(&server.run("quick"), "STOPPED");
     assert_eq!(task["containers"][0]["exitCode"], 4, "{task:#}");
+    // Nobody knows where it is: its cgroups are not written, and its restarts not noticed.
+    assert_eq!(task["limits"]["enforcedBy"], "containers", "{task:#}");
+    let described = server.cli(&["describe", task["taskId"].as_str().unwrap()]);
+    assert!(described.ok().contains("each container on its own"));
+    let ready = server.get("/readyz").1;
+    assert!(ready["engine"].get("bootId").is_none(), "{ready:#}");
+    assert!(server.cli(&["status"]).ok().contains("not this machine"));
     server.wait_until_clean();
 }
 

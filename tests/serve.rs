@@ -75,7 +75,7 @@ impl Configured {
         let args = ["serve", "--config", path.to_str().unwrap()];
         let mut command = neargate();
         command.args(args).env("HOME", folder.path());
-        let stream = Stream::start(&args, command);
+        let stream = Stream::start(&args, &command);
         stream.wait_for("listening on http://");
         let log = stream.stderr();
         let (_, rest) = log.split_once("listening on ").unwrap();

@@ -1,5 +1,6 @@
 //! The listener: connections in, requests to the router, and an orderly end.
 
+use std::net::SocketAddr;
 use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,6 +29,16 @@ pub async fn serve(
     limits: ApiLimits,
     stop: CancellationToken,
 ) {
+    serve_each(listener, |_| router.clone(), limits, stop).await;
+}
+
+/// As [`serve`], with a router for each connection, made for the address that it comes from.
+pub(super) async fn serve_each(
+    listener: TcpListener,
+    router: impl Fn(SocketAddr) -> Router + Send,
+    limits: ApiLimits,
+    stop: CancellationToken,
+) {
     let slots = Arc::new(Semaphore::new(limits.connections));
     let mut connections = JoinSet::new();
     loop {
@@ -40,8 +51,8 @@ pub async fn serve(
             accepted = listener.accept() => accepted,
         };
         match accepted {
-            Ok((stream, _)) => {
-                let answer = answer(stream, router.clone(), limits, stop.clone());
+            Ok((stream, peer)) => {
+                let answer = answer(stream, router(peer), limits, stop.clone());
                 connections.spawn(async move {
                     answer.await;
                     drop(slot);

@@ -2,7 +2,8 @@
 //!
 //! Everything that can be asked of Neargate is asked through here, by the command line as well. A front
 //! (`rest` is the first) turns what travels into domain types, calls one use case of `control`, and turns
-//! the result back. It decides nothing, reads no store and asks no engine.
+//! the result back. It decides nothing, reads no store and asks no engine. What tasks may ask about themselves
+//! is a front apart ([`metadata`]), with listeners of its own.
 //!
 //! Secure as it comes: on loopback it needs no token, but it answers only to names that are its own, so that
 //! a web page cannot reach it by DNS rebinding; beyond loopback it does not listen without a token
@@ -11,6 +12,7 @@
 mod auth;
 mod limits;
 mod listener;
+pub mod metadata;
 mod rest;
 
 use std::sync::Arc;

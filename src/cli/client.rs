@@ -149,7 +149,12 @@ impl Client {
 
     /// The answer may be empty: then it is `null`.
     async fn delete(&self, path: &[&str]) -> Result<Value, ClientError> {
-        let response = self.send(self.request(Method::DELETE, path, &[])?).await?;
+        self.delete_with(path, &[]).await
+    }
+
+    async fn delete_with(&self, path: &[&str], query: &Query<'_>) -> Result<Value, ClientError> {
+        let request = self.request(Method::DELETE, path, query)?;
+        let response = self.send(request).await?;
         let body = self.body(self.check(response).await?).await?;
         if body.is_empty() {
             Ok(Value::Null)

@@ -27,6 +27,7 @@ mod ps;
 mod register;
 mod run;
 mod sanitise;
+mod secret;
 mod serve;
 mod status;
 mod stop;
@@ -117,6 +118,7 @@ enum Command {
     Events(events::EventsArgs),
     Usage(usage::UsageArgs),
     Definitions(definitions::DefinitionsArgs),
+    Secret(secret::SecretArgs),
     Clusters(clusters::ClustersArgs),
     Status(status::StatusArgs),
     Completions(completions::CompletionsArgs),
@@ -218,6 +220,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Events(args) => events::execute(session, args).await,
         Command::Usage(args) => usage::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,
+        Command::Secret(args) => secret::execute(session, args).await,
         Command::Clusters(args) => clusters::execute(session, args).await,
         Command::Status(_) => status::execute(session).await,
         // Both need no server to ask, and were dealt with before one was looked for.

@@ -5,7 +5,7 @@ use clap::Args;
 use super::failure::Failure;
 use super::{Session, time};
 use crate::domain::TimestampMs;
-use crate::shapes::{EngineState, Readiness};
+use crate::shapes::{EngineState, EngineStatus, Readiness};
 
 /// Show how the server and its engine are
 #[derive(Clone, Debug, Args)]
@@ -30,6 +30,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
         ready,
         engine,
         store,
+        no_metadata,
         version,
     } = readiness;
     let mut page = super::describe::Page::default();
@@ -55,6 +56,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
         &format!("{}{engine_version}{api_version}: {state}", engine.kind),
     );
     page.optional("Why", engine.reason.as_deref());
+    page.optional("Host", host(engine));
     page.optional(
         "Since",
         engine
@@ -64,6 +66,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
             .as_deref(),
     );
     page.entry("Store", store);
+    page.optional("Metadata", no_metadata.as_deref());
     page.optional("Process", version.pid.map(|pid| pid.to_string()).as_deref());
     page.optional(
         "Started",
@@ -77,6 +80,14 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
     page.finish()
 }
 
+/// What is worth knowing of the engine's host.
+fn host(engine: &EngineStatus) -> Option<&'static str> {
+    let is_elsewhere = engine.state == EngineState::Ok && engine.boot_id.is_none();
+    is_elsewhere.then_some(
+        "not this machine: exit codes after a restart of it cannot be told from made-up ones",
+    )
+}
+
 fn moment(at: &str, now: TimestampMs) -> String {
     format!("{at} ({})", time::ago(at, now))
 }
@@ -85,7 +96,7 @@ fn moment(at: &str, now: TimestampMs) -> String {
 mod tests {
     use super::*;
     use crate::cli::tests::sample;
-    use crate::shapes::{EngineStatus, Version};
+    use crate::shapes::Version;
 
     #[test]
     fn an_engine_that_is_away_is_said_with_its_reason() {
@@ -95,11 +106,13 @@ mod tests {
                 kind: "docker".to_owned(),
                 version: None,
                 api_version: None,
+                boot_id: None,
                 state: EngineState::Away,
                 reason: Some("no such file: /var/run/docker.sock".to_owned()),
                 since: Some(sample::CREATED.to_owned()),
             },
             store: "ok".to_owned(),
+            no_metadata: None,
             version: Version {
                 version: "0.1.0".to_owned(),
                 pid: Some(42),

@@ -8,6 +8,8 @@ mod cluster;
 mod error;
 mod event;
 mod log;
+mod metadata;
+mod secret;
 mod service;
 mod task;
 mod task_definition;
@@ -17,28 +19,37 @@ use std::sync::Arc;
 
 pub use error::ControlError;
 pub use log::{LogQuery, TaskLogLine};
+pub use metadata::TaskSight;
 pub use service::{CreateService, ServiceView, UpdateService};
 pub use task::RunTask;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::domain::{IdSource, TimestampMs};
+use crate::domain::{IdSource, NetworkMode, TimestampMs};
 use crate::engine::{Engine, EngineState, EngineStatus};
 use crate::store::Store;
 
 /// How many tasks one call may ask for.
 pub const MAX_COUNT: u32 = 100;
 
+/// What the operator allows that is refused otherwise.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// Tasks may use the host's own network.
+    pub host_network: bool,
+}
+
 /// The use cases, and what they work with. Clones are cheap and share everything.
 #[derive(Clone)]
 pub struct Control {
     store: Store,
-    /// Only for reading logs; tasks are the loop's.
+    /// Only for reading logs and figures; tasks are the loop's.
     engine: Arc<dyn Engine>,
     engine_status: EngineStatus,
     bell: Bell,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
+    policy: Policy,
 }
 
 impl Control {
@@ -58,7 +69,27 @@ impl Control {
             bell,
             clock,
             ids,
+            policy: Policy::default(),
         }
+    }
+
+    /// The same use cases, where the operator allows more.
+    #[must_use]
+    pub fn with_policy(self, policy: Policy) -> Self {
+        Self { policy, ..self }
+    }
+
+    /// Whether the operator lets a task be connected in that way.
+    fn check_network_mode(&self, mode: NetworkMode) -> Result<(), ControlError> {
+        if mode == NetworkMode::Host && !self.policy.host_network {
+            return Err(ControlError::invalid(
+                "networkMode",
+                "`host` is not allowed here: the task would share the network of the host and everything \
+                 that listens on it",
+                "use awsvpc or bridge, or set allow_host_network = true in the server's configuration",
+            ));
+        }
+        Ok(())
     }
 
     /// Now, by the clock that everything else goes by.

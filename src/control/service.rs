@@ -76,7 +76,7 @@ impl Control {
         let id = DeploymentId::generate(self.ids.as_ref());
         let reason = format!("ECS deployment {id} in progress.");
         service.deploy(id, revision, DeploymentCause::User, reason, now);
-        let mut events = vec![self.event(&service, "was created".to_owned())];
+        let mut events = vec![self.event(&service, "was created")];
         events.extend(self.warning(&service));
         let created = self
             .store
@@ -154,7 +154,7 @@ impl Control {
             };
             let said = format!("rolling back to task definition {back_to}.");
             self.deploy(service, back_to, DeploymentCause::Rollback);
-            Ok(vec![self.event(service, said)])
+            Ok(vec![self.event(service, &said)])
         })
         .await
     }
@@ -180,7 +180,7 @@ impl Control {
             service.status = ServiceStatus::Draining;
             service.deleted_at = Some(now);
             service.is_steady = false;
-            Ok(vec![self.event(service, "was deleted; its tasks are stopped".to_owned())])
+            Ok(vec![self.event(service, "was deleted; its tasks are stopped")])
         })
         .await
     }
@@ -286,10 +286,10 @@ impl Control {
 
     fn warning(&self, service: &Service) -> Option<NewEvent> {
         let why = service.configuration.stuck(service.wanted())?;
-        Some(self.event(service, why))
+        Some(self.event(service, &why))
     }
 
-    fn event(&self, service: &Service, message: String) -> NewEvent {
+    fn event(&self, service: &Service, message: &str) -> NewEvent {
         NewEvent {
             at: self.clock.now(),
             kind: EventKind::ServiceEvent,

@@ -75,6 +75,7 @@ impl Control {
                 ),
             ));
         }
+        self.check_network_mode(registered.definition.network_mode)?;
         let spec = TaskSpec::new(registered.definition, registered.revision);
         let spec = request
             .overrides

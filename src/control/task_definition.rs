@@ -16,6 +16,7 @@ impl Control {
         document: &serde_json::Value,
         warnings: &[String],
     ) -> Result<RegisteredTaskDefinition, ControlError> {
+        self.check_network_mode(definition.network_mode)?;
         let now = self.clock.now();
         Ok(self
             .store

@@ -23,6 +23,10 @@ pub enum EventKind {
     TaskStopRequested,
     /// Something about a task that its user should know: a wait, a retry, a field without effect.
     TaskNotice,
+    /// A secret was put, for the first time or anew.
+    SecretPut,
+    /// A secret was deleted.
+    SecretDeleted,
     /// Something about a service, in ECS's words: `(service web) has reached a steady state.`
     ServiceEvent,
     /// Something about the server: started, engine away, engine back.
@@ -30,7 +34,7 @@ pub enum EventKind {
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 10] = [
+const KINDS: [(EventKind, &str); 12] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -45,6 +49,8 @@ const KINDS: [(EventKind, &str); 10] = [
     (EventKind::TaskStateChange, "TaskStateChange"),
     (EventKind::TaskStopRequested, "TaskStopRequested"),
     (EventKind::TaskNotice, "TaskNotice"),
+    (EventKind::SecretPut, "SecretPut"),
+    (EventKind::SecretDeleted, "SecretDeleted"),
     (EventKind::ServiceEvent, "ServiceEvent"),
     (EventKind::Server, "Server"),
 ];

@@ -118,6 +118,19 @@ text_newtype!(
     InstanceId, "instance ID", |t| is_hex(t, 8), "an instance ID has 8 hexadecimal digits, in lower case"
 );
 
+text_newtype!(
+    /// The name of a secret: what AWS Secrets Manager and the Parameter Store allow in theirs.
+    SecretName, "secret name", is_secret_name,
+    "use up to 255 letters, digits and the characters / _ + = . @ -, with no / at the beginning or the end"
+);
+
+fn is_secret_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b);
+    text.len() <= 255
+        && text.bytes().all(plain)
+        && text.split('/').all(|part| !matches!(part, "" | "." | ".."))
+}
+
 fn is_hex(text: &str, length: usize) -> bool {
     text.len() == length && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'))
 }

@@ -4,40 +4,49 @@
 //! this one, and it imports none. A value of a type in here is a value that is allowed; what comes from
 //! outside is turned into these types once, at the edge.
 
+mod arn;
 mod cluster;
 mod event;
 mod fault;
 mod id;
 mod observation;
 mod overrides;
+mod secret;
 mod service;
 mod size;
+mod subnet;
 mod task;
 mod task_definition;
 mod time;
 mod usage;
 
+pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    ServiceName, TaskDefinitionReference, TaskId,
+    SecretName, ServiceName, TaskDefinitionReference, TaskId,
 };
 pub use observation::{
-    ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
-    PullProgress, StartFailure,
+    ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
+    Observation, PullProgress, StartFailure,
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
+pub use secret::{
+    ContainerSecrets, Secret, SecretFile, SecretReference, SecretValue, UnusableSecret,
+    environment_lines,
+};
 pub use service::{
     CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, MAX_DESIRED_COUNT,
     RolloutState, SERVICE_GROUP, SchedulingStrategy, Service, ServiceConfiguration, ServiceKey,
     ServiceStatus, ServiceTask, TaskFailure,
 };
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
+pub use subnet::{InvalidSubnet, Subnet};
 pub use task::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,
-    StopCode, StopRequest, Task, TaskSpec,
+    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
+    NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
 };
 pub use task_definition::{
     Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,

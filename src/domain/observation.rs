@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{ContainerName, HealthStatus, NetworkBinding, TimestampMs};
+use super::{ContainerName, HealthStatus, LimitsEnforcedBy, NetworkBinding, TimestampMs};
 
 /// Where a task is to go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,6 +36,8 @@ pub struct Observation {
     pub containers: BTreeMap<ContainerName, ContainerObservation>,
     /// When all images that are still needed were found to be there.
     pub images_ready_at: Option<TimestampMs>,
+    /// What the images of the task were found to be, by the name that the definition has for them.
+    pub images: BTreeMap<String, ImageObservation>,
     /// Pulls that go on for this task, by image.
     pub pulls: BTreeMap<String, PullProgress>,
     /// What cannot succeed by being repeated.
@@ -44,6 +46,17 @@ pub struct Observation {
     pub wake_at: Option<TimestampMs>,
     /// What the task is waiting for, in one sentence.
     pub waiting: Option<String>,
+    /// What holds the task to its size; `None` while it has no containers.
+    pub limits: Option<LimitsEnforcedBy>,
+}
+
+/// An image of a task that is there.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImageObservation {
+    /// Of the repository if it came from one, of the image itself otherwise.
+    pub digest: String,
+    /// What to call it by, so that it is that very image.
+    pub reference: String,
 }
 
 /// A task's network namespace.
@@ -98,6 +111,9 @@ pub enum ContainerState {
         /// What the engine has to say about it, when it could not be started.
         error: Option<String>,
     },
+    /// Its host was started anew since it was created, so it has ended; how and when nobody knows. What the
+    /// engine says of it is made up.
+    Lost,
 }
 
 /// How far the pull of an image has come.

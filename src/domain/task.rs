@@ -51,6 +51,8 @@ pub struct Task {
     pub containers: BTreeMap<ContainerName, ContainerRecord>,
     /// The task's own address, once it has one.
     pub address: Option<String>,
+    /// What holds it to its size, once it has containers.
+    pub limits: Option<LimitsEnforcedBy>,
 
     /// When the call was accepted.
     pub created_at: TimestampMs,
@@ -186,6 +188,7 @@ impl Task {
             last_status: LastStatus::Provisioning,
             containers,
             address: None,
+            limits: None,
             created_at: now,
             pull_started_at: None,
             pull_stopped_at: None,
@@ -214,6 +217,12 @@ impl Task {
         } else {
             self.planned_status
         }
+    }
+
+    /// What `image` was found to mean first, in whichever container that was.
+    pub fn image_digest(&self, image: &str) -> Option<String> {
+        let mut containers = self.spec.containers.iter().filter(|one| one.image == image);
+        containers.find_map(|one| self.containers.get(&one.name)?.image_digest.clone())
     }
 
     /// Whether everything that could ever be done for it has been done.
@@ -411,6 +420,18 @@ ecs_names!(StopCode {
     ServiceSchedulerInitiated = "ServiceSchedulerInitiated",
     TerminationNotice = "TerminationNotice",
 });
+
+/// What holds a task to its CPU and memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum LimitsEnforcedBy {
+    /// A cgroup around all of its containers: what one of them leaves, the others can use.
+    TaskCgroup,
+    /// Each container on its own, with its part of the task's size: Neargate may not write the cgroups of the
+    /// engine's host, or the task has no size of its own.
+    Containers,
+}
+
+ecs_names!(LimitsEnforcedBy { TaskCgroup = "taskCgroup", Containers = "containers" });
 
 /// The state of one container.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -6,7 +6,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerName, CpuUnits, DurationMs, Family, MemoryMib, TaskSize, TimestampMs};
+use super::{
+    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, TaskSize, TimestampMs,
+};
 
 /// What a task definition says, parsed. A revision of one never changes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -40,8 +42,17 @@ pub enum NetworkMode {
     Awsvpc,
     /// As `awsvpc`, and ports are published on the host.
     Bridge,
+    /// The host's own network.
+    Host,
     /// No network but loopback, which the task's containers share.
     None,
+}
+
+impl NetworkMode {
+    /// Whether the task is on its cluster's network.
+    pub const fn is_bridged(self) -> bool {
+        matches!(self, Self::Awsvpc | Self::Bridge)
+    }
 }
 
 /// One container of a task.
@@ -101,6 +112,9 @@ pub struct ContainerDefinition {
     pub linux_parameters: LinuxParameters,
     /// Kernel parameters of the task's namespaces.
     pub system_controls: Vec<SystemControl>,
+    /// What it takes from the secret store: names only, never values.
+    #[serde(default)]
+    pub secrets: ContainerSecrets,
 }
 
 /// The default of `stopTimeout`, as on Fargate.

@@ -13,13 +13,14 @@ pub mod docker;
 pub mod sim;
 mod status;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::domain::{ContainerName, TaskId, TaskSpec, TimestampMs};
+use crate::domain::{ContainerName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs};
 pub use crate::domain::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
     PullProgress, StartFailure,
@@ -60,9 +61,57 @@ pub trait Engine: Send + Sync + 'static {
     /// look at everything once and listen anew. A hint may be missing, late, doubled or wrong.
     async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError>;
 
+    /// What a container uses, as the engine tells it: `GET /containers/{id}/stats` of Docker's API, with the
+    /// figures of the network that it shares with its task. [`EngineError::NotFound`] when there is none.
+    async fn stats(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+    ) -> Result<serde_json::Value, EngineError>;
+
+    /// The clusters that the engine has something for beside their tasks: a network.
+    async fn clusters(&self) -> Result<BTreeSet<String>, EngineError>;
+
+    /// Removes that for clusters which are gone, unless a task is on it.
+    async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError>;
+
     /// Gives back what was made ahead of need (warm sandboxes, the network if nothing is left on it).
     /// Tasks go on.
     async fn shut_down(&self);
+}
+
+/// Where an engine gets the values of secrets, at the moment in which it hands them to a container.
+#[async_trait]
+pub trait Secrets: Send + Sync + 'static {
+    /// The value of a secret, `None` when there is no such secret. An error that is not
+    /// [`EngineError::retryable`] is the end of the task that needs it.
+    async fn secret(&self, name: &SecretName) -> Result<Option<SecretValue>, EngineError>;
+}
+
+/// There are no secrets.
+#[derive(Clone, Copy, Debug)]
+pub struct NoSecrets;
+
+#[async_trait]
+impl Secrets for NoSecrets {
+    async fn secret(&self, _: &SecretName) -> Result<Option<SecretValue>, EngineError> {
+        Ok(None)
+    }
+}
+
+/// The metadata endpoint, as far as an engine knows of it: containers ask there what is known of them.
+#[async_trait]
+pub trait MetadataDoor: Send + Sync + 'static {
+    /// Makes sure that somebody answers at `gateway`, this machine's address on the bridge `interface`.
+    /// False, and noted for people, where that cannot be; containers are then not told to ask.
+    async fn open(&self, interface: &str, gateway: Ipv4Addr) -> bool;
+
+    /// Nobody is left to ask there.
+    async fn close(&self, gateway: Ipv4Addr);
+
+    /// What a container is to ask: a URL that is the same for as long as the task lives, also after a
+    /// restart of Neargate, and that nobody else can guess.
+    fn address(&self, gateway: Ipv4Addr, task: &TaskId, container: &ContainerName) -> String;
 }
 
 /// What an engine is to do about one task.
@@ -78,6 +127,8 @@ pub struct Order {
     pub goal: Goal,
     /// What is recorded of its containers. One that is recorded as started is never created again.
     pub known: BTreeMap<ContainerName, Known>,
+    /// What the tags of its images were found to mean first: the digests, by image.
+    pub digests: BTreeMap<String, String>,
     /// Now.
     pub now: TimestampMs,
 }
@@ -151,6 +202,9 @@ pub struct EngineInfo {
     pub api_version: String,
     /// The host's name for itself.
     pub host: String,
+    /// Another one after each start of the host; `None` when the host is not this machine: then nobody notices
+    /// that it was started anew, and what the engine says of the containers that ran before is believed.
+    pub boot_id: Option<String>,
     /// `linux/amd64`, say.
     pub platform: String,
     /// Processors of the host.

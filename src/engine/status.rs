@@ -23,6 +23,8 @@ pub enum EngineState {
 #[derive(Clone, Debug)]
 pub struct EngineStatus {
     sender: watch::Sender<(EngineState, TimestampMs)>,
+    /// Why containers cannot ask about themselves, where that is so.
+    no_metadata: watch::Sender<Option<String>>,
 }
 
 impl EngineStatus {
@@ -30,6 +32,7 @@ impl EngineStatus {
     pub fn new(now: TimestampMs) -> Self {
         Self {
             sender: watch::channel((EngineState::Unknown, now)).0,
+            no_metadata: watch::channel(None).0,
         }
     }
 
@@ -49,6 +52,20 @@ impl EngineStatus {
     /// The state, and since when.
     pub fn get(&self) -> (EngineState, TimestampMs) {
         self.sender.borrow().clone()
+    }
+
+    /// Notes that the metadata endpoint can be reached by containers, or why not. True when that is news.
+    pub fn set_metadata(&self, why_not: Option<String>) -> bool {
+        self.no_metadata.send_if_modified(|current| {
+            let is_news = *current != why_not;
+            *current = why_not;
+            is_news
+        })
+    }
+
+    /// Why the metadata endpoint cannot be reached by containers; `None` while nothing speaks against it.
+    pub fn no_metadata(&self) -> Option<String> {
+        self.no_metadata.borrow().clone()
     }
 
     /// Tells when the state changes.

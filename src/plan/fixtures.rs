@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use crate::domain::{
     Condition, ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord,
-    ContainerState, CpuUnits, DEFAULT_STOP_TIMEOUT, Dependency, DesiredStatus, FamilyRevision,
-    HealthStatus, LastStatus, LinuxParameters, MemoryMib, NetworkMode, NetworkObservation,
-    Observation, Task, TaskSize, TaskSpec, TimestampMs,
+    ContainerSecrets, ContainerState, CpuUnits, DEFAULT_STOP_TIMEOUT, Dependency, DesiredStatus,
+    FamilyRevision, HealthStatus, LastStatus, LinuxParameters, MemoryMib, NetworkMode,
+    NetworkObservation, Observation, Task, TaskSize, TaskSpec, TimestampMs,
 };
 
 /// A point in time of a test, in milliseconds.
@@ -46,6 +46,7 @@ pub(crate) fn container(text: &str) -> ContainerDefinition {
         ulimits: Vec::new(),
         linux_parameters: LinuxParameters::default(),
         system_controls: Vec::new(),
+        secrets: ContainerSecrets::default(),
     }
 }
 
@@ -96,6 +97,7 @@ pub(crate) fn task(spec: TaskSpec) -> Task {
         last_status: LastStatus::Provisioning,
         containers,
         address: None,
+        limits: None,
         created_at: at(1_000),
         pull_started_at: None,
         pull_stopped_at: None,

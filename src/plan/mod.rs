@@ -4,10 +4,12 @@
 //! those it is given. Whoever calls it carries out what it says and adds no choice of its own.
 //!
 //! [`task`] decides what becomes of a task as a whole. [`pod`] decides container by container, for engines
-//! that have no pods of their own. [`service`] decides which tasks there should be.
+//! that have no pods of their own. [`network`] finds addresses for the network of a cluster. [`service`] decides
+//! which tasks there should be.
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod network;
 pub mod pod;
 pub mod service;
 pub mod task;

@@ -13,6 +13,8 @@ use crate::domain::{
     StartFailure, TaskSpec, TimestampMs,
 };
 
+const NOBODY_KNOWS_HOW: &str = "it ended, and nobody knows how";
+
 /// How long after a SIGKILL the engine is asked again, should no event say that the process has ended.
 const KILL_AGAIN: crate::domain::DurationMs = crate::domain::DurationMs::from_secs(5);
 
@@ -214,8 +216,11 @@ fn dependency_met(
             },
             _,
         ) => impossible(format!("it could not be started: {error}")),
-        (ContainerState::Running | ContainerState::Exited { .. }, Condition::Start)
-        | (ContainerState::Exited { .. }, Condition::Complete)
+        (
+            ContainerState::Running | ContainerState::Exited { .. } | ContainerState::Lost,
+            Condition::Start,
+        )
+        | (ContainerState::Exited { .. } | ContainerState::Lost, Condition::Complete)
         | (
             ContainerState::Exited {
                 exit_code: Some(0), ..
@@ -225,8 +230,11 @@ fn dependency_met(
         (ContainerState::Exited { exit_code, .. }, Condition::Success | Condition::Healthy) => {
             impossible(match exit_code {
                 Some(code) => format!("it exited with code {code}"),
-                None => "it ended, and nobody knows how".to_owned(),
+                None => NOBODY_KNOWS_HOW.to_owned(),
             })
+        }
+        (ContainerState::Lost, Condition::Success | Condition::Healthy) => {
+            impossible(NOBODY_KNOWS_HOW.to_owned())
         }
         (ContainerState::Running, Condition::Healthy) if seen.health == HealthStatus::Healthy => {
             Readiness::Ready
@@ -268,7 +276,7 @@ fn plan_stop(world: PodWorld<'_>, since: TimestampMs) -> PodPlan {
                 plan.actions.push(PodAction::Discard(name.clone()));
                 continue;
             }
-            Some(ContainerState::Exited { .. }) | None => continue,
+            Some(ContainerState::Exited { .. } | ContainerState::Lost) | None => continue,
         }
         let Some(due) = stop_due(world, name, since) else {
             continue;
@@ -309,7 +317,7 @@ fn stop_due(world: PodWorld<'_>, name: &ContainerName, since: TimestampMs) -> Op
             ContainerState::Exited { finished_at, .. } if seen.started_at.is_some() => {
                 due = due.max(*finished_at);
             }
-            ContainerState::Exited { .. } | ContainerState::Created => {}
+            ContainerState::Exited { .. } | ContainerState::Lost | ContainerState::Created => {}
         }
     }
     // The engine's clock may be ahead of this one.

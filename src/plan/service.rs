@@ -125,7 +125,7 @@ impl Round {
         self.plan.wake_at = Some(self.plan.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    fn tell(&mut self, message: String) {
+    fn tell(&mut self, message: &str) {
         let key = &self.plan.service.key;
         let event = NewEvent {
             at: self.now,
@@ -161,7 +161,7 @@ impl Round {
             };
             let message = format!("(task {}) failed: {}", task.id, failure.reason);
             deployment.last_failure = Some(failure);
-            self.tell(message);
+            self.tell(&message);
         }
     }
 
@@ -188,7 +188,7 @@ impl Round {
         );
         primary.updated_at = now;
         let failed = primary.task_definition.clone();
-        self.tell(format!(
+        self.tell(&format!(
             "(deployment {id}) deployment failed: tasks failed to start."
         ));
         if let Some(back_to) = back_to.filter(|back_to| breaker.rollback && *back_to != failed) {
@@ -197,7 +197,7 @@ impl Round {
     }
 
     fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: FamilyRevision) {
-        self.tell(format!("rolling back to task definition {back_to}."));
+        self.tell(&format!("rolling back to task definition {back_to}."));
         let reason =
             format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
         self.plan.service.deploy(
@@ -219,7 +219,7 @@ impl Round {
             match patient_until {
                 Some(until) if until > self.now => self.wake(until),
                 _ => {
-                    self.tell(format!("(task {}) is unhealthy and is replaced.", task.id));
+                    self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
                     self.stop(task, UNHEALTHY.to_owned());
                 }
             }
@@ -353,7 +353,7 @@ impl Round {
         let count = missing.min(self.room(live)).min(most);
         self.plan.start = count;
         if count > 0 {
-            self.tell(format!(
+            self.tell(&format!(
                 "has started {count} tasks of deployment {}.",
                 self.plan.service.deployments[0].id
             ));
@@ -458,11 +458,11 @@ impl Round {
             primary.failed_tasks = 0;
             let revision = primary.task_definition.clone();
             self.plan.service.last_completed = Some(revision);
-            self.tell(format!("(deployment {id}) deployment completed."));
+            self.tell(&format!("(deployment {id}) deployment completed."));
         }
         if !self.plan.service.is_steady {
             self.plan.service.is_steady = true;
-            self.tell("has reached a steady state.".to_owned());
+            self.tell("has reached a steady state.");
         }
     }
 

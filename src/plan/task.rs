@@ -53,6 +53,9 @@ const ESSENTIAL_EXITED: &str = "Essential container in task exited";
 const OUT_OF_MEMORY: &str = "OutOfMemoryError: Container killed due to memory usage";
 const REMOVED: &str =
     "the container was removed by somebody other than Neargate; how it ended is not known";
+/// Said of a container that ran when its host went down.
+const HOST_WENT_DOWN: &str =
+    "the host was started anew since the container was created; how and when it ended is not known";
 const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was stopped or removed by somebody other than Neargate";
 
 /// The next round of a task.
@@ -100,6 +103,7 @@ fn fold(task: &mut Task, seen: &Observation) {
     }
     task.waiting.clone_from(&seen.waiting);
     task.pull = total_of(&seen.pulls);
+    task.limits = seen.limits.or(task.limits);
     for container in &task.spec.containers {
         let record = task.containers.entry(container.name.clone()).or_default();
         match seen.containers.get(&container.name) {
@@ -111,12 +115,27 @@ fn fold(task: &mut Task, seen: &Observation) {
             None => {}
         }
     }
+    keep_digests(task, seen);
     if let Some(failure) = &seen.failure
         && let Some(name) = &failure.container
     {
         let record = task.containers.entry(name.clone()).or_default();
         record.last_status = ContainerStatus::Stopped;
         record.reason.get_or_insert_with(|| failure.reason.clone());
+    }
+}
+
+/// What a tag was found to mean first is what it means for all containers of the task.
+fn keep_digests(task: &mut Task, seen: &Observation) {
+    for container in &task.spec.containers {
+        let found = seen.images.get(&container.image);
+        let digest = task
+            .image_digest(&container.image)
+            .or_else(|| found.map(|image| image.digest.clone()));
+        let record = task.containers.entry(container.name.clone()).or_default();
+        if record.image_digest.is_none() {
+            record.image_digest = digest;
+        }
     }
 }
 
@@ -148,6 +167,10 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
                 .health_output
                 .as_ref()
                 .map(|output| format!("health check failed: {output}"));
+        }
+        ContainerState::Lost => {
+            record.last_status = ContainerStatus::Stopped;
+            record.reason = Some(HOST_WENT_DOWN.to_owned());
         }
         ContainerState::Exited {
             exit_code,
@@ -197,6 +220,10 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, Stri
     }
     if let Some((definition, record)) = ended_essential(task) {
         return Some(match (&record.reason, record.started_at) {
+            (Some(reason), Some(_)) if reason.as_str() == HOST_WENT_DOWN => (
+                StopCode::TerminationNotice,
+                format!("{ESSENTIAL_EXITED}: {}: {reason}", definition.name),
+            ),
             (Some(reason), None) => (StopCode::TaskFailedToStart, reason.clone()),
             (Some(reason), Some(_)) if reason.as_str() != OUT_OF_MEMORY => (
                 StopCode::EssentialContainerExited,

@@ -150,6 +150,12 @@ impl Reconciler {
             spec: task.spec.clone(),
             goal,
             known: known.collect(),
+            digests: task
+                .spec
+                .containers
+                .iter()
+                .filter_map(|one| Some((one.image.clone(), task.image_digest(&one.image)?)))
+                .collect(),
             now: self.parts.clock.now(),
         }
     }

@@ -91,6 +91,23 @@ impl Reconciler {
             self.remove_leftover(task).await?;
         }
         *last = listed;
+        self.sweep_clusters().await
+    }
+
+    /// Removes what the engine has for clusters that are gone.
+    async fn sweep_clusters(&self) -> Result<(), RoundError> {
+        let mut gone = self.parts.engine.clusters().await?;
+        if gone.is_empty() {
+            return Ok(());
+        }
+        // The engine was asked first: what it had then was made for a cluster that existed.
+        for name in self.parts.store.cluster_names().await? {
+            gone.remove(name.as_str());
+        }
+        if !gone.is_empty() {
+            tracing::info!(clusters = ?gone, "the networks of clusters that are gone are removed");
+            self.parts.engine.remove_clusters(&gone).await?;
+        }
         Ok(())
     }
 

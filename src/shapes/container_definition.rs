@@ -59,6 +59,9 @@ pub struct ContainerDefinition {
     pub linux_parameters: Option<LinuxParameters>,
     /// Environment variables whose values are kept elsewhere.
     pub secrets: Option<Vec<Secret>>,
+    /// Secrets as files: Neargate's own; ECS does not have it.
+    #[schema(max_items = 32)]
+    pub secret_files: Option<Vec<SecretFile>>,
     /// Other containers whose state this one waits for.
     pub depends_on: Option<Vec<ContainerDependency>>,
     /// Seconds that a dependency may take before the task has failed to start.
@@ -118,7 +121,7 @@ pub struct ContainerDefinition {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RepositoryCredentials {
-    /// ARN of the secret.
+    /// The secret, as `valueFrom` names one: a JSON object with `username` and `password`.
     #[serde(default)]
     #[schema(required = true)]
     pub credentials_parameter: String,
@@ -195,7 +198,8 @@ pub struct KeyValuePair {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct EnvironmentFile {
-    /// ARN of the object.
+    /// The secret that holds the lines of the file, or the ARN of an object in S3, for which the secret
+    /// `BUCKET/KEY` stands.
     #[serde(default)]
     #[schema(required = true)]
     pub value: String,
@@ -242,10 +246,27 @@ pub struct Secret {
     #[serde(default)]
     #[schema(required = true)]
     pub name: String,
-    /// ARN of the value.
+    /// The secret: its name, or an ARN of Secrets Manager or the Parameter Store that ends in it.
     #[serde(default)]
     #[schema(required = true)]
     pub value_from: String,
+}
+
+/// A secret as a file in a container.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct SecretFile {
+    /// The file, as `/run/secrets/db`. Its folder is a file system in memory that hides what the image has there.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub container_path: String,
+    /// The secret: its name, or an ARN of Secrets Manager or the Parameter Store that ends in it.
+    #[serde(default)]
+    #[schema(required = true)]
+    pub value_from: String,
+    /// Who may do what with it, in octal digits; `0444` unless said otherwise. The file belongs to the container's
+    /// `user` where that is a number, to root otherwise.
+    pub mode: Option<String>,
 }
 
 /// A state of another container that must be reached before this one starts.

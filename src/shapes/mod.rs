@@ -15,12 +15,14 @@ mod document;
 mod event;
 mod linux;
 mod log;
+mod metadata;
 mod page;
 mod parse;
 mod path;
 mod problem;
 mod run_task;
 mod schema;
+mod secret;
 mod server;
 mod support;
 mod task;
@@ -37,7 +39,7 @@ pub use container_definition::{
     DependencyCondition, EnvironmentFile, EnvironmentFileType, FirelensConfiguration, FirelensType,
     HealthCheck, HostEntry, KeyValuePair, LogConfiguration, LogDriver, MountPoint,
     NvidiaMpsAllocation, PortMapping, RepositoryCredentials, ResourceRequirement, ResourceType,
-    Secret, SharingStrategy, TransportProtocol, VersionConsistency, VolumeFrom,
+    Secret, SecretFile, SharingStrategy, TransportProtocol, VersionConsistency, VolumeFrom,
 };
 pub use document::{Document, Format, Limits, Position};
 pub use event::Event;
@@ -46,15 +48,17 @@ pub use linux::{
     UlimitName,
 };
 pub use log::LogLine;
+pub use metadata::{ContainerMetadata, TaskMetadata};
 pub use page::Page;
 pub use parse::{ParsedRunTask, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
 };
+pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
 pub use support::task_definition_fields;
-pub use task::{Container, NetworkBinding, PullProgress, Task};
+pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{
     Compatibility, CpuArchitecture, EphemeralStorage, InferenceAccelerator, IpcMode, IsolationMode,
     NetworkMode, OperatingSystemFamily, PidMode, ProxyConfiguration, ProxyType,

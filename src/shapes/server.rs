@@ -21,6 +21,9 @@ pub struct Readiness {
     pub engine: EngineStatus,
     /// `ok`, or why nothing can be recorded.
     pub store: String,
+    /// Why tasks cannot ask about themselves, where that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub no_metadata: Option<String>,
     /// Which Neargate this is.
     pub version: Version,
 }
@@ -37,6 +40,10 @@ pub struct EngineStatus {
     /// The version of its API, as negotiated, once it has answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub api_version: Option<String>,
+    /// Of its host: another one after each start of it. Absent where nobody can tell, because the host is not
+    /// this machine: then the exit codes that the engine makes up after a restart of the host are believed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub boot_id: Option<String>,
     /// Whether it answers.
     pub state: EngineState,
     /// Why not, if it does not.

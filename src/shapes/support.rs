@@ -41,11 +41,11 @@ use Verdict::{Honoured, Kept, Partly, Refused};
 
 /// In the order in which the API reference of ECS lists the fields.
 #[rustfmt::skip]
-const TABLE: [Row; 88] = [
+const TABLE: [Row; 93] = [
     row("family", Honoured, ""),
     row("taskRoleArn", Kept, "Neargate gives tasks no credentials of AWS"),
-    row("executionRoleArn", Kept, "Neargate pulls images with the credentials of the engine"),
-    row("networkMode", Partly(is_host), "`host` is not supported: the task would share the network of the host and everything that listens on it"),
+    row("executionRoleArn", Kept, "Neargate pulls images and reads secrets by itself"),
+    row("networkMode", Honoured, "`host` only where the operator sets `allow_host_network`"),
     row("placementConstraints", Kept, "there is one host"),
     row("volumes", Refused(given), "is not supported yet: a task has no volumes"),
     row("requiresCompatibilities", Honoured, "with `FARGATE`, `cpu` and `memory` are required and `networkMode` is `awsvpc`"),
@@ -64,7 +64,7 @@ const TABLE: [Row; 88] = [
     row("trustedExecutionConfiguration.attestationPolicy", Refused(given), "is not supported: there is nothing that could prove it"),
     row("containerDefinitions[].name", Honoured, ""),
     row("containerDefinitions[].image", Honoured, ""),
-    row("containerDefinitions[].repositoryCredentials", Refused(given), "is not supported yet: private images are pulled with the credentials of the engine"),
+    row("containerDefinitions[].repositoryCredentials.credentialsParameter", Honoured, "a secret of Neargate: a JSON object with `username` and `password`"),
     row("containerDefinitions[].cpu", Honoured, ""),
     row("containerDefinitions[].memory", Honoured, ""),
     row("containerDefinitions[].memoryReservation", Honoured, ""),
@@ -83,7 +83,8 @@ const TABLE: [Row; 88] = [
     row("containerDefinitions[].command", Honoured, ""),
     row("containerDefinitions[].environment[].name", Honoured, ""),
     row("containerDefinitions[].environment[].value", Honoured, ""),
-    row("containerDefinitions[].environmentFiles", Refused(given), "is not supported yet: put the variables into `environment`"),
+    row("containerDefinitions[].environmentFiles[].value", Honoured, "there is no S3 here: the secret of that name holds the lines of the file, `BUCKET/KEY` for the ARN of an object (`neargate secret put BUCKET/KEY --from-file app.env`)"),
+    row("containerDefinitions[].environmentFiles[].type", Honoured, "`s3`"),
     row("containerDefinitions[].mountPoints", Refused(given), "is not supported yet: a task has no volumes"),
     row("containerDefinitions[].volumesFrom", Refused(given), "is not supported yet: a task has no volumes"),
     row("containerDefinitions[].linuxParameters.capabilities.add", Honoured, "only `SYS_PTRACE`, as on Fargate"),
@@ -96,12 +97,16 @@ const TABLE: [Row; 88] = [
     row("containerDefinitions[].linuxParameters.tmpfs[].mountOptions", Honoured, "those that stay within the container"),
     row("containerDefinitions[].linuxParameters.maxSwap", Kept, "containers do not swap"),
     row("containerDefinitions[].linuxParameters.swappiness", Kept, "containers do not swap"),
-    row("containerDefinitions[].secrets", Refused(given), "is not supported yet: there is no store of secrets, and the container would run without them"),
+    row("containerDefinitions[].secrets[].name", Honoured, "`docker inspect` shows environment variables to whoever may use the engine; `secretFiles` are not shown"),
+    row("containerDefinitions[].secrets[].valueFrom", Honoured, "the name of a secret of Neargate, or an ARN of Secrets Manager or the Parameter Store that ends in it; a JSON key may follow; the newest version alone is kept"),
+    row("containerDefinitions[].secretFiles[].containerPath", Honoured, "Neargate's own: a file in memory, which never touches a disk and is in no answer of the engine; all files of a folder share a read-only mount that hides what the image has there"),
+    row("containerDefinitions[].secretFiles[].valueFrom", Honoured, "Neargate's own: as in `secrets`, and the value may be any bytes"),
+    row("containerDefinitions[].secretFiles[].mode", Honoured, "Neargate's own: octal digits, `0444` unless said otherwise"),
     row("containerDefinitions[].dependsOn[].containerName", Honoured, ""),
     row("containerDefinitions[].dependsOn[].condition", Honoured, ""),
     row("containerDefinitions[].startTimeout", Honoured, ""),
     row("containerDefinitions[].stopTimeout", Honoured, "up to a day, where ECS stops at 120 s"),
-    row("containerDefinitions[].versionConsistency", Kept, "each task pulls the image by its tag"),
+    row("containerDefinitions[].versionConsistency", Kept, "a task resolves each tag once, for all of its containers"),
     row("containerDefinitions[].hostname", Honoured, ""),
     row("containerDefinitions[].user", Honoured, ""),
     row("containerDefinitions[].workingDirectory", Honoured, ""),
@@ -149,10 +154,6 @@ fn given(value: &Value) -> bool {
         Value::Object(fields) => !fields.is_empty(),
         Value::Bool(true) | Value::Number(_) => true,
     }
-}
-
-fn is_host(value: &Value) -> bool {
-    value == "host"
 }
 
 fn not_none(value: &Value) -> bool {

@@ -54,6 +54,9 @@ pub struct Task {
     /// Its own address, once it has one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub address: Option<String>,
+    /// What holds it to its CPU and memory, once it has containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limits: Option<TaskLimits>,
     /// Its containers, in the order of the definition.
     pub containers: Vec<Container>,
     /// The overrides as they were sent.
@@ -94,6 +97,16 @@ pub struct Task {
     /// What it has used, once it reserves something.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub usage: Option<TaskUsage>,
+}
+
+/// What holds a task to its CPU and memory.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct TaskLimits {
+    /// `taskCgroup`: a cgroup around all of its containers, so that what one of them leaves, the others can use.
+    /// `containers`: each container on its own, with its part of the task's size, because Neargate may not write
+    /// the cgroups of the engine's host or the task has no size.
+    pub enforced_by: String,
 }
 
 /// One container of a task.
@@ -203,8 +216,11 @@ impl From<&domain::Task> for Task {
             waiting_for: task.waiting.clone(),
             cpu: task.spec.reserved_cpu().to_string(),
             memory: task.spec.reserved_memory().to_string(),
-            network_mode: network_mode(task.spec.network_mode).to_owned(),
+            network_mode: network_mode_name(task.spec.network_mode).to_owned(),
             address: task.address.clone(),
+            limits: task.limits.map(|by| TaskLimits {
+                enforced_by: by.to_string(),
+            }),
             containers: containers(&task.spec, &task.containers),
             overrides: task.overrides.clone(),
             created_at: task.created_at.to_string(),
@@ -221,10 +237,12 @@ impl From<&domain::Task> for Task {
     }
 }
 
-const fn network_mode(mode: domain::NetworkMode) -> &'static str {
+/// As ECS writes it.
+pub(super) const fn network_mode_name(mode: domain::NetworkMode) -> &'static str {
     match mode {
         domain::NetworkMode::Awsvpc => "awsvpc",
         domain::NetworkMode::Bridge => "bridge",
+        domain::NetworkMode::Host => "host",
         domain::NetworkMode::None => "none",
     }
 }

@@ -68,7 +68,7 @@ pub enum NetworkMode {
     Bridge,
     /// No network but loopback.
     None,
-    /// The host's own network; refused.
+    /// The host's own network; refused unless the operator allows it.
     Host,
 }
 

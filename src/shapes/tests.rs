@@ -168,13 +168,12 @@ fn what_cannot_be_honoured_is_refused_with_the_reason() {
     check(
         "\
 family: app
-networkMode: host
 volumes: [{name: data, host: {sourcePath: /}}]
 pidMode: host
 containerDefinitions:
   - name: app
     image: app
-    secrets: [{name: KEY, valueFrom: arn}]
+    secrets: [{name: KEY, valueFrom: hunter2!}]
     restartPolicy: {enabled: true}
     linuxParameters: {capabilities: {add: [SYS_PTRACE, SYS_ADMIN]}, tmpfs: [{containerPath: /a/../b, size: 1, mountOptions: [bind]}]}
     systemControls: [{namespace: net.core.somaxconn, value: 1}, {namespace: kernel.panic, value: 1}]
@@ -184,20 +183,64 @@ containerDefinitions:
     dnsServers: []
 ",
         "\
-2:1: networkMode: `host` is not supported: the task would share the network of the host and everything that listens on it
-3:1: volumes: is not supported yet: a task has no volumes
-4:1: pidMode: is not supported yet: each container sees its own processes only
-6:5: containerDefinitions[0].memory: is missing; neither the task nor the container says how much memory it needs (give the task a size, as cpu: \"256\" and memory: \"512\", or the container a memory or memoryReservation)
-8:5: containerDefinitions[0].secrets: is not supported yet: there is no store of secrets, and the container would run without them
-9:21: containerDefinitions[0].restartPolicy.enabled: is not supported yet: a container that ends is not started again
-10:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `SYS_ADMIN`; as on Fargate, only `SYS_PTRACE` can be added
-10:78: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
-10:126: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
-11:66: containerDefinitions[0].systemControls[1].namespace: is `kernel.panic`, which is a parameter of the whole host (a task can set net.*, fs.mqueue.* and the kernel.msg*, kernel.sem and kernel.shm* parameters)
-12:41: containerDefinitions[0].dockerLabels[\"neargate.task\"]: begins with `neargate.`, as only Neargate's own labels may
-13:5: containerDefinitions[0].workingDirectory: is `srv`; it must be an absolute path
-14:5: containerDefinitions[0].user: is `root:root:x`, which is not a user (it has the form user, user:group, uid, uid:gid, user:gid or uid:group)
+2:1: volumes: is not supported yet: a task has no volumes
+3:1: pidMode: is not supported yet: each container sees its own processes only
+5:5: containerDefinitions[0].memory: is missing; neither the task nor the container says how much memory it needs (give the task a size, as cpu: \"256\" and memory: \"512\", or the container a memory or memoryReservation)
+7:27: containerDefinitions[0].secrets[0].valueFrom: does not name a secret (write the name of a secret of Neargate (neargate secret list), NAME:JSON_KEY::, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME)
+8:21: containerDefinitions[0].restartPolicy.enabled: is not supported yet: a container that ends is not started again
+9:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `SYS_ADMIN`; as on Fargate, only `SYS_PTRACE` can be added
+9:78: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
+9:126: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
+10:66: containerDefinitions[0].systemControls[1].namespace: is `kernel.panic`, which is a parameter of the whole host (a task can set net.*, fs.mqueue.* and the kernel.msg*, kernel.sem and kernel.shm* parameters)
+11:41: containerDefinitions[0].dockerLabels[\"neargate.task\"]: begins with `neargate.`, as only Neargate's own labels may
+12:5: containerDefinitions[0].workingDirectory: is `srv`; it must be an absolute path
+13:5: containerDefinitions[0].user: is `root:root:x`, which is not a user (it has the form user, user:group, uid, uid:gid, user:gid or uid:group)
 ",
+    );
+}
+
+#[test]
+fn what_comes_from_the_secret_store_is_checked() {
+    let faulty = "\
+environment: [{name: A, value: b}]
+secrets:
+  - {name: A, valueFrom: a}
+  - {name: B, valueFrom: a}
+  - {name: B, valueFrom: \"db:password:AWSPREVIOUS:\"}
+environmentFiles: [{type: s3, value: \"arn:aws:ssm:x:1:parameter/a\"}]
+secretFiles:
+  - {containerPath: /etc/passwd, valueFrom: a}
+  - {containerPath: run/secrets/a, valueFrom: a}
+  - {containerPath: /run/secrets/, valueFrom: a}
+  - {containerPath: /run/secrets/a, valueFrom: a, mode: rw}
+  - {containerPath: /run/secrets/a, valueFrom: a}
+  - {containerPath: /run/secrets/deep/b, valueFrom: a}
+  - {containerPath: /dev/shm/c, valueFrom: a}
+repositoryCredentials: {credentialsParameter: \"\"}";
+    let told = told(&yaml(&container(faulty)).unwrap_err());
+    for expected in [
+        "secrets[0].name: is `A`, which is in `environment` already",
+        "secrets[2].name: is `B`, which is there already",
+        "secrets[2].valueFrom: does not name a secret",
+        "environmentFiles[0].value: does not name a secret",
+        "secretFiles[0].containerPath: is `/etc/passwd`, and its folder would be hidden",
+        "secretFiles[1].containerPath: is `run/secrets/a`; it must be an absolute path",
+        "secretFiles[2].containerPath: is `/run/secrets/`, which is not the path of a file",
+        "secretFiles[3].mode: is `rw`, which is not a mode",
+        "secretFiles[4].containerPath: is `/run/secrets/a`, which is there already",
+        "has files in `/run/secrets/deep` and in `/run/secrets`",
+        "secretFiles[6].containerPath: is `/dev/shm/c`, and its folder would be hidden",
+        "repositoryCredentials.credentialsParameter: does not name a secret",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in\n{told}");
+    }
+    let parsed = yaml(&container(
+        "secretFiles: [{containerPath: /run/secrets/a, valueFrom: a, mode: 0400}]",
+    ));
+    let file = &parsed.unwrap().definition.containers[0].secrets.files[0];
+    assert_eq!(
+        (file.folder.as_str(), file.name.as_str(), file.mode),
+        ("/run/secrets", "a", 0o400)
     );
 }
 

@@ -70,6 +70,16 @@ impl Store {
         read(&mut *self.readers().acquire().await?, name).await
     }
 
+    /// The names of all clusters.
+    pub async fn cluster_names(&self) -> Result<Vec<ClusterName>, StoreError> {
+        let names =
+            sqlx::query_scalar!("SELECT name FROM clusters WHERE deleted_at IS NULL ORDER BY name")
+                .fetch_all(self.readers())
+                .await?;
+        let names = names.into_iter().map(ClusterName::try_from);
+        Ok(names.collect::<Result<_, _>>()?)
+    }
+
     /// The clusters by name.
     pub async fn clusters(&self, request: &PageRequest) -> Result<Page<Cluster>, StoreError> {
         let after: String = request.after(List::Clusters)?.unwrap_or_default();

@@ -67,6 +67,9 @@ pub enum StoreError {
         /// What is wrong with it.
         why: String,
     },
+    /// Secrets can be neither read nor written: their key file is not as it must be. Nothing was changed.
+    #[error("{0}")]
+    Sealed(String),
     /// There is no room left on the disk. Nothing was written.
     #[error("the disk is full")]
     Full,
@@ -103,6 +106,7 @@ impl StoreError {
             | Self::NewerDatabase { .. }
             | Self::Damaged(_)
             | Self::Unreadable { .. }
+            | Self::Sealed(_)
             | Self::Closed => false,
         }
     }
@@ -120,6 +124,7 @@ impl StoreError {
             | Self::Stale
             | Self::TokenReused
             | Self::BadToken
+            | Self::Sealed(_)
             | Self::Unreadable { .. } => true,
             Self::Locked { .. }
             | Self::NewerDatabase { .. }

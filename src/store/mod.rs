@@ -18,6 +18,8 @@ mod in_flight;
 mod log;
 mod open;
 mod page;
+mod seal;
+mod secret;
 mod service;
 mod task;
 mod task_definition;
@@ -45,6 +47,7 @@ pub use task_list::TaskFilter;
 pub use usage::UsageFilter;
 pub use writer::WriteCounts;
 
+use seal::KeyFile;
 use writer::Writer;
 
 use crate::domain::InstanceId;
@@ -61,6 +64,7 @@ struct Shared {
     readers: SqlitePool,
     event_seq: watch::Receiver<u64>,
     logs: LogStore,
+    key_file: KeyFile,
 }
 
 /// The bounds that the store keeps to. Only tests need others than these.
@@ -97,6 +101,7 @@ impl Store {
         readers: SqlitePool,
         event_seq: watch::Receiver<u64>,
         logs: LogStore,
+        key_file: KeyFile,
     ) -> Self {
         Self {
             shared: Arc::new(Shared {
@@ -105,6 +110,7 @@ impl Store {
                 readers,
                 event_seq,
                 logs,
+                key_file,
             }),
         }
     }
@@ -143,6 +149,11 @@ impl Store {
     /// that comes later is answered with [`StoreError::Closed`].
     pub async fn close(&self) {
         self.shared.writer.close().await;
+    }
+
+    /// Where the key is that secrets are sealed with.
+    fn key_file(&self) -> &KeyFile {
+        &self.shared.key_file
     }
 
     fn writer(&self) -> &Writer {

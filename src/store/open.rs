@@ -15,6 +15,7 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, S
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::watch;
 
+use super::seal::KeyFile;
 use super::writer::{Kept, Writer};
 use super::{LogStore, Store, StoreError, Tuning, cluster, event};
 use crate::domain::{IdSource, InstanceId, TimestampMs};
@@ -82,6 +83,7 @@ impl Store {
             readers,
             published,
             logs,
+            KeyFile::new(data_dir),
         ))
     }
 }

@@ -93,6 +93,7 @@ const VERSION: u8 = 1;
 pub(super) enum List {
     Clusters,
     Families,
+    Secrets,
     Services,
     TaskDefinitions,
     Tasks,
@@ -104,6 +105,7 @@ impl List {
         match self {
             Self::Clusters => "clusters",
             Self::Families => "families",
+            Self::Secrets => "secrets",
             Self::Services => "services",
             Self::TaskDefinitions => "taskDefinitions",
             Self::Tasks => "tasks",

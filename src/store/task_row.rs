@@ -7,7 +7,8 @@ use super::StoreError;
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
 use crate::domain::{
     ContainerName, ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus,
-    NetworkBinding, PullProgress, StopCode, StopRequest, Task, TaskId, TimestampMs,
+    LimitsEnforcedBy, NetworkBinding, PullProgress, StopCode, StopRequest, Task, TaskId,
+    TimestampMs,
 };
 
 /// A row of `tasks`. `seq` is its place in every list.
@@ -32,6 +33,7 @@ pub(super) struct TaskRow {
     pub(super) created_at: i64,
     pub(super) pull_started_at: Option<i64>,
     pub(super) pull_stopped_at: Option<i64>,
+    pub(super) limits_enforced_by: Option<String>,
     pub(super) pull_current_bytes: Option<i64>,
     pub(super) pull_total_bytes: Option<i64>,
     pub(super) started_at: Option<i64>,
@@ -52,7 +54,7 @@ macro_rules! task_rows {
             "SELECT seq, id, cluster, spec, task_group, started_by, tags, overrides,
                     stop_requested_at, stop_request_reason, stop_request_code,
                     planned_status, stop_code, stopped_reason, waiting,
-                    last_status, address, created_at, pull_started_at, pull_stopped_at,
+                    last_status, address, limits_enforced_by, created_at, pull_started_at, pull_stopped_at,
                     pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version,
                     (SELECT json_group_array(json_object(
                                 'name', name, 'last_status', containers.last_status, 'runtime_id', runtime_id,
@@ -103,6 +105,10 @@ impl TaskRow {
             last_status: from_word("task.lastStatus", &self.last_status, LastStatus::parse)?,
             containers,
             address: self.address,
+            limits: self
+                .limits_enforced_by
+                .map(|word| from_word("task.limits", &word, LimitsEnforcedBy::parse))
+                .transpose()?,
             created_at: TimestampMs::from_millis(self.created_at),
             pull_started_at: to_time(self.pull_started_at),
             pull_stopped_at: to_time(self.pull_stopped_at),
@@ -217,6 +223,7 @@ fn is_new(task: &Task) -> bool {
         && task.stopped_reason.is_none()
         && task.waiting.is_none()
         && task.address.is_none()
+        && task.limits.is_none()
         && task.pull.is_none()
         && [
             task.pull_started_at,
@@ -243,6 +250,7 @@ pub(super) async fn update(
     let planned_status = task.planned_status.as_str();
     let stop_code = task.stop_code.map(StopCode::as_str);
     let last_status = task.last_status.as_str();
+    let limits_enforced_by = task.limits.map(LimitsEnforcedBy::as_str);
     let pull_started_at = from_time(task.pull_started_at);
     let pull_stopped_at = from_time(task.pull_stopped_at);
     let pull_current_bytes = task.pull.map(|pull| to_signed(pull.current_bytes));
@@ -259,7 +267,7 @@ pub(super) async fn update(
                 last_status = ?7, address = ?8, pull_started_at = ?9, pull_stopped_at = ?10,
                 started_at = ?11, stopping_at = ?12, execution_stopped_at = ?13, stopped_at = ?14,
                 cleaned_at = ?15, version = ?16, pull_current_bytes = ?17, pull_total_bytes = ?18,
-                health = ?19
+                health = ?19, limits_enforced_by = ?20
           WHERE id = ?1 AND version = ?2",
         id,
         version,
@@ -279,7 +287,8 @@ pub(super) async fn update(
         next_version,
         pull_current_bytes,
         pull_total_bytes,
-        health
+        health,
+        limits_enforced_by
     )
     .execute(db)
     .await?;

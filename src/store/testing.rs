@@ -9,9 +9,9 @@ use tempfile::TempDir;
 
 use super::{Store, StoreError, Tuning};
 use crate::domain::{
-    ClusterName, ContainerDefinition, CpuUnits, DEFAULT_STOP_TIMEOUT, DesiredStatus, IdSource,
-    LastStatus, LinuxParameters, MemoryMib, NetworkMode, Task, TaskDefinition, TaskId, TaskSize,
-    TaskSpec, TimestampMs,
+    ClusterName, ContainerDefinition, ContainerSecrets, CpuUnits, DEFAULT_STOP_TIMEOUT,
+    DesiredStatus, IdSource, LastStatus, LinuxParameters, MemoryMib, NetworkMode, Task,
+    TaskDefinition, TaskId, TaskSize, TaskSpec, TimestampMs,
 };
 
 /// Identifiers that count up.
@@ -122,6 +122,7 @@ fn container(name: &str) -> ContainerDefinition {
         ulimits: Vec::new(),
         linux_parameters: LinuxParameters::default(),
         system_controls: Vec::new(),
+        secrets: ContainerSecrets::default(),
     }
 }
 
@@ -142,6 +143,7 @@ pub(super) fn task(id: TaskId) -> Task {
         last_status: LastStatus::Provisioning,
         containers: BTreeMap::new(),
         address: None,
+        limits: None,
         created_at: at(1_000),
         pull_started_at: None,
         pull_stopped_at: None,

@@ -87,4 +87,17 @@ pub fn remove_all(instance: &str) {
             let _ = docker(&args);
         }
     }
+    remove_groups(instance);
+}
+
+/// Removes the cgroups of `instance` in all hierarchies. The kernel refuses where something still runs.
+fn remove_groups(instance: &str) {
+    for hierarchy in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten() {
+        let Ok(hierarchy) = hierarchy else { continue };
+        let above = hierarchy.path().join("neargate").join(instance);
+        for group in std::fs::read_dir(&above).into_iter().flatten().flatten() {
+            let _ = std::fs::remove_dir(group.path());
+        }
+        let _ = std::fs::remove_dir(&above);
+    }
 }

@@ -4,12 +4,14 @@
 #![allow(dead_code, reason = "each test uses a part of it")]
 
 mod engine;
+mod registry;
 mod server;
 mod socket;
 mod stream;
 mod witness;
 
 pub use engine::{docker, leftovers, remove_all, require_engine, workload};
+pub use registry::{Registry, Relay};
 pub use server::{Cli, Server, neargate};
 pub use socket::{EngineSocket, real_socket};
 pub use stream::Stream;

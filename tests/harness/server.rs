@@ -179,7 +179,7 @@ impl Server {
 
     /// The same, while it runs.
     pub fn stream(&self, args: &[&str]) -> Stream {
-        Stream::start(args, self.client(args))
+        Stream::start(args, &self.client(args))
     }
 
     /// `GET path`: the status and the JSON of the answer.

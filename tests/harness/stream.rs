@@ -18,8 +18,8 @@ pub struct Stream {
 
 impl Stream {
     /// Starts `command`, which is `neargate` with `args`.
-    pub fn start(args: &[&str], command: Command) -> Self {
-        let mut child = obeying_ctrl_c(&command)
+    pub fn start(args: &[&str], command: &Command) -> Self {
+        let mut child = obeying_ctrl_c(command)
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

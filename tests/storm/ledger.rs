@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use neargate::domain::{ContainerStatus, EventKind, LastStatus, Task, TaskId, UsageInterval};
-use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome};
+use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome, Snapshot};
 use neargate::store::EventFilter;
 
 use super::world::World;
@@ -11,6 +11,7 @@ use super::world::World;
 const INSTANCE: &str = "neargate.instance";
 const TASK: &str = "neargate.task";
 const CONTAINER: &str = "neargate.container";
+const BOOT: &str = "neargate.boot";
 
 /// What is known of one task.
 struct Known {
@@ -29,6 +30,10 @@ pub struct Ledger {
     starts: BTreeMap<(String, String), BTreeMap<String, u32>>,
     /// How containers ended, by the daemon's ID.
     exits: BTreeMap<String, i64>,
+    /// Those that a host took down with it: how they ended is made up.
+    lost: BTreeSet<String>,
+    /// Under which start of the host they were created.
+    boots: BTreeMap<String, String>,
     /// Containers that somebody else removed.
     pub removed: BTreeSet<String>,
     /// What was asked of the daemon to change, lately.
@@ -36,6 +41,26 @@ pub struct Ledger {
 }
 
 const CALLS_SHOWN: usize = 60;
+
+/// As long as the host has not gone down, which takes its cgroups along, no container runs in one that does not
+/// hold it.
+fn groups(seen: &Snapshot) -> Result<(), String> {
+    let is_first_boot = seen.boot_id == "boot-1";
+    for one in seen
+        .containers
+        .iter()
+        .filter(|one| one.running && is_first_boot)
+    {
+        let Some(parent) = &one.cgroup_parent else {
+            continue;
+        };
+        let group = seen.groups.iter().find(|group| group.path == *parent);
+        if group.is_none_or(|group| group.limits.is_none()) {
+            return Err(format!("nothing runs in a cgroup without limits: {one:#?}"));
+        }
+    }
+    Ok(())
+}
 
 /// Whose container of which task it is.
 fn owner(one: &ContainerSnapshot) -> Option<(String, String)> {
@@ -66,6 +91,7 @@ impl Ledger {
         let before = world.daemon.containers();
         self.calls(world)?;
         self.containers(&before)?;
+        groups(&world.daemon.snapshot())?;
         self.events(world).await?;
         self.records(world, &before).await?;
         self.leftovers(&world.daemon.containers())
@@ -128,6 +154,12 @@ impl Ledger {
                 }
             } else if one.starts > 0 {
                 self.exits.insert(one.id.clone(), one.exit_code);
+            }
+            if one.lost {
+                self.lost.insert(one.id.clone());
+            }
+            if let Some(boot) = one.labels.get(BOOT) {
+                self.boots.insert(one.id.clone(), boot.clone());
             }
             let starts = self.starts.entry(owner.clone()).or_default();
             starts.insert(one.id.clone(), one.starts);
@@ -256,10 +288,20 @@ impl Ledger {
         Ok(())
     }
 
+    /// An exit code that was made up is not recorded, and one that may have been made up need not be.
+    fn is_right(&self, id: &str, truth: i64, recorded: Option<i64>, boot: &str) -> bool {
+        if self.lost.contains(id) {
+            return recorded.is_none();
+        }
+        let host_went_down = self.boots.get(id).is_some_and(|then| then != boot);
+        recorded == Some(truth) || (recorded.is_none() && host_went_down)
+    }
+
     /// What must hold when the storm is over and everything was asked to stop.
     pub fn check_end(&self, world: &World) -> Result<(), String> {
         let all = world.daemon.containers();
         let ours = world.store.instance_id().as_str();
+        let boot = world.daemon.snapshot().boot_id;
         for known in self.tasks.values() {
             let task = &known.task;
             let id = &task.id;
@@ -296,7 +338,7 @@ impl Ledger {
                 if record.started_at.is_some()
                     && !by_others
                     && let Some(truth) = truth
-                    && record.exit_code != Some(*truth)
+                    && !self.is_right(runtime_id, *truth, record.exit_code, &boot)
                 {
                     return Err(format!(
                         "the recorded exit code is the engine's: container {name} of {id} ended with {truth}: {record:?}"

@@ -117,12 +117,15 @@ fn in_virtual_time<T>(story: impl Future<Output = T>) -> T {
 
 async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
     let mut rng = Rng::new(seed);
-    let config = SimConfig {
+    let mut config = SimConfig {
         call_latency_ms: if rng.one_in(2) { 0 } else { rng.ms(20) },
         call_deadline_ms: 2_000 + rng.ms(8_000),
         addresses_per_network: if rng.one_in(4) { 6 } else { 1_021 },
         ..SimConfig::default()
     };
+    if rng.one_in(2) {
+        "cgroupfs".clone_into(&mut config.info.cgroup_driver);
+    }
     let settings = Settings {
         warm_sandboxes: rng.ms(3),
         ..Settings::default()
@@ -220,6 +223,10 @@ async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String>
         .collect();
     if !left.is_empty() {
         return Err(format!("a graceful stop gives everything back: {left:#?}"));
+    }
+    let groups = world.daemon.snapshot().groups;
+    if !groups.is_empty() {
+        return Err(format!("no cgroup is left over: {groups:#?}"));
     }
     Ok(())
 }

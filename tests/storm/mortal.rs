@@ -11,8 +11,9 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
 };
+use neargate::engine::docker::host::Host;
 use neargate::engine::sim::SimDaemon;
 use neargate::engine::{EngineError, LogLine, PullProgress};
 use tokio_util::sync::CancellationToken;
@@ -101,6 +102,11 @@ impl Daemon for Mortal {
         self.call(self.inner.info()).await
     }
 
+    /// What is done to the host is done at once, so no life ends in the middle of it.
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
+        self.inner.host().await
+    }
+
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
         self.call(self.inner.create_container(spec)).await
     }
@@ -146,11 +152,27 @@ impl Daemon for Mortal {
         self.call(self.inner.inspect_image(name)).await
     }
 
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {
+        self.call(self.inner.upload(id, folder, tar)).await
+    }
+
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
+        self.call(self.inner.list_volumes(label)).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        self.call(self.inner.remove_volume(name)).await
+    }
+
     async fn pull_image(
         &self,
         name: &str,
+        login: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
-        let steps = self.call(self.inner.pull_image(name)).await?;
+        let steps = self.call(self.inner.pull_image(name, login)).await?;
         Ok(self.until_death(steps))
     }
 
@@ -158,12 +180,20 @@ impl Daemon for Mortal {
         self.call(self.inner.load_image(tar)).await
     }
 
-    async fn ensure_network(
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError> {
+        self.call(self.inner.ensure_network(spec)).await
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError> {
+        self.call(self.inner.list_networks()).await
+    }
+
+    async fn container_stats(
         &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError> {
-        self.call(self.inner.ensure_network(name, labels)).await
+        id: &str,
+        one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError> {
+        self.call(self.inner.container_stats(id, one_shot)).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

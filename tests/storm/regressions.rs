@@ -3,10 +3,10 @@
 
 use std::time::Duration;
 
-use neargate::domain::{LastStatus, StopCode, Task, TaskId};
+use neargate::domain::{EndEvidence, LastStatus, LimitsEnforcedBy, StopCode, Task, TaskId};
 use neargate::engine::docker::Settings;
 use neargate::engine::docker::daemon::Daemon as _;
-use neargate::engine::sim::{CallFault, CallKind, ContainerSnapshot, Fault, SimConfig};
+use neargate::engine::sim::{CallFault, CallKind, ContainerSnapshot, Fault, RebootExit, SimConfig};
 use neargate::reconcile::Limits;
 use serde_json::{Value, json};
 
@@ -216,7 +216,7 @@ fn a_network_that_somebody_has_pruned_is_made_again() {
         let first = run(&world, &[container("main", &["exit", "--code", "0"])]).await;
         secs(&world, 5).await;
         assert!(task(&world, &first).await.is_finished());
-        let network = format!("neargate-{}", world.store.instance_id());
+        let network = format!("neargate-{}-default", world.store.instance_id());
         world.daemon.remove_network(&network).await.unwrap();
         let second = run(&world, &[container("main", &["sleep"])]).await;
         secs(&world, 5).await;
@@ -238,5 +238,129 @@ fn a_pull_that_nobody_waits_for_is_given_up() {
         secs(&world, 2).await;
         assert!(task(&world, &id).await.is_finished());
         assert_eq!(world.daemon.snapshot().pulls, Vec::<String>::new());
+    });
+}
+
+/// A world whose host has cgroups.
+async fn world_with_cgroups() -> World {
+    let mut config = SimConfig::default();
+    "cgroupfs".clone_into(&mut config.info.cgroup_driver);
+    let settings = Settings {
+        warm_sandboxes: 0,
+        ..Settings::default()
+    };
+    let mut world = World::new(1, config, settings, Limits::default()).await;
+    world.start();
+    secs(&world, 1).await;
+    world
+}
+
+/// Runs a task of 0.25 vCPU and 512 MiB.
+async fn run_with_size(world: &World, containers: &[Value]) -> TaskId {
+    let document = json!({
+        "family": "storm", "cpu": "256", "memory": "512", "containerDefinitions": containers,
+    });
+    let control = &world.life.as_ref().unwrap().control;
+    story::run_document(control, &document, 1).await.unwrap()[0].clone()
+}
+
+fn container_of(world: &World, name: &str) -> ContainerSnapshot {
+    let mut all = world.daemon.containers();
+    all.retain(|one| one.labels.get("neargate.container").map(String::as_str) == Some(name));
+    all.pop().unwrap()
+}
+
+#[test]
+fn after_a_restart_of_the_host_no_exit_code_is_believed() {
+    for (reports, while_it_looks) in [
+        (RebootExit::Code0, true),
+        (RebootExit::Code255, true),
+        (RebootExit::Code0, false),
+        (RebootExit::Code255, false),
+    ] {
+        in_virtual_time(async {
+            let mut world = world(0).await;
+            let id = run(&world, &[container("main", &["sleep"])]).await;
+            secs(&world, 5).await;
+            assert_eq!(task(&world, &id).await.last_status, LastStatus::Running);
+            if !while_it_looks {
+                world.kill();
+            }
+            let for_ms = 60_000;
+            world.daemon.inject(Fault::HostReboot { reports, for_ms });
+            secs(&world, 70).await;
+            if !while_it_looks {
+                world.start();
+            }
+            secs(&world, 10).await;
+            let task = task(&world, &id).await;
+            let record = task.containers.values().next().unwrap();
+            assert_eq!(task.last_status, LastStatus::Stopped, "{task:#?}");
+            assert_eq!(task.stop_code, Some(StopCode::TerminationNotice));
+            assert_eq!((record.exit_code, record.finished_at), (None, None));
+            let reason = record.reason.as_deref().unwrap();
+            assert!(reason.contains("the host was started anew"), "{reason}");
+            let usage = world.store.usage(&id).await.unwrap().unwrap();
+            let (_, evidence) = usage.closed.unwrap();
+            assert_eq!(evidence, EndEvidence::Estimated);
+        });
+    }
+}
+
+#[test]
+fn a_kill_for_the_memory_of_the_task_is_said_although_the_daemon_does_not_know() {
+    in_virtual_time(async {
+        let world = world_with_cgroups().await;
+        let mut extra = container("extra", &["sleep"]);
+        extra["essential"] = json!(false);
+        let id = run_with_size(&world, &[container("main", &["sleep"]), extra]).await;
+        secs(&world, 5).await;
+        let running = task(&world, &id).await;
+        assert_eq!(running.last_status, LastStatus::Running);
+        assert_eq!(running.limits, Some(LimitsEnforcedBy::TaskCgroup));
+        let killed = container_of(&world, "extra").id;
+        world
+            .daemon
+            .inject(Fault::GroupOomKilled { container: killed });
+        secs(&world, 5).await;
+        let seen = task(&world, &id).await;
+        assert_eq!(seen.last_status, LastStatus::Running);
+        let reason =
+            |task: &Task, name: &str| task.containers[&name.parse().unwrap()].reason.clone();
+        assert_eq!(
+            reason(&seen, "extra").as_deref(),
+            Some("OutOfMemoryError: Container killed due to memory usage")
+        );
+        // The next one that ends had nothing to do with it.
+        stop(&world, &id).await;
+        secs(&world, 5).await;
+        let seen = task(&world, &id).await;
+        assert_eq!(seen.last_status, LastStatus::Stopped);
+        assert_eq!(reason(&seen, "main"), None);
+        assert_eq!(world.daemon.snapshot().groups, []);
+    });
+}
+
+#[test]
+fn where_no_cgroup_can_be_made_the_size_is_spread_over_the_containers() {
+    in_virtual_time(async {
+        let world = world(0).await;
+        let mut plain = container("plain", &["sleep"]);
+        plain.as_object_mut().unwrap().remove("memory");
+        let id = run_with_size(&world, &[container("main", &["sleep"]), plain]).await;
+        secs(&world, 5).await;
+        let seen = task(&world, &id).await;
+        assert_eq!(seen.limits, Some(LimitsEnforcedBy::Containers));
+        let (main, plain) = (container_of(&world, "main"), container_of(&world, "plain"));
+        assert_eq!((main.cgroup_parent, plain.cgroup_parent), (None, None));
+        let mib = 1024 * 1024;
+        assert_eq!(
+            (main.memory_bytes, plain.memory_bytes),
+            (64 * mib, 448 * mib)
+        );
+        assert_eq!(
+            (main.nano_cpus, plain.nano_cpus),
+            (125_000_000, 125_000_000)
+        );
     });
 }

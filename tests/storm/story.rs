@@ -141,6 +141,10 @@ fn definition(rng: &mut Rng) -> Value {
         .map(|index| container(rng, index, index == main))
         .collect();
     let mut document = json!({ "family": "storm", "containerDefinitions": containers });
+    if rng.one_in(2) {
+        document["cpu"] = json!("256");
+        document["memory"] = json!("512");
+    }
     if rng.one_in(5) {
         document["networkMode"] = json!("bridge");
         let host_port = if rng.one_in(2) { 0 } else { 8_000 + rng.ms(3) };
@@ -247,7 +251,7 @@ fn fault(world: &World, rng: &mut Rng) -> Option<Fault> {
     let container = rng.pick(&ours).cloned();
     let (short, long) = (rng.ms(3_000), rng.ms(30_000));
     let count = 1 + rng.ms(6);
-    Some(match rng.below(35) {
+    Some(match rng.below(36) {
         0 => Fault::Unreachable { for_ms: long },
         1 => Fault::Frozen { for_ms: long },
         2 => Fault::Restart {
@@ -307,6 +311,9 @@ fn fault(world: &World, rng: &mut Rng) -> Option<Fault> {
         },
         34 if rng.one_in(4) => Fault::ImageRemoved {
             image: WORKLOAD.to_owned(),
+        },
+        35 => Fault::GroupOomKilled {
+            container: container?,
         },
         _ => return None,
     })

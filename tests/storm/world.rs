@@ -15,7 +15,7 @@ use neargate::control::Control;
 use neargate::domain::{IdSource, TimestampMs};
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
-use neargate::engine::{Engine, EngineStatus};
+use neargate::engine::{Engine, EngineStatus, NoSecrets};
 use neargate::reconcile::{Limits, Parts, Reconciler};
 use neargate::store::{Store, StoreError};
 use tempfile::TempDir;
@@ -167,6 +167,7 @@ impl World {
             self.store.instance_id().clone(),
             Arc::clone(&self.ids),
             self.settings.clone(),
+            Arc::new(NoSecrets),
         );
         let (bell, clock) = (Bell::default(), Arc::new(self.clock));
         let engine_status = EngineStatus::new(self.now());

@@ -1,6 +1,6 @@
 //! How a handler gets its input. Whatever is wrong with it, all of it, becomes one problem document.
 //!
-//! [`Segment`] is a part of the path, [`Params`] the query, [`Sent`] the body. The names of a query's
+//! [`Segment`] is a part of the path, [`Params`] the query, [`Sent`] the body, [`Value`] one that is a secret. The names of a query's
 //! parameters come from its documentation, so one that is not documented is refused. What parameters mean
 //! is read through a [`Check`], which collects what is wrong.
 
@@ -22,7 +22,7 @@ use utoipa::openapi::path::ParameterIn;
 use super::problem::{ApiError, Kind};
 use super::{Rest, moment};
 use crate::api::ApiLimits;
-use crate::domain::{Faults, TimestampMs};
+use crate::domain::{Faults, SecretValue, TimestampMs};
 use crate::shapes::{Document, Format, Limits};
 use crate::store::PageRequest;
 
@@ -284,6 +284,22 @@ impl FromRequest<Arc<Rest>> for MaybeSent {
         }
         let Sent(document) = Sent::from_request(request, rest).await?;
         Ok(Self(Some(document)))
+    }
+}
+
+/// The body: the value of a secret, as it is.
+pub(super) struct Value(pub(super) SecretValue);
+
+impl FromRequest<Arc<Rest>> for Value {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &Arc<Rest>) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let bytes = read_body(&parts.headers, body, SecretValue::MOST_BYTES).await?;
+        SecretValue::new(bytes).map(Self).map_err(|error| {
+            ApiError::new(Kind::InvalidRequest, error.to_string())
+                .hint("send the value as the body of the request, as it is")
+        })
     }
 }
 

@@ -19,6 +19,7 @@ mod page;
 mod problem;
 mod refusals;
 mod routes;
+mod secrets;
 mod server;
 mod task_definitions;
 mod tasks;
@@ -85,6 +86,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(tasks::routes())
         .merge(logs::routes())
         .merge(usage::routes())
+        .merge(secrets::routes())
         .merge(events::routes())
         .merge(server::routes())
         .merge(openapi::routes())

@@ -54,6 +54,10 @@ pub(super) fn frame() -> OpenApi {
                 "usage",
                 "What tasks reserved, and for how long, to the millisecond.",
             ),
+            tag(
+                "secrets",
+                "Values that containers are given and nobody is shown.",
+            ),
             tag("events", "What happened, in an order without holes."),
             tag("server", "The server about itself."),
         ]))

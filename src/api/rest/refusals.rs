@@ -35,6 +35,10 @@ impl From<StoreError> for ApiError {
                 Self::new(Kind::BadPageToken, "nextToken is not one of this list's")
                     .hint("send a nextToken as it was given, or none to begin at the first page")
             }
+            StoreError::Sealed(text) => {
+                let (text, hint) = text.split_once("; hint: ").unwrap_or((&text, ""));
+                Self::new(Kind::SecretsSealed, text).hint(hint)
+            }
             StoreError::Full => Self::new(Kind::DiskFull, "the disk is full; nothing was recorded")
                 .hint("make room on the server's data folder, then send the request again"),
             StoreError::Closed => Self::new(

@@ -72,6 +72,7 @@ async fn get_readiness(State(rest): State<Arc<Rest>>) -> (StatusCode, Json<Readi
             ready,
             engine,
             store,
+            no_metadata: control.no_metadata(),
             version,
         }),
     )
@@ -83,6 +84,7 @@ fn engine_status(rest: &Rest) -> EngineStatus {
         kind: rest.state.engine_kind.clone(),
         version: None,
         api_version: None,
+        boot_id: None,
         state: EngineState::Unknown,
         reason: None,
         since: Some(since.to_string()),
@@ -93,6 +95,7 @@ fn engine_status(rest: &Rest) -> EngineStatus {
             status.state = EngineState::Ok;
             status.version = Some(info.version);
             status.api_version = Some(info.api_version);
+            status.boot_id = info.boot_id;
         }
         engine::EngineState::Away { reason } => {
             status.state = EngineState::Away;

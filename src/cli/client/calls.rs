@@ -1,12 +1,13 @@
 //! What the API can be asked: one function for each route that the command line uses.
 
 use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::{Answer, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
     Cluster, CreateClusterRequest, Event, Page, Readiness, RunTaskRequest, RunTaskResponse,
-    StopTaskRequest, Task, TaskDefinition, TaskUsage, UsageReport,
+    StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskUsage, UsageReport,
 };
 
 /// How a document is written.
@@ -110,6 +111,32 @@ impl Client {
     /// Removes a cluster.
     pub(in crate::cli) async fn delete_cluster(&self, name: &str) -> Result<Value, ClientError> {
         self.delete(&["v1", "clusters", name]).await
+    }
+
+    /// All secrets, without their values.
+    pub(in crate::cli) async fn secrets(&self) -> Result<Answer<Vec<StoredSecret>>, ClientError> {
+        self.list(&["v1", "secrets"], &[]).await
+    }
+
+    /// Puts a secret.
+    pub(in crate::cli) async fn put_secret(
+        &self,
+        name: &str,
+        value: Vec<u8>,
+    ) -> Result<Answer<StoredSecret>, ClientError> {
+        let request = self.request(Method::PUT, &["v1", "secrets", name], &[])?;
+        let request = request.header(CONTENT_TYPE, "application/octet-stream");
+        self.answer(request.body(value)).await
+    }
+
+    /// Removes a secret.
+    pub(in crate::cli) async fn delete_secret(
+        &self,
+        name: &str,
+        force: bool,
+    ) -> Result<Value, ClientError> {
+        let query = [("force", force.then_some("true"))];
+        self.delete_with(&["v1", "secrets", name], &query).await
     }
 
     /// Registers a document as the next revision of its family.

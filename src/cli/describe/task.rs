@@ -4,7 +4,7 @@ use super::{Page, binding};
 use crate::cli::table::{Field, Look, Table};
 use crate::cli::{progress, time};
 use crate::domain::TimestampMs;
-use crate::shapes::{Container, Task, TaskUsage};
+use crate::shapes::{Container, Task, TaskLimits, TaskUsage};
 
 /// All that is known of `task`.
 pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
@@ -24,6 +24,7 @@ pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
         "Size",
         &format!("{} CPU units, {} MiB", task.cpu, task.memory),
     );
+    page.optional("Limits", task.limits.as_ref().map(limits).as_deref());
     page.entry("Network", &network(task));
     page.entry("Group", &task.group);
     page.optional("Started by", task.started_by.as_deref());
@@ -60,6 +61,14 @@ fn status(task: &Task) -> String {
         task.last_status.clone()
     } else {
         format!("{}, should be {}", task.last_status, task.desired_status)
+    }
+}
+
+fn limits(limits: &TaskLimits) -> String {
+    match limits.enforced_by.as_str() {
+        "taskCgroup" => "hold for the task as a whole".to_owned(),
+        "containers" => "hold for each container on its own, with its part of the size".to_owned(),
+        other => other.to_owned(),
     }
 }
 

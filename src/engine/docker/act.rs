@@ -5,16 +5,20 @@
 
 use std::sync::PoisonError;
 
-use super::DockerEngine;
 use super::daemon::{ContainerInspect, ContainerSpec};
 use super::observe::{cannot_start, observe_network, observe_own_network};
+use super::pulls::Wanted;
 use super::translate::{self, Namespace};
+use super::{DockerEngine, images, secrets};
 use crate::domain::{
-    ContainerName, ContainerObservation, ContainerState, HealthStatus, NetworkObservation,
-    Observation, StartFailure, TaskId,
+    ContainerName, ContainerObservation, ContainerState, HealthStatus, LimitsEnforcedBy,
+    NetworkObservation, Observation, StartFailure, TaskId,
 };
 use crate::engine::{EngineError, Order};
 use crate::plan::pod::PodAction;
+
+/// ECS's word for a task that cannot have what it needs before its containers start.
+const NO_SECRETS: &str = "ResourceInitializationError";
 
 impl DockerEngine {
     /// Carries out one action and takes its effect into `seen`.
@@ -25,12 +29,9 @@ impl DockerEngine {
         action: &PodAction,
     ) -> Result<Effect, EngineError> {
         match action {
-            PodAction::Pull(image) => {
-                self.pulls.begin(&self.daemon, image, &order.task_id);
-                Ok(Effect::None)
-            }
-            PodAction::MakeNetwork => self.make_network(order).await,
-            PodAction::Create(name) => self.create(order, name, Namespace::Sandbox).await,
+            PodAction::Pull(image) => self.pull(order, image).await,
+            PodAction::MakeNetwork => self.make_network(order, seen).await,
+            PodAction::Create(name) => self.create(order, seen, name, Namespace::Sandbox).await,
             PodAction::Start(name) => self.start(order, seen, name).await,
             PodAction::Terminate(name) => {
                 if let Some(known) = seen.containers.get(name)
@@ -64,12 +65,35 @@ impl DockerEngine {
         }
     }
 
+    /// Lets the task wait for an image, which goes on by itself.
+    async fn pull(&self, order: &Order, image: &str) -> Result<Effect, EngineError> {
+        let login = match self.login(&order.spec, image).await {
+            Ok(login) => login,
+            Err(error) => return failure(None, NO_SECRETS, error),
+        };
+        let reference = secrets::login_for(&order.spec, image, &self.settings.registry_logins);
+        let pull = Wanted {
+            image: images::wanted(order, image),
+            reference,
+            login,
+        };
+        self.pulls.begin(&self.daemon, pull, &order.task_id);
+        Ok(Effect::None)
+    }
+
     /// Gives the task a warm sandbox if one will do, or makes it one of its own.
-    async fn make_network(&self, order: &Order) -> Result<Effect, EngineError> {
+    async fn make_network(&self, order: &Order, seen: &Observation) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let name = self.names.sandbox(&order.task_id);
+        if order.spec.network_mode.is_bridged()
+            && let Err(error) = self.network(&order.cluster).await
+        {
+            return failure(None, "CannotCreateNetworkError", error);
+        }
         if translate::fits_warm_sandbox(&self.names, &facts, order) {
-            let claimed = self.pool.claim(self.daemon.as_ref(), &name).await;
+            self.touch(&order.cluster);
+            let network = self.names.network(&order.cluster);
+            let claimed = self.pool.claim(self.daemon.as_ref(), &network, &name).await;
             self.refill.notify_one();
             match claimed {
                 Ok(Some(warm)) => {
@@ -84,8 +108,11 @@ impl DockerEngine {
             }
         }
         // Nobody is to be joined by a task's only container: it can own the namespace, and one is started, not two.
-        if let [only] = order.spec.containers.as_slice() {
-            return self.create(order, &only.name, Namespace::Own).await;
+        // Unless it has secrets as files, which need a sandbox that keeps them.
+        if let [only] = order.spec.containers.as_slice()
+            && only.secrets.files.is_empty()
+        {
+            return self.create(order, seen, &only.name, Namespace::Own).await;
         }
         let spec = translate::sandbox(&self.names, &facts, order);
         let made = self
@@ -145,7 +172,7 @@ impl DockerEngine {
 
     /// The image, the network or the sandbox has gone since it was looked at. Docker only says so of a
     /// network when something on it is started.
-    async fn gone(&self, what: &str) -> EngineError {
+    pub(super) async fn gone(&self, what: &str) -> EngineError {
         self.forget_prepared().await;
         EngineError::Failed(format!("{what} is gone"))
     }
@@ -153,6 +180,7 @@ impl DockerEngine {
     async fn create(
         &self,
         order: &Order,
+        seen: &Observation,
         name: &ContainerName,
         namespace: Namespace,
     ) -> Result<Effect, EngineError> {
@@ -160,7 +188,16 @@ impl DockerEngine {
         let Some(definition) = order.spec.container(name) else {
             return Ok(Effect::None);
         };
-        let spec = translate::container(&self.names, &facts, order, definition, namespace);
+        let mut spec = translate::container(&self.names, &facts, order, definition, namespace);
+        if let Some(image) = seen.images.get(&definition.image) {
+            spec.image.clone_from(&image.reference);
+        }
+        if let Err(error) = self.hand_over_secrets(order, definition, &mut spec).await {
+            return failure(None, NO_SECRETS, error);
+        }
+        let limits = self.restrict(order, &facts, definition, &mut spec).await?;
+        spec.env
+            .extend(self.own_environment(order, definition).await?);
         let created = self.daemon.create_container(&spec).await;
         if let Ok(id) = &created {
             let mut unstarted = self
@@ -176,7 +213,7 @@ impl DockerEngine {
             })
             .await;
         match created {
-            Ok(id) => Ok(Effect::Container(name.clone(), created_container(id), None)),
+            Ok(id) => Ok(Effect::Created(name.clone(), created_container(id), limits)),
             Err(error) => failure(Some(name), "CannotCreateContainerError", error),
         }
     }
@@ -190,6 +227,10 @@ impl DockerEngine {
         let Some(known) = seen.containers.get(name) else {
             return Ok(Effect::None);
         };
+        let hold = self.hold(order).await?;
+        if let Some(hold) = &hold {
+            hold.before_start().await?;
+        }
         if !self.first_start(&order.task_id, &known.runtime_id) {
             return self.discard(order, name, &known.runtime_id).await;
         }
@@ -197,6 +238,9 @@ impl DockerEngine {
             let _permit = self.starts.acquire().await;
             self.daemon.start_container(&known.runtime_id).await
         };
+        if let (Ok(()), Some(hold)) = (&started, &hold) {
+            hold.after_start().await?;
+        }
         let refused = match started {
             Ok(()) => None,
             Err(error) if error.retryable() => return Err(error),
@@ -213,7 +257,7 @@ impl DockerEngine {
             self.daemon.discard_container(&inspect.id).await?;
             return Err(self.gone(what).await);
         }
-        let mut container = self.observe_container(&inspect, order.now);
+        let mut container = self.look_closer(order, name, &inspect).await?;
         if let Some(error) = refused {
             container.state = ContainerState::Exited {
                 exit_code: Some(inspect.exit_code),
@@ -223,6 +267,16 @@ impl DockerEngine {
             };
         }
         Ok(Effect::Container(name.clone(), container, own_network))
+    }
+
+    /// Whether a container was told to stop, as far as is remembered.
+    pub(super) fn was_told_to_stop(&self, order: &Order, name: &ContainerName) -> bool {
+        let signalled = self
+            .signalled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
+        let of_task = signalled.get(&order.task_id);
+        of_task.is_some_and(|of_task| of_task.contains_key(name))
     }
 
     /// Whether nobody has asked for the start of a container. A second call could start it anew after it has
@@ -249,7 +303,7 @@ impl DockerEngine {
         Ok(match self.daemon.inspect_container(id).await? {
             Some(inspect) => Effect::Container(
                 name.clone(),
-                self.observe_container(&inspect, order.now),
+                self.look_closer(order, name, &inspect).await?,
                 observe_own_network(&inspect),
             ),
             None => Effect::NoContainer(name.clone()),
@@ -261,6 +315,7 @@ impl DockerEngine {
 pub(super) enum Effect {
     None,
     Network(NetworkObservation),
+    Created(ContainerName, ContainerObservation, LimitsEnforcedBy),
     /// With the namespace, if it owns that.
     Container(
         ContainerName,
@@ -276,6 +331,10 @@ impl Effect {
         match self {
             Self::None => {}
             Self::Network(network) => seen.network = network,
+            Self::Created(name, container, limits) => {
+                seen.limits = seen.limits.max(Some(limits));
+                seen.containers.insert(name, container);
+            }
             Self::Container(name, container, own_network) => {
                 seen.containers.insert(name, container);
                 if let Some(network) = own_network {

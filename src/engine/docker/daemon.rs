@@ -5,15 +5,18 @@
 //! of Docker's API only what the adapter needs; nothing here knows what a task is.
 
 use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use super::super::{EngineError, LogLine, PullProgress};
+use super::host::Host;
 use crate::domain::{
-    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SystemControl, TimestampMs, Tmpfs,
-    Ulimit,
+    HealthCheck, HealthStatus, NetworkBinding, PortMapping, SecretValue, Subnet, SystemControl,
+    TimestampMs, Tmpfs, Ulimit,
 };
 
 /// A Docker daemon. Every call has a deadline and may fail with what [`EngineError`] lists.
@@ -21,6 +24,9 @@ use crate::domain::{
 pub trait Daemon: Send + Sync + 'static {
     /// `GET /version` and `GET /info`, in one.
     async fn info(&self) -> Result<DaemonInfo, EngineError>;
+
+    /// The machine that its containers run on; `None` when that is not this one.
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError>;
 
     /// `POST /containers/create`. A name in use is [`EngineError::NameTaken`], an image that is not
     /// there is [`EngineError::NotFound`].
@@ -55,24 +61,51 @@ pub trait Daemon: Send + Sync + 'static {
         options: LogOptions,
     ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError>;
 
+    /// `GET /containers/{id}/stats?stream=0`, as the daemon tells it, for a container that runs or not. With
+    /// `one_shot`, at once and without the sample before; otherwise the daemon takes a second sample first.
+    async fn container_stats(
+        &self,
+        id: &str,
+        one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError>;
+
     /// `GET /images/{name}/json`; `None` when the daemon says that there is none.
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError>;
+
+    /// `PUT /containers/{id}/archive`: unpacks a tar in a folder of a container that exists.
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError>;
+
+    /// `GET /volumes` with one label filter, `key=value`: their names and labels.
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError>;
+
+    /// `DELETE /volumes/{name}`. Removing what is not there succeeds; one in use is `Refused`.
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
 
     /// `POST /images/create?fromImage=`: the stream ends when the image is there, or with an error.
     async fn pull_image(
         &self,
         name: &str,
+        login: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError>;
 
     /// `POST /images/load`: a tar as `docker save` makes it.
     async fn load_image(&self, tar: Bytes) -> Result<(), EngineError>;
 
-    /// `POST /networks/create`: a bridge. A network of that name that exists is left as it is.
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError>;
+    /// `POST /networks/create`: a bridge. A network of that name that exists is left as it is. The answer
+    /// is what is there now. A subnet that is taken is [`EngineError::Refused`].
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError>;
+
+    /// `GET /networks`: all of them, also those that are not ours, since their addresses are taken.
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError>;
+
+    /// The addresses that the daemon's host has routes to, as far as that is known here; the default route
+    /// is none. A network must not have them.
+    fn routes(&self) -> Vec<Subnet> {
+        Vec::new()
+    }
 
     /// `DELETE /networks/{name}`. Removing what is not there succeeds; one in use is `Refused`.
     async fn remove_network(&self, name: &str) -> Result<(), EngineError>;
@@ -96,6 +129,10 @@ pub struct ContainerSpec {
     pub labels: BTreeMap<String, String>,
     /// `NAME=value`.
     pub env: Vec<String>,
+    /// Names and values that nobody is to see who prints this.
+    pub secret_env: Vec<(String, SecretValue)>,
+    /// Volumes that are file systems in memory.
+    pub memory_volumes: Vec<MemoryVolume>,
     /// Replaces the image's.
     pub cmd: Option<Vec<String>>,
     /// Replaces the image's.
@@ -152,6 +189,33 @@ pub struct ContainerSpec {
     pub log_max_bytes: Option<u64>,
 }
 
+/// A volume that is a file system in memory for as long as some container that mounts it runs, and empty after
+/// that. The first container that mounts it makes it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MemoryVolume {
+    /// Unique on the daemon.
+    pub name: String,
+    /// Whose it is.
+    pub labels: BTreeMap<String, String>,
+    /// Where it is mounted.
+    pub path: String,
+    /// The container cannot write to it.
+    pub read_only: bool,
+    /// How large it may grow.
+    pub size_bytes: u64,
+}
+
+/// Name and password for a registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistryLogin {
+    /// As images are named by it: `ghcr.io`, `docker.io`.
+    pub server: String,
+    /// The name.
+    pub username: String,
+    /// The password, or a token that stands for it.
+    pub password: SecretValue,
+}
+
 /// What the daemon says of one container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerInspect {
@@ -187,6 +251,10 @@ pub struct ContainerInspect {
     pub bindings: Vec<NetworkBinding>,
     /// The signal that asks it to stop; SIGTERM when the image says nothing.
     pub stop_signal: String,
+    /// The cgroup that it was to be put below.
+    pub cgroup_parent: Option<String>,
+    /// Its process, while it runs, by the number that it has on the daemon's host.
+    pub pid: Option<u32>,
 }
 
 /// What a list says of one container.
@@ -213,6 +281,39 @@ pub struct ImageInspect {
     pub id: String,
     /// `repository@sha256:…`, when it came from a registry.
     pub repo_digests: Vec<String>,
+}
+
+/// What a network is created from.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct NetworkSpec {
+    /// Unique on the daemon.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// Its addresses; the daemon chooses when there is none.
+    pub subnet: Option<Subnet>,
+}
+
+/// What the daemon says of one network.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NetworkInspect {
+    /// 64 hexadecimal digits.
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// Its IPv4 addresses, if it has any.
+    pub subnet: Option<Subnet>,
+    /// The address of the host on it.
+    pub gateway: Option<Ipv4Addr>,
+}
+
+impl NetworkInspect {
+    /// The name that Docker gives to the bridge's interface on the host.
+    pub fn interface(&self) -> String {
+        format!("br-{}", self.id.chars().take(12).collect::<String>())
+    }
 }
 
 /// Who the daemon is.

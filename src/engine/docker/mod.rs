@@ -8,19 +8,29 @@
 //! codes and act behind our back.
 
 mod act;
+mod cgroup;
 pub mod client;
 pub mod daemon;
+pub mod host;
+mod images;
+mod limits;
+mod metadata;
 pub mod names;
+mod network;
 mod observe;
 mod pool;
 mod pulls;
 pub mod sandbox_image;
+mod secrets;
+mod spread;
 mod translate;
 mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::StreamExt;
@@ -30,15 +40,24 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
-use self::daemon::{ContainerEvent, Daemon, LogOptions};
-use self::names::Names;
+pub use self::images::PullBehavior;
+
+use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
+use self::host::KnownHost;
+use self::images::Sought;
+use self::names::{LABEL_VOLUMES, Names};
+use self::network::Recent;
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
-use super::{Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, Order};
+use super::{
+    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, MetadataDoor, Order,
+    Secrets,
+};
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, TaskId, TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, Subnet,
+    TaskId, TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -53,6 +72,20 @@ pub struct Settings {
     pub publish_ip: String,
     /// Log bytes that the daemon keeps for a container.
     pub log_max_bytes: u64,
+    /// When an image is pulled that is there already.
+    pub pull_behavior: PullBehavior,
+    /// A pull that has not moved for so long has failed.
+    pub pull_inactivity_timeout: Duration,
+    /// The secrets with the logins for registries, by registry.
+    pub registry_logins: BTreeMap<String, SecretReference>,
+    /// Where the networks of clusters get their addresses from.
+    pub address_pool: Subnet,
+}
+
+/// The addresses of which each cluster's network gets a block, unless the operator names others: a part of
+/// the private ones that neither Docker nor most home and cloud networks use by themselves.
+fn default_pool() -> Subnet {
+    Subnet::of(Ipv4Addr::new(10, 213, 0, 0), 16)
 }
 
 impl Default for Settings {
@@ -62,6 +95,10 @@ impl Default for Settings {
             starts_at_once: 8,
             publish_ip: "127.0.0.1".to_owned(),
             log_max_bytes: 10 * 1_048_576,
+            pull_behavior: PullBehavior::default(),
+            pull_inactivity_timeout: pulls::INACTIVITY_TIMEOUT,
+            registry_logins: BTreeMap::new(),
+            address_pool: default_pool(),
         }
     }
 }
@@ -76,8 +113,16 @@ pub struct DockerEngine {
     names: Names,
     ids: Arc<dyn IdSource>,
     settings: Settings,
+    secrets: Arc<dyn Secrets>,
     /// What must be there before the first task, and is known from then on.
     prepared: tokio::sync::Mutex<Option<Arc<HostFacts>>>,
+    /// The host whose cgroups hold tasks, if they do: known once it was tried.
+    limiter: tokio::sync::Mutex<KnownHost>,
+    /// The networks of clusters that are known to be there. Held while one is made.
+    networks: tokio::sync::Mutex<BTreeMap<String, Arc<NetworkInspect>>>,
+    recent: Mutex<Recent>,
+    /// Where containers can ask about themselves, if anywhere.
+    door: OnceLock<Arc<dyn MetadataDoor>>,
     starts: Arc<Semaphore>,
     pool: Arc<Pool>,
     refill: Arc<tokio::sync::Notify>,
@@ -99,13 +144,15 @@ pub struct DockerEngine {
 const DIGESTS_KEPT: usize = 4_096;
 
 impl DockerEngine {
-    /// Tasks of `instance` on `daemon`. `kind` is what [`EngineInfo::kind`] is to say.
+    /// Tasks of `instance` on `daemon`, with the values of `secrets`. `kind` is what [`EngineInfo::kind`] is to
+    /// say.
     pub fn new(
         kind: &'static str,
         daemon: Arc<dyn Daemon>,
         instance: InstanceId,
         ids: Arc<dyn IdSource>,
         settings: Settings,
+        secrets: Arc<dyn Secrets>,
     ) -> Arc<Self> {
         let (hints, _) = broadcast::channel(HINTS_KEPT);
         let engine = Arc::new(Self {
@@ -114,11 +161,16 @@ impl DockerEngine {
             names: Names::new(instance),
             ids,
             starts: Arc::new(Semaphore::new(settings.starts_at_once.max(1) as usize)),
+            pulls: Arc::new(Pulls::new(hints.clone(), settings.pull_inactivity_timeout)),
             settings,
+            secrets,
             prepared: tokio::sync::Mutex::new(None),
+            limiter: tokio::sync::Mutex::default(),
+            networks: tokio::sync::Mutex::new(BTreeMap::new()),
+            recent: Mutex::new(Recent::default()),
+            door: OnceLock::new(),
             pool: Arc::new(Pool::default()),
             refill: Arc::new(tokio::sync::Notify::new()),
-            pulls: Arc::new(Pulls::new(hints.clone())),
             hints,
             making: tokio::sync::Mutex::new(()),
             closed: CancellationToken::new(),
@@ -130,7 +182,7 @@ impl DockerEngine {
         engine
     }
 
-    /// What the daemon is, after making sure that the sandbox image and the network are there.
+    /// What the daemon is, after making sure that the sandbox image is there.
     async fn prepared(&self) -> Result<Arc<HostFacts>, EngineError> {
         let mut prepared = self.prepared.lock().await;
         if let Some(facts) = prepared.as_ref() {
@@ -146,9 +198,6 @@ impl DockerEngine {
         if self.daemon.inspect_image(&image.name).await?.is_none() {
             self.daemon.load_image(image.tar).await?;
         }
-        self.daemon
-            .ensure_network(&self.names.network(), &self.names.network_labels())
-            .await?;
         let facts = Arc::new(HostFacts {
             cpus: info.cpus,
             sandbox_image: image.name,
@@ -162,6 +211,7 @@ impl DockerEngine {
     /// Somebody may have removed what was prepared: it is made sure of again before the next use.
     async fn forget_prepared(&self) {
         *self.prepared.lock().await = None;
+        self.forget_networks().await;
     }
 
     /// Whether the images of containers that do not exist yet are there.
@@ -169,7 +219,7 @@ impl DockerEngine {
         &self,
         order: &Order,
         seen: &Observation,
-    ) -> Result<BTreeMap<String, ImageState>, EngineError> {
+    ) -> Result<BTreeMap<String, Sought>, EngineError> {
         let names: BTreeSet<&String> = order
             .spec
             .containers
@@ -180,26 +230,40 @@ impl DockerEngine {
             })
             .map(|container| &container.image)
             .collect();
-        let looks = names.into_iter().map(|name| async move {
-            if let Some(state) = self.pulls.state(name, &order.task_id) {
-                return Ok((name.clone(), state));
-            }
-            let state = match self.daemon.inspect_image(name).await? {
-                Some(image) => {
-                    self.remember_digest(&image.id, image.repo_digests.first());
-                    ImageState::Present
-                }
-                None => ImageState::Absent,
-            };
-            Ok((name.clone(), state))
-        });
+        let looks = names
+            .into_iter()
+            .map(|name| async move { Ok((name.clone(), self.seek(order, seen, name).await?)) });
         join_all(looks).await.into_iter().collect()
     }
 
-    fn remember_digest(&self, image_id: &str, repo_digest: Option<&String>) {
-        let digest = repo_digest
-            .and_then(|text| text.split_once('@'))
-            .map_or(image_id, |(_, digest)| digest);
+    /// Removes the volumes of tasks that have nothing else any more: a crash may have come between a sandbox and
+    /// its volumes. They are empty, since nothing that runs mounts them.
+    async fn remove_orphaned_volumes(&self) -> Result<(), EngineError> {
+        let filter = self.names.instance_filter();
+        let volumes = self.daemon.list_volumes(&filter).await?;
+        if volumes.is_empty() {
+            return Ok(());
+        }
+        // What is made after the volumes were listed is not among them.
+        let listed = self.daemon.list_containers(&filter).await?;
+        let live: BTreeSet<TaskId> = listed
+            .iter()
+            .filter_map(|one| self.names.task_of_summary(one))
+            .collect();
+        for (name, labels) in volumes {
+            if self
+                .names
+                .task_of(&name, &labels)
+                .is_some_and(|task| !live.contains(&task))
+                && let Err(error) = self.daemon.remove_volume(&name).await
+            {
+                tracing::warn!(volume = name, %error, "an empty volume stays for now");
+            }
+        }
+        Ok(())
+    }
+
+    fn remember_digest(&self, image_id: &str, digest: &str) {
         let mut digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         if digests.len() >= DIGESTS_KEPT {
             digests.clear();
@@ -224,6 +288,7 @@ impl Engine for DockerEngine {
             kind: self.kind,
             version: info.version,
             api_version: info.api_version,
+            boot_id: self.daemon.host().await?.and_then(|host| host.boot_id()),
             host: info.host,
             platform: format!("{}/{}", info.os, info.architecture),
             cpus: info.cpus,
@@ -254,8 +319,11 @@ impl Engine for DockerEngine {
                 if let Some(network) = observe_own_network(&inspect) {
                     seen.network = network;
                 }
-                seen.containers
-                    .insert(name.clone(), self.observe_container(&inspect, order.now));
+                let by = self.enforced_by(order, &inspect).await?;
+                // Held as a whole is only what no container is outside of.
+                seen.limits = seen.limits.max(Some(by));
+                let container = self.look_closer(order, name, &inspect).await?;
+                seen.containers.insert(name.clone(), container);
             }
         }
         Ok(seen)
@@ -269,10 +337,15 @@ impl Engine for DockerEngine {
         // Each step creates, starts or signals something, so the number of steps is bounded by the task.
         let most_steps = 4 + 4 * order.spec.containers.len();
         for _ in 0..most_steps {
-            let images = match order.goal {
+            let sought = match order.goal {
                 Goal::Run => self.images(order, &seen).await?,
                 Goal::Stop { .. } => BTreeMap::new(),
             };
+            let mut images = BTreeMap::new();
+            for (name, Sought { state, found }) in sought {
+                seen.images.extend(found.map(|found| (name.clone(), found)));
+                images.insert(name, state);
+            }
             let signalled = {
                 let signalled = self
                     .signalled
@@ -340,6 +413,14 @@ impl Engine for DockerEngine {
             .await?;
         if let Some(sandbox) = sandbox.filter(|seen| self.names.is(seen, task, None)) {
             self.daemon.remove_container(&sandbox.id).await?;
+            let volumes = sandbox.labels.get(LABEL_VOLUMES);
+            for volume in volumes.into_iter().flat_map(|names| names.split(',')) {
+                self.daemon.remove_volume(volume).await?;
+            }
+        }
+        if let Some(host) = self.daemon.host().await? {
+            let group = self.names.group(task.as_str());
+            host.remove(&group).await.map_err(EngineError::Failed)?;
         }
         self.signalled
             .lock()
@@ -370,6 +451,14 @@ impl Engine for DockerEngine {
             if let Some(task) = self.names.task_of_summary(one) {
                 let health = one.health.map(HealthStatus::as_str);
                 (&one.id, &one.status, health).hash(hashers.entry(task).or_default());
+            }
+        }
+        // A crash may have left a group without containers.
+        if let Some(host) = self.daemon.host().await? {
+            for group in host.groups(self.names.instance()).await {
+                if let Ok(task) = group.name.parse() {
+                    hashers.entry(task).or_default();
+                }
             }
         }
         Ok(hashers
@@ -403,7 +492,10 @@ impl Engine for DockerEngine {
         let mut events = self.daemon.events(&self.names.instance_filter()).await?;
         // The daemon may be another one than before, or the same after it lost what it had.
         self.forget_prepared().await;
+        self.open_doors().await?;
         warm::tidy(self).await?;
+        self.remove_orphaned_volumes().await?;
+        self.find_limiter_anew().await;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
         let (names, pool, refill) = (
             self.names.clone(),
@@ -441,7 +533,27 @@ impl Engine for DockerEngine {
         Ok(ReceiverStream::new(receiver).boxed())
     }
 
+    async fn stats(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+    ) -> Result<serde_json::Value, EngineError> {
+        self.figures(task, container).await
+    }
+
+    async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {
+        let networks = self.own_networks().await?;
+        Ok(networks.into_iter().map(|(cluster, _)| cluster).collect())
+    }
+
+    async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError> {
+        self.remove_networks(gone).await
+    }
+
     async fn shut_down(&self) {
         warm::give_back(self).await;
+        if let Ok(Some(host)) = self.daemon.host().await {
+            host.forget(self.names.instance()).await;
+        }
     }
 }

@@ -7,21 +7,31 @@
 use std::collections::BTreeMap;
 
 use super::daemon::{ContainerInspect, ContainerSummary};
+use super::host::Group;
 use crate::domain::{ContainerName, InstanceId, TaskId};
 
 /// Which Neargate an object belongs to. Every object has it.
 pub const LABEL_INSTANCE: &str = "neargate.instance";
-/// What an object is: `sandbox`, `container` or `network`.
+/// What an object is: `sandbox`, `container`, `network` or `volume`.
 pub const LABEL_ROLE: &str = "neargate.role";
 /// The task of a container. A sandbox has none, since it may have been made before its task: its name
 /// says whose it is.
 pub const LABEL_TASK: &str = "neargate.task";
+/// On a sandbox: the volumes that go with it, with commas between them.
+pub const LABEL_VOLUMES: &str = "neargate.volumes";
 /// The name of a container within its task.
 pub const LABEL_CONTAINER: &str = "neargate.container";
+
+/// Under which start of the host a container was created: what is said of its end after another start is not
+/// known but made up.
+pub const LABEL_BOOT: &str = "neargate.boot";
+/// The cluster of a container or a network.
+pub const LABEL_CLUSTER: &str = "neargate.cluster";
 
 const ROLE_SANDBOX: &str = "sandbox";
 const ROLE_CONTAINER: &str = "container";
 const ROLE_NETWORK: &str = "network";
+const ROLE_VOLUME: &str = "volume";
 
 /// Makes and reads the names of one Neargate's objects.
 #[derive(Clone, Debug)]
@@ -35,9 +45,9 @@ impl Names {
         Self { instance }
     }
 
-    /// The bridge that tasks are connected to.
-    pub fn network(&self) -> String {
-        format!("neargate-{}", self.instance)
+    /// The bridge that the tasks of a cluster are connected to.
+    pub fn network(&self, cluster: &str) -> String {
+        format!("neargate-{}-{cluster}", self.instance)
     }
 
     /// A task's sandbox.
@@ -48,6 +58,11 @@ impl Names {
     /// A container of a task.
     pub fn container(&self, task: &TaskId, container: &ContainerName) -> String {
         format!("neargate-{task}-{container}")
+    }
+
+    /// A volume with secrets of a task: of its container at an index, for the folder at an index.
+    pub fn secret_volume(&self, task: &TaskId, container: usize, folder: usize) -> String {
+        format!("neargate-{task}-secrets-{container}-{folder}")
     }
 
     /// A sandbox that waits for a task. `unique` is not in use by another one.
@@ -68,6 +83,19 @@ impl Names {
         format!("neargate-warm-{}-", self.instance)
     }
 
+    /// The cgroup around the containers of a task, or around the probe.
+    pub fn group(&self, name: &str) -> Group {
+        Group {
+            instance: self.instance.clone(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Whose objects they are.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
     /// The filter that lists everything that is ours.
     pub fn instance_filter(&self) -> String {
         format!("{LABEL_INSTANCE}={}", self.instance)
@@ -78,9 +106,23 @@ impl Names {
         format!("{LABEL_TASK}={task}")
     }
 
-    /// The labels of the network.
-    pub fn network_labels(&self) -> BTreeMap<String, String> {
-        self.labels(ROLE_NETWORK, &[])
+    /// The labels of a cluster's network.
+    pub fn network_labels(&self, cluster: &str) -> BTreeMap<String, String> {
+        self.labels(ROLE_NETWORK, &[(LABEL_CLUSTER, cluster)])
+    }
+
+    /// The cluster of a network, if its labels say that it is ours.
+    pub fn cluster_of<'a>(&self, labels: &'a BTreeMap<String, String>) -> Option<&'a str> {
+        let ours = self.owns(labels) && labels.get(LABEL_ROLE).is_some_and(|r| r == ROLE_NETWORK);
+        labels
+            .get(LABEL_CLUSTER)
+            .map(String::as_str)
+            .filter(|_| ours)
+    }
+
+    /// The labels of a volume of a task.
+    pub fn volume_labels(&self, task: &TaskId) -> BTreeMap<String, String> {
+        self.labels(ROLE_VOLUME, &[(LABEL_TASK, task.as_str())])
     }
 
     /// The labels of a sandbox.

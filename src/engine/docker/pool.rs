@@ -3,7 +3,7 @@
 //! A warm sandbox is given to a task by renaming it, which the daemon itself makes durable: after a crash,
 //! its name says whether it still waits or whose it is. It is never given to a second task.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::daemon::{ContainerInspect, ContainerSummary, Daemon};
@@ -29,7 +29,9 @@ struct State {
 pub struct Warm {
     /// The daemon's ID of it.
     pub id: String,
-    /// Its address on the network.
+    /// The network that it is on.
+    pub network: String,
+    /// Its address there.
     pub address: Option<String>,
 }
 
@@ -37,9 +39,14 @@ pub struct Warm {
 pub struct Before(BTreeSet<String>);
 
 impl Pool {
-    /// How many wait.
-    pub fn len(&self) -> usize {
-        self.lock().waiting.len()
+    /// How many wait on a network.
+    pub fn len(&self, network: &str) -> usize {
+        let state = self.lock();
+        state
+            .waiting
+            .iter()
+            .filter(|one| one.network == network)
+            .count()
     }
 
     /// Adds one that was just made.
@@ -52,13 +59,14 @@ impl Pool {
         self.lock().waiting.retain(|warm| warm.id != id);
     }
 
-    /// Gives one that runs to a task by renaming it to `name`; `None` when none waits.
+    /// Gives one that runs on `network` to a task by renaming it to `name`; `None` when none waits there.
     pub async fn claim(
         &self,
         daemon: &dyn Daemon,
+        network: &str,
         name: &str,
     ) -> Result<Option<Warm>, EngineError> {
-        while let Some(warm) = self.take() {
+        while let Some(warm) = self.take(network) {
             match daemon.rename_container(&warm.id, name).await {
                 Ok(()) => {}
                 // It has ended in the meantime, and whoever removed it was quicker than its event.
@@ -86,13 +94,14 @@ impl Pool {
     }
 
     /// Compares what waits with what the daemon lists: forgets what is not there or does not run, and what
-    /// is more than `most`, and tells which warm sandboxes are of no use to anybody. Among these are all that an earlier process has
+    /// is more than `most` on one of `networks` or on any other, and tells which warm sandboxes are of no use to anybody. Among these are all that an earlier process has
     /// made: it may have claimed them in a call that is still to be carried out.
     pub fn sort_out(
         &self,
         names: &Names,
         before: &Before,
         listed: &[ContainerSummary],
+        networks: &[String],
         most: usize,
     ) -> Vec<String> {
         let mut state = self.lock();
@@ -106,7 +115,12 @@ impl Pool {
             warm.iter()
                 .any(|seen| seen.id == one.id && seen.status == "running")
         });
-        state.waiting.truncate(most);
+        let mut kept: BTreeMap<String, usize> = BTreeMap::new();
+        state.waiting.retain(|one| {
+            let count = kept.entry(one.network.clone()).or_default();
+            *count += 1;
+            *count <= most && networks.contains(&one.network)
+        });
         let is_joined = |id: &str| {
             let mode = format!("container:{id}");
             listed.iter().any(|other| other.network_mode == mode)
@@ -122,9 +136,13 @@ impl Pool {
             .collect()
     }
 
-    fn take(&self) -> Option<Warm> {
+    fn take(&self, network: &str) -> Option<Warm> {
         let mut state = self.lock();
-        let warm = state.waiting.pop_front()?;
+        let place = state
+            .waiting
+            .iter()
+            .position(|one| one.network == network)?;
+        let warm = state.waiting.remove(place)?;
         state.claimed.insert(warm.id.clone());
         Some(warm)
     }
@@ -150,6 +168,7 @@ pub fn is_warm(names: &Names, one: &ContainerSummary) -> bool {
 pub fn warm(inspect: ContainerInspect) -> Warm {
     Warm {
         id: inspect.id,
+        network: inspect.network_mode,
         address: inspect.ip_address,
     }
 }

@@ -10,15 +10,19 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::sync::broadcast;
+use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
-use super::daemon::Daemon;
-use crate::domain::TaskId;
+use super::daemon::{Daemon, RegistryLogin};
+use crate::domain::{SecretReference, TaskId};
 use crate::engine::{EngineError, Hint, PullProgress};
 use crate::plan::pod::ImageState;
 
-/// A pull that has not moved for so long has failed.
-const STALL_LIMIT: Duration = Duration::from_mins(5);
+/// A pull that has not moved for so long has failed, unless the operator says otherwise. The daemon says nothing
+/// while it waits for another pull of the same layer.
+pub const INACTIVITY_TIMEOUT: Duration = Duration::from_mins(5);
+/// Images that are remembered to have been pulled; forgotten when there are more.
+const PULLED_KEPT: usize = 4_096;
 /// How often a pull is tried when it fails in a way that may pass.
 const TRIES: u32 = 3;
 /// Between the tries; doubled each time.
@@ -28,9 +32,32 @@ const TELL_EVERY: Duration = Duration::from_millis(500);
 
 /// The pulls that go on.
 pub struct Pulls {
-    active: Mutex<BTreeMap<String, Pull>>,
+    active: Mutex<BTreeMap<Key, Pull>>,
+    pulled: Mutex<Pulled>,
     next_number: AtomicU64,
     hints: broadcast::Sender<Hint>,
+    inactivity_timeout: Duration,
+}
+
+/// Who pulls the same image with another login gets another answer.
+type Key = (String, Option<SecretReference>);
+
+/// An image that is to be pulled.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// Its name.
+    pub image: String,
+    /// The secret that the login comes from.
+    pub reference: Option<SecretReference>,
+    /// What the registry is to be sent.
+    pub login: Option<RegistryLogin>,
+}
+
+/// What was pulled. Losing it costs a pull that finds everything there.
+#[derive(Default)]
+struct Pulled {
+    by_task: BTreeMap<TaskId, BTreeSet<String>>,
+    ever: BTreeSet<String>,
 }
 
 #[derive(Default)]
@@ -47,18 +74,54 @@ struct Pull {
 
 impl Pulls {
     /// No pulls; what happens to them is told through `hints`.
-    pub fn new(hints: broadcast::Sender<Hint>) -> Self {
+    pub fn new(hints: broadcast::Sender<Hint>, inactivity_timeout: Duration) -> Self {
         Self {
             active: Mutex::new(BTreeMap::new()),
+            pulled: Mutex::default(),
             next_number: AtomicU64::new(0),
             hints,
+            inactivity_timeout,
+        }
+    }
+
+    /// Whether `image` was pulled for `task`.
+    pub fn pulled_for(&self, image: &str, task: &TaskId) -> bool {
+        let pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner);
+        let images = pulled.by_task.get(task);
+        images.is_some_and(|images| images.contains(image))
+    }
+
+    /// Whether `image` was pulled for any task.
+    pub fn pulled_once(&self, image: &str) -> bool {
+        let pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner);
+        pulled.ever.contains(image)
+    }
+
+    /// An attempt for these tasks is over, and is not made again for them.
+    fn note_pulled(&self, image: &str, tasks: &BTreeSet<TaskId>, succeeded: bool) {
+        let mut pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner);
+        for task in tasks {
+            let images = pulled.by_task.entry(task.clone()).or_default();
+            images.insert(image.to_owned());
+        }
+        if succeeded {
+            if pulled.ever.len() >= PULLED_KEPT {
+                pulled.ever.clear();
+            }
+            pulled.ever.insert(image.to_owned());
         }
     }
 
     /// How the pull of `image` stands for `task`, if it waits for one. A failure is told once.
-    pub fn state(&self, image: &str, task: &TaskId) -> Option<ImageState> {
+    pub fn state(
+        &self,
+        image: &str,
+        login: Option<&SecretReference>,
+        task: &TaskId,
+    ) -> Option<ImageState> {
+        let key = (image.to_owned(), login.cloned());
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        let pull = active.get_mut(image)?;
+        let pull = active.get_mut(&key)?;
         let Some(reason) = pull.failed.clone() else {
             return pull
                 .waiting
@@ -69,15 +132,16 @@ impl Pulls {
             return None;
         }
         if pull.waiting.is_empty() {
-            active.remove(image);
+            active.remove(&key);
         }
         Some(ImageState::Failed(reason))
     }
 
-    /// Lets `task` wait for `image`; begins to pull it unless that goes on already.
-    pub fn begin(self: &Arc<Self>, daemon: &Arc<dyn Daemon>, image: &str, task: &TaskId) {
+    /// Lets `task` wait for an image; begins to pull it unless that goes on already.
+    pub fn begin(self: &Arc<Self>, daemon: &Arc<dyn Daemon>, wanted: Wanted, task: &TaskId) {
+        let key = (wanted.image.clone(), wanted.reference.clone());
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        let pull = active.entry(image.to_owned()).or_default();
+        let pull = active.entry(key.clone()).or_default();
         let goes_on = !pull.waiting.is_empty() && pull.failed.is_none();
         pull.waiting.insert(task.clone());
         if goes_on {
@@ -85,10 +149,10 @@ impl Pulls {
         }
         let number = self.next_number.fetch_add(1, Ordering::Relaxed);
         (pull.number, pull.failed) = (number, None);
-        let (pulls, daemon, image) = (Arc::clone(self), Arc::clone(daemon), image.to_owned());
+        let (pulls, daemon) = (Arc::clone(self), Arc::clone(daemon));
         let goes_on = tokio::spawn(async move {
-            let result = pulls.pull(daemon.as_ref(), &image).await;
-            pulls.finish(&image, number, result);
+            let result = pulls.pull(daemon.as_ref(), &key, &wanted).await;
+            pulls.finish(&key, number, result);
         });
         pull.goes_on = Some(AbortOnDropHandle::new(goes_on));
     }
@@ -100,59 +164,94 @@ impl Pulls {
             pull.waiting.remove(task);
             !pull.waiting.is_empty()
         });
+        drop(active);
+        let mut pulled = self.pulled.lock().unwrap_or_else(PoisonError::into_inner);
+        pulled.by_task.remove(task);
     }
 
-    async fn pull(&self, daemon: &dyn Daemon, image: &str) -> Result<(), EngineError> {
+    async fn pull(
+        &self,
+        daemon: &dyn Daemon,
+        key: &Key,
+        wanted: &Wanted,
+    ) -> Result<(), EngineError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
-            match self.pull_once(daemon, image).await {
+            match self.pull_once(daemon, key, wanted).await {
                 Err(error) if error.retryable() => {
-                    tracing::warn!(image, %error, "the pull failed and is tried again");
+                    tracing::warn!(image = wanted.image, %error, "the pull failed and is tried again");
                     tokio::time::sleep(pause).await;
                     pause *= 2;
                 }
                 result => return result,
             }
         }
-        self.pull_once(daemon, image).await
+        self.pull_once(daemon, key, wanted).await
     }
 
-    async fn pull_once(&self, daemon: &dyn Daemon, image: &str) -> Result<(), EngineError> {
-        let mut steps = daemon.pull_image(image).await?;
-        let mut told = tokio::time::Instant::now();
+    async fn pull_once(
+        &self,
+        daemon: &dyn Daemon,
+        key: &Key,
+        Wanted { image, login, .. }: &Wanted,
+    ) -> Result<(), EngineError> {
+        let limit = self.inactivity_timeout;
+        let mut steps = daemon.pull_image(image, login.as_ref()).await?;
+        let (mut moved, mut told) = (Instant::now(), Instant::now());
+        // What came too soon after the last word is told when that is long enough ago, also if nothing follows.
+        let mut untold = false;
         loop {
-            let step = tokio::time::timeout(STALL_LIMIT, steps.next()).await;
-            let step = step.map_err(|_| EngineError::Timeout {
-                what: format!("the next bytes of image {image}"),
-                limit_ms: u64::try_from(STALL_LIMIT.as_millis()).unwrap_or(u64::MAX),
-            })?;
-            let Some(progress) = step.transpose()? else {
-                return Ok(());
+            let until = if untold {
+                (told + TELL_EVERY).min(moved + limit)
+            } else {
+                moved + limit
             };
-            let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-            if let Some(pull) = active.get_mut(image) {
-                pull.progress = progress;
-                if told.elapsed() >= TELL_EVERY {
-                    told = tokio::time::Instant::now();
+            match tokio::time::timeout_at(until, steps.next()).await {
+                Ok(None) => return Ok(()),
+                Ok(Some(progress)) => {
+                    let progress = progress?;
+                    moved = Instant::now();
+                    let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(pull) = active.get_mut(key)
+                        && pull.progress != progress
+                    {
+                        (pull.progress, untold) = (progress, true);
+                    }
+                }
+                Err(_) if moved.elapsed() >= limit => {
+                    return Err(EngineError::Timeout {
+                        what: format!("the next bytes of image {image}"),
+                        limit_ms: u64::try_from(limit.as_millis()).unwrap_or(u64::MAX),
+                    });
+                }
+                Err(_) => {}
+            }
+            if untold && told.elapsed() >= TELL_EVERY {
+                (told, untold) = (Instant::now(), false);
+                let active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
+                if let Some(pull) = active.get(key) {
                     self.tell(&pull.waiting);
                 }
             }
         }
     }
 
-    fn finish(&self, image: &str, number: u64, result: Result<(), EngineError>) {
+    fn finish(&self, key: &Key, number: u64, result: Result<(), EngineError>) {
         let mut active = self.active.lock().unwrap_or_else(PoisonError::into_inner);
-        if active.get(image).is_none_or(|pull| pull.number != number) {
+        if active.get(key).is_none_or(|pull| pull.number != number) {
             return;
         }
+        let succeeded = result.is_ok();
         let waiting = match result {
-            Ok(()) => active.remove(image).map(|pull| pull.waiting),
-            Err(error) => active.get_mut(image).map(|pull| {
+            Ok(()) => active.remove(key).map(|pull| pull.waiting),
+            Err(error) => active.get_mut(key).map(|pull| {
                 pull.failed = Some(format!("CannotPullContainerError: {error}"));
                 pull.waiting.clone()
             }),
         };
-        self.tell(&waiting.unwrap_or_default());
+        let waiting = waiting.unwrap_or_default();
+        self.note_pulled(&key.0, &waiting, succeeded);
+        self.tell(&waiting);
     }
 
     fn tell(&self, tasks: &BTreeSet<TaskId>) {

@@ -3,7 +3,8 @@
 //! Here and in the client's one place of security defaults it is decided what a container may do.
 
 use super::daemon::ContainerSpec;
-use super::names::{LABEL_CONTAINER, LABEL_TASK, Names};
+use super::names::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, LABEL_VOLUMES, Names};
+use super::secrets;
 use crate::domain::{
     ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
 };
@@ -22,9 +23,9 @@ pub struct HostFacts {
     pub log_max_bytes: u64,
 }
 
-/// Processes and threads that a container may have. Docker itself sets no limit, which lets one task's
+/// Processes and threads that a task may have, and each container of it. Docker itself sets no limit, which lets one task's
 /// fork bomb take the host along.
-const PIDS_LIMIT: i64 = 4_096;
+pub const PIDS_LIMIT: i64 = 4_096;
 
 /// Docker's default weight of a container, which ECS's CPU units are on the same scale with.
 const CPU_SHARES_MIN: i64 = 2;
@@ -33,10 +34,19 @@ const CPU_SHARES_MIN: i64 = 2;
 pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec {
     let containers = &order.spec.containers;
     let publish = order.spec.network_mode == NetworkMode::Bridge;
+    let memory_volumes = secrets::volumes_of_sandbox(names, order);
+    let mut labels = names.sandbox_labels();
+    if !memory_volumes.is_empty() {
+        let volumes: Vec<&str> = memory_volumes.iter().map(|one| one.name.as_str()).collect();
+        labels.insert(LABEL_VOLUMES.to_owned(), volumes.join(","));
+    }
     ContainerSpec {
         name: names.sandbox(&order.task_id),
+        labels,
+        memory_volumes,
         network_mode: match order.spec.network_mode {
-            NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(),
+            NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(&order.cluster),
+            NetworkMode::Host => "host".to_owned(),
             NetworkMode::None => "none".to_owned(),
         },
         published: if publish {
@@ -53,17 +63,22 @@ pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec
             .map(|(name, address)| format!("{name}:{address}"))
             .collect(),
         sysctls: system_controls(containers, true),
-        ..warm_sandbox(names, facts, String::new())
+        ..warm_sandbox(names, facts, &order.cluster, String::new())
     }
 }
 
-/// A sandbox that any task can use which asks for nothing special.
-pub fn warm_sandbox(names: &Names, facts: &HostFacts, name: String) -> ContainerSpec {
+/// A sandbox that any task of a cluster can use which asks for nothing special.
+pub fn warm_sandbox(
+    names: &Names,
+    facts: &HostFacts,
+    cluster: &str,
+    name: String,
+) -> ContainerSpec {
     ContainerSpec {
         name,
         image: facts.sandbox_image.clone(),
         labels: names.sandbox_labels(),
-        network_mode: names.network(),
+        network_mode: names.network(cluster),
         publish_ip: facts.publish_ip.clone(),
         readonly_rootfs: true,
         cap_drop: vec!["ALL".to_owned()],
@@ -75,7 +90,7 @@ pub fn warm_sandbox(names: &Names, facts: &HostFacts, name: String) -> Container
 /// Whether a warm sandbox would do for the task.
 pub fn fits_warm_sandbox(names: &Names, facts: &HostFacts, order: &Order) -> bool {
     let wanted = sandbox(names, facts, order);
-    wanted == warm_sandbox(names, facts, wanted.name.clone())
+    wanted == warm_sandbox(names, facts, &order.cluster, wanted.name.clone())
 }
 
 /// Whose network namespace a container runs in.
@@ -107,7 +122,7 @@ pub fn container(
     labels.extend(names.container_labels(&[
         (LABEL_TASK, order.task_id.as_str()),
         (LABEL_CONTAINER, definition.name.as_str()),
-        ("neargate.cluster", &order.cluster),
+        (LABEL_CLUSTER, &order.cluster),
         ("neargate.family", order.spec.family().as_str()),
         (
             "neargate.revision",
@@ -127,6 +142,7 @@ pub fn container(
         entrypoint: definition.entry_point.clone(),
         working_dir: definition.working_directory.clone(),
         user: definition.user.clone(),
+        memory_volumes: secrets::volumes_of(names, order, definition),
         network_mode: network.network_mode,
         published: network.published,
         publish_ip: network.publish_ip,
@@ -178,16 +194,21 @@ fn system_controls(containers: &[ContainerDefinition], of_the_network: bool) -> 
         .collect()
 }
 
-/// The hard limit of one container's CPU: the task's, which also bounds every container of it. More than
-/// the host has is no limit.
+/// The hard limit of one container's CPU inside the task: all of the task's. More than the host has is no
+/// limit. How a task as a whole is held to its size, [`super::limits`] knows.
 fn nano_cpus(size: Option<TaskSize>, own: CpuUnits, host_cpus: u32) -> i64 {
     let units = size.map_or(own, TaskSize::cpu);
-    let nanos = i64::from(units.0) * 1_000_000_000 / 1_024;
+    let nanos = nanos(units);
     if nanos >= i64::from(host_cpus) * 1_000_000_000 {
         0
     } else {
         nanos
     }
+}
+
+/// CPU units in thousand-millionths of a processor.
+pub fn nanos(units: CpuUnits) -> i64 {
+    i64::from(units.0) * 1_000_000_000 / 1_024
 }
 
 /// ECS's CPU units of a container are its weight against the others of the host.

@@ -43,10 +43,15 @@ async fn fill(engine: &Weak<DockerEngine>) -> bool {
         if engine.closed.is_cancelled() {
             return false;
         }
-        if engine.pool.len() >= engine.settings.warm_sandboxes as usize {
+        let enough = engine.settings.warm_sandboxes as usize;
+        let clusters = engine.warm_clusters();
+        let short = clusters
+            .iter()
+            .find(|cluster| engine.pool.len(&engine.names.network(cluster)) < enough);
+        let Some(cluster) = short else {
             return true;
-        }
-        if let Err(error) = add_one(&engine).await {
+        };
+        if let Err(error) = add_one(&engine, cluster).await {
             tracing::debug!(%error, "no warm sandbox could be made");
             drop(making);
             drop(engine);
@@ -55,10 +60,11 @@ async fn fill(engine: &Weak<DockerEngine>) -> bool {
     }
 }
 
-async fn add_one(engine: &DockerEngine) -> Result<(), EngineError> {
+async fn add_one(engine: &DockerEngine, cluster: &str) -> Result<(), EngineError> {
     let facts = engine.prepared().await?;
+    engine.network(cluster).await?;
     let name = engine.names.warm(engine.ids.next_id());
-    let spec = translate::warm_sandbox(&engine.names, &facts, name);
+    let spec = translate::warm_sandbox(&engine.names, &facts, cluster, name);
     let inspect = engine.create_and_start(&spec, |_| true).await?;
     engine.pool.put(pool::warm(inspect));
     Ok(())
@@ -83,7 +89,12 @@ pub(super) async fn sort_out(engine: &DockerEngine, before: &Before, listed: &[C
     } else {
         engine.settings.warm_sandboxes as usize
     };
-    let spent = engine.pool.sort_out(&engine.names, before, listed, most);
+    let clusters = engine.warm_clusters();
+    let networks = clusters.iter().map(|cluster| engine.names.network(cluster));
+    let networks: Vec<String> = networks.collect();
+    let spent = engine
+        .pool
+        .sort_out(&engine.names, before, listed, &networks, most);
     let removals = spent.iter().map(|id| remove_if_warm(engine, id));
     for error in join_all(removals).await.into_iter().filter_map(Result::err) {
         tracing::warn!(%error, "a warm sandbox that nobody can use stays for now");
@@ -99,13 +110,17 @@ async fn remove_if_warm(engine: &DockerEngine, id: &str) -> Result<(), EngineErr
     }
 }
 
-/// Removes all warm sandboxes, and the network unless a task is on it.
+/// Removes all warm sandboxes, and the networks that no task is on.
 pub(super) async fn give_back(engine: &DockerEngine) {
     engine.closed.cancel();
-    if let Err(error) = tidy(engine).await {
-        tracing::warn!(%error, "warm sandboxes stay until the next start");
-    }
-    if let Err(error) = engine.daemon.remove_network(&engine.names.network()).await {
-        tracing::debug!(%error, "the network stays");
+    let result = match engine.own_networks().await {
+        Ok(networks) => {
+            let clusters = networks.into_iter().map(|(cluster, _)| cluster).collect();
+            engine.remove_networks(&clusters).await
+        }
+        Err(error) => Err(error),
+    };
+    if let Err(error) = result {
+        tracing::warn!(%error, "warm sandboxes and networks stay until the next start");
     }
 }

@@ -16,14 +16,16 @@ use tokio::sync::watch;
 use super::SimConfig;
 use super::clock::SimClock;
 use super::faults::{CallFault, CallKind, Fault};
+use super::host::SimHost;
 use super::image::{Image, ImageName};
 use super::model::{Answer, Model, Reach, Refusal, Request};
 use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
 };
+use crate::engine::docker::host::Host;
 use crate::engine::{EngineError, LogLine, PullProgress};
 
 /// A Docker daemon that is a model. Clones are the same daemon.
@@ -103,6 +105,11 @@ impl SimDaemon {
             self.with(|model| model.images().add(name, Image::pulled(name)));
         }
         parsed.is_some()
+    }
+
+    /// Whether there is something in a volume that is a file system in memory.
+    pub fn volume_is_filled(&self, name: &str) -> bool {
+        self.with(|model| model.volume_is_filled(name))
     }
 
     /// Runs a container of somebody else's; its ID, or `None` when the name is taken.
@@ -322,6 +329,7 @@ impl Asked<'_> {
             | CallKind::Remove
             | CallKind::Discard
             | CallKind::Inspect
+            | CallKind::Stats
             | CallKind::Logs => model.touched(self.subject),
             _ => None,
         }
@@ -358,6 +366,10 @@ impl Daemon for SimDaemon {
     async fn info(&self) -> Result<DaemonInfo, EngineError> {
         self.call(CallKind::Info, "", None, |model| Ok(model.info()))
             .await
+    }
+
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
+        Ok(Some(Arc::new(SimHost(self.clone()))))
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
@@ -425,14 +437,44 @@ impl Daemon for SimDaemon {
         Ok(self.log_stream(id, news, connection, options.follow))
     }
 
+    async fn container_stats(
+        &self,
+        id: &str,
+        _one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError> {
+        let look = |model: &mut Model| model.stats(id);
+        self.call(CallKind::Stats, id, None, look).await
+    }
+
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let look = |model: &mut Model| Ok(model.inspect_image(name));
         self.call(CallKind::InspectImage, name, None, look).await
     }
 
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {
+        let (id, folder) = (id.to_owned(), folder.to_owned());
+        self.change(Request::Upload { id, folder, tar })
+            .await
+            .map(drop)
+    }
+
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
+        let look = |model: &mut Model| Ok(model.list_volumes(label));
+        self.call(CallKind::ListVolumes, label, None, look).await
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let request = Request::RemoveVolume(name.to_owned());
+        self.change(request).await.map(drop)
+    }
+
     async fn pull_image(
         &self,
         name: &str,
+        _: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
         let begin = |model: &mut Model| {
             // A refusal is no error of the call: it comes in the stream, as all that a registry says.
@@ -450,15 +492,16 @@ impl Daemon for SimDaemon {
         self.change(Request::Load(tar)).await.map(drop)
     }
 
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError> {
-        let (name, labels) = (name.to_owned(), labels.clone());
-        self.change(Request::EnsureNetwork { name, labels })
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError> {
+        let later = Some(Request::EnsureNetwork(spec.clone()));
+        let make = |model: &mut Model| model.ensure_network(spec.clone());
+        self.call(CallKind::EnsureNetwork, &spec.name, later, make)
             .await
-            .map(drop)
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError> {
+        let look = |model: &mut Model| Ok(model.list_networks());
+        self.call(CallKind::ListNetworks, "", None, look).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

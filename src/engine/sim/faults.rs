@@ -29,7 +29,8 @@ pub enum Fault {
         for_ms: u32,
     },
     /// The machine loses its power and comes back. Nothing runs afterwards, and the time at which
-    /// containers ended is said to be the time at which the daemon came back.
+    /// containers ended is said to be the time at which the daemon came back. Its cgroups are gone, and it has
+    /// another boot ID.
     HostReboot {
         /// The exit code that the daemon makes up.
         reports: RebootExit,
@@ -116,6 +117,12 @@ pub enum Fault {
         /// ID or name.
         container: String,
     },
+    /// The kernel kills a container for the memory of the cgroup that it is in, and the daemon does not notice
+    /// why.
+    GroupOomKilled {
+        /// ID or name.
+        container: String,
+    },
     /// Somebody else pauses a container.
     ContainerPaused {
         /// ID or name.
@@ -187,6 +194,8 @@ pub enum CallKind {
     List,
     /// `container_logs`.
     Logs,
+    /// `container_stats`.
+    Stats,
     /// `inspect_image`.
     InspectImage,
     /// `pull_image`.
@@ -195,10 +204,18 @@ pub enum CallKind {
     Load,
     /// `ensure_network`.
     EnsureNetwork,
+    /// `list_networks`.
+    ListNetworks,
     /// `remove_network`.
     RemoveNetwork,
     /// `events`.
     Events,
+    /// `upload`.
+    Upload,
+    /// `list_volumes`.
+    ListVolumes,
+    /// `remove_volume`.
+    RemoveVolume,
 }
 
 impl CallKind {
@@ -214,12 +231,17 @@ impl CallKind {
         Self::Inspect,
         Self::List,
         Self::Logs,
+        Self::Stats,
         Self::InspectImage,
         Self::Pull,
         Self::Load,
         Self::EnsureNetwork,
+        Self::ListNetworks,
         Self::RemoveNetwork,
         Self::Events,
+        Self::Upload,
+        Self::ListVolumes,
+        Self::RemoveVolume,
     ];
 
     /// Whether it may change anything.
@@ -234,12 +256,17 @@ impl CallKind {
             | Self::Pull
             | Self::Load
             | Self::EnsureNetwork
-            | Self::RemoveNetwork => true,
+            | Self::RemoveNetwork
+            | Self::Upload
+            | Self::RemoveVolume => true,
             Self::Info
             | Self::Inspect
             | Self::List
             | Self::Logs
+            | Self::Stats
+            | Self::ListNetworks
             | Self::InspectImage
+            | Self::ListVolumes
             | Self::Events => false,
         }
     }

@@ -35,12 +35,14 @@
 //!
 //! # What is not modelled
 //!
-//! Traffic, file systems, users and capabilities; CPU contention; cgroups and statistics; exec except for
+//! Traffic, file systems, users and capabilities; CPU contention; what a cgroup around several containers
+//! holds them to (that it is there is modelled, with the `cgroupfs` driver); statistics; exec except for
 //! health checks; restart policies, `AutoRemove` and volumes, which Neargate never uses.
 
 mod clock;
 mod daemon;
 mod faults;
+mod host;
 mod image;
 mod model;
 mod program;
@@ -54,7 +56,9 @@ mod tests;
 pub use clock::{ManualClock, SimClock};
 pub use daemon::SimDaemon;
 pub use faults::{CallFault, CallKind, Fault, RebootExit};
-pub use view::{Call, ContainerSnapshot, Effect, NetworkSnapshot, Outcome, Snapshot, Touched};
+pub use view::{
+    Call, ContainerSnapshot, Effect, GroupSnapshot, NetworkSnapshot, Outcome, Snapshot, Touched,
+};
 
 use super::docker::daemon::DaemonInfo;
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use super::faults::CallKind;
 use crate::domain::{HealthStatus, NetworkBinding, TimestampMs};
+use crate::engine::docker::host::GroupLimits;
 
 /// Everything that can be seen of a daemon, at one time. Its `Debug` text is the same in every run in which
 /// the same happened.
@@ -15,6 +16,10 @@ pub struct Snapshot {
     pub daemon_time: TimestampMs,
     /// Whether the daemon runs.
     pub up: bool,
+    /// Of the host: another one after each of its starts.
+    pub boot_id: String,
+    /// The cgroups of the host that containers are in or were made for them, by path.
+    pub groups: Vec<GroupSnapshot>,
     /// In the order in which they were created.
     pub containers: Vec<ContainerSnapshot>,
     /// By name.
@@ -54,6 +59,8 @@ pub struct ContainerSnapshot {
     pub exit_code: i64,
     /// The kernel killed it for its memory.
     pub oom_killed: bool,
+    /// The host took it down with it: what is said of its end is made up.
+    pub lost: bool,
     /// By the daemon's clock.
     pub started_at: Option<TimestampMs>,
     /// By the daemon's clock.
@@ -72,6 +79,17 @@ pub struct ContainerSnapshot {
     pub memory_bytes: i64,
     /// 0 means no limit.
     pub nano_cpus: i64,
+    /// The cgroup that it is put below.
+    pub cgroup_parent: Option<String>,
+}
+
+/// One cgroup, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupSnapshot {
+    /// From the root.
+    pub path: String,
+    /// `None` for one that was made for a container without anybody having set limits.
+    pub limits: Option<GroupLimits>,
 }
 
 /// One network, as it is now.

@@ -128,6 +128,8 @@ fn each_condition_holds_back_until_it_is_met() {
         (Condition::Complete, exited(1, 3_000), true),
         (Condition::Success, ContainerState::Running, false),
         (Condition::Success, exited(0, 3_000), true),
+        (Condition::Start, ContainerState::Lost, true),
+        (Condition::Complete, ContainerState::Lost, true),
         (Condition::Healthy, ContainerState::Running, false),
     ];
     for (condition, state, met) in cases {
@@ -157,6 +159,11 @@ fn a_dependency_that_can_no_longer_be_met_is_a_failure_that_says_why() {
             Condition::Healthy,
             exited(0, 3_000),
             "it exited with code 0",
+        ),
+        (
+            Condition::Success,
+            ContainerState::Lost,
+            "it ended, and nobody knows how",
         ),
     ] {
         let world = World::new(

@@ -331,3 +331,62 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_ran_when_the_host_went_down_ended_nobody_knows_how() {
+    let running = running_task();
+    let plan = plan(
+        &running,
+        Sighting::Seen(&seen(&[("web", ContainerState::Lost)])),
+        at(90_000),
+    );
+    let task = &plan.task;
+    let record = &task.containers[&name("web")];
+    assert_eq!((record.exit_code, record.finished_at), (None, None));
+    assert_eq!(record.reason.as_deref(), Some(HOST_WENT_DOWN));
+    assert_eq!(task.last_status, LastStatus::Stopped);
+    assert_eq!(task.stop_code, Some(StopCode::TerminationNotice));
+    let reason = task.stopped_reason.as_deref().unwrap();
+    assert!(
+        reason.contains("web: the host was started anew"),
+        "{reason}"
+    );
+    let changes = crate::meter::fold(&running, task);
+    let estimated = crate::domain::UsageChange::Close {
+        at: at(90_000),
+        evidence: crate::domain::EndEvidence::Estimated,
+    };
+    assert_eq!(changes, [estimated], "the made-up time is no evidence");
+}
+
+#[test]
+fn a_restart_of_the_host_does_not_change_what_was_recorded_before() {
+    let mut running = running_task();
+    running.spec.containers[0].essential = false;
+    let exited = plan(
+        &running,
+        Sighting::Seen(&seen(&[("web", exited(0, 5_000))])),
+        at(5_040),
+    )
+    .task;
+    let after = plan(
+        &exited,
+        Sighting::Seen(&seen(&[("web", ContainerState::Lost)])),
+        at(90_000),
+    )
+    .task;
+    let record = &after.containers[&name("web")];
+    assert_eq!(record.exit_code, Some(0));
+    assert_eq!(record.finished_at, Some(at(5_000)));
+}
+
+#[test]
+fn what_holds_a_task_to_its_size_is_recorded() {
+    let mut report = seen(&[("web", ContainerState::Running)]);
+    report.limits = Some(crate::domain::LimitsEnforcedBy::TaskCgroup);
+    let task = plan(&running_task(), Sighting::Seen(&report), at(2_200)).task;
+    assert_eq!(task.limits, report.limits);
+    // Containers that are gone say nothing about it.
+    let task = plan(&task, Sighting::Seen(&seen(&[])), at(2_300)).task;
+    assert_eq!(task.limits, report.limits);
+}

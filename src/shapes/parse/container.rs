@@ -1,7 +1,7 @@
 //! One container definition.
 
 use super::ports::Ports;
-use super::{dependencies, environment, image, linux};
+use super::{dependencies, environment, image, linux, secrets};
 use crate::domain::{
     self, ContainerName, CpuUnits, DEFAULT_STOP_TIMEOUT, DurationMs, Faults, MemoryMib,
 };
@@ -43,6 +43,7 @@ pub(super) fn parse(
         &at("systemControls"),
         faults,
     );
+    let secrets = secrets::parse(container, path, faults);
     Some(domain::ContainerDefinition {
         name: name?,
         image: container.image.clone(),
@@ -75,6 +76,7 @@ pub(super) fn parse(
         ulimits,
         linux_parameters,
         system_controls,
+        secrets,
     })
 }
 

@@ -11,6 +11,7 @@ mod image;
 mod linux;
 mod ports;
 mod run_task;
+mod secrets;
 mod size;
 mod task_definition;
 

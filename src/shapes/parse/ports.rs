@@ -84,6 +84,12 @@ impl Ports {
                     "the task has an address of its own; to publish ports on the host, use networkMode bridge",
                 );
             }
+            (NetworkMode::Host, Some(host)) if host != 0 && host != number => {
+                faults.add(
+                    host_path,
+                    format!("is {host}; with networkMode `host` it must be {number}, as containerPort is, or absent"),
+                );
+            }
             (NetworkMode::Bridge, Some(host)) if host != 0 => {
                 if let Some(other) = self.on_host.insert((host, port.protocol), here.to_owned()) {
                     faults.add(

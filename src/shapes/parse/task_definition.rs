@@ -92,7 +92,8 @@ fn definition(
 /// `host` is refused elsewhere; see [`support`].
 fn network_mode(mode: Option<NetworkMode>) -> domain::NetworkMode {
     match mode {
-        None | Some(NetworkMode::Awsvpc | NetworkMode::Host) => domain::NetworkMode::Awsvpc,
+        None | Some(NetworkMode::Awsvpc) => domain::NetworkMode::Awsvpc,
+        Some(NetworkMode::Host) => domain::NetworkMode::Host,
         Some(NetworkMode::Bridge) => domain::NetworkMode::Bridge,
         Some(NetworkMode::None) => domain::NetworkMode::None,
     }

@@ -2,8 +2,8 @@ use serde_json::json;
 
 use super::*;
 use crate::domain::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, NetworkBinding,
-    Protocol, StopCode,
+    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
+    NetworkBinding, Protocol, StopCode,
 };
 use crate::store::testing::{Fixture, at, cluster, stopped};
 use crate::store::{EventFilter, Tuning};
@@ -23,6 +23,7 @@ fn with_everything(fixture: &Fixture) -> Task {
     task.stopped_reason = Some("because".to_owned());
     task.waiting = Some("for nothing".to_owned());
     task.address = Some("10.0.0.2".to_owned());
+    task.limits = Some(LimitsEnforcedBy::TaskCgroup);
     task.pull_started_at = Some(at(1_002));
     task.pull_stopped_at = Some(at(1_003));
     task.started_at = Some(at(1_004));

@@ -14,6 +14,7 @@ fn engine() -> EngineInfo {
         version: "1.2".to_owned(),
         api_version: "1.41".to_owned(),
         host: "here".to_owned(),
+        boot_id: None,
         platform: "linux/amd64".to_owned(),
         cpus: 2,
         memory_bytes: 1 << 30,

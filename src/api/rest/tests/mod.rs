@@ -8,7 +8,7 @@ mod listener;
 mod resources;
 mod streams;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -29,7 +29,7 @@ use crate::api::{ApiLimits, ApiState, Auth, Hosts, router};
 use crate::bell::Bell;
 use crate::clock::{Clock, SystemClock};
 use crate::control::Control;
-use crate::domain::{ContainerStatus, IdSource, LastStatus, TaskId, TimestampMs};
+use crate::domain::{ContainerName, ContainerStatus, IdSource, LastStatus, TaskId, TimestampMs};
 use crate::engine::{
     Engine, EngineError, EngineInfo, EngineState, EngineStatus, Fingerprint, Hint, LogLine,
     LogRequest, LogStream, Observation, Order,
@@ -113,6 +113,18 @@ impl Engine for StubEngine {
     }
 
     async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError> {
+        away()
+    }
+
+    async fn stats(&self, _: &TaskId, _: &ContainerName) -> Result<Value, EngineError> {
+        away()
+    }
+
+    async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {
+        away()
+    }
+
+    async fn remove_clusters(&self, _: &BTreeSet<String>) -> Result<(), EngineError> {
         away()
     }
 

@@ -5,14 +5,18 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::net::Ipv4Addr;
 
+use bollard::auth::DockerCredentials;
 use bollard::models as docker;
 
 use super::super::super::EngineError;
+use super::super::cgroup::{LocalHost, is_this_machine};
 use super::super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, DaemonInfo, ImageInspect,
+    MemoryVolume, NetworkInspect, NetworkSpec, RegistryLogin,
 };
 use crate::domain::{
-    DurationMs, HealthCheck, HealthStatus, NetworkBinding, PortMapping, Protocol, TimestampMs,
+    DurationMs, HealthCheck, HealthStatus, NetworkBinding, PortMapping, Protocol, Subnet,
+    TimestampMs,
 };
 
 /// Log files that a container has at most; they take turns.
@@ -23,7 +27,7 @@ pub(super) fn create_body(spec: &ContainerSpec) -> docker::ContainerCreateBody {
     docker::ContainerCreateBody {
         image: Some(spec.image.clone()),
         labels: Some(spec.labels.clone().into_iter().collect()),
-        env: Some(spec.env.clone()),
+        env: Some(environment(spec)),
         cmd: spec.cmd.clone(),
         entrypoint: spec.entrypoint.clone(),
         working_dir: spec.working_dir.clone(),
@@ -78,12 +82,71 @@ fn host_config(spec: &ContainerSpec) -> docker::HostConfig {
         shm_size: spec.shm_size_bytes,
         tmpfs: (!spec.tmpfs.is_empty()).then(|| tmpfs(spec)),
         ulimits: (!spec.ulimits.is_empty()).then(|| ulimits(spec)),
+        mounts: (!spec.memory_volumes.is_empty())
+            .then(|| spec.memory_volumes.iter().map(memory_volume).collect()),
         sysctls: (!spec.sysctls.is_empty()).then(|| sysctls(spec)),
         cap_add: (!spec.cap_add.is_empty()).then(|| spec.cap_add.clone()),
         cap_drop: (!spec.cap_drop.is_empty()).then(|| spec.cap_drop.clone()),
         log_config: Some(log_config(spec.log_max_bytes)),
         ..Default::default()
     }
+}
+
+/// What nobody is to see stands among the rest here, and from here on in what is sent alone.
+fn environment(spec: &ContainerSpec) -> Vec<String> {
+    let secret = spec.secret_env.iter().map(|(name, value)| {
+        let value = String::from_utf8_lossy(value.expose());
+        format!("{name}={value}")
+    });
+    spec.env.iter().cloned().chain(secret).collect()
+}
+
+/// A volume that the daemon mounts as a tmpfs, also where it has to make it first: one without these options
+/// would be a folder on its disk.
+fn memory_volume(volume: &MemoryVolume) -> docker::Mount {
+    let options = [
+        ("type", "tmpfs".to_owned()),
+        ("device", "tmpfs".to_owned()),
+        (
+            "o",
+            format!("size={},mode=0755,nosuid,nodev,noexec", volume.size_bytes),
+        ),
+    ];
+    docker::Mount {
+        typ: Some(docker::MountType::VOLUME),
+        source: Some(volume.name.clone()),
+        target: Some(volume.path.clone()),
+        read_only: Some(volume.read_only),
+        volume_options: Some(docker::MountVolumeOptions {
+            // What the image has at that place is not copied into it.
+            no_copy: Some(true),
+            labels: Some(volume.labels.clone().into_iter().collect()),
+            driver_config: Some(docker::MountVolumeOptionsDriverConfig {
+                name: Some("local".to_owned()),
+                options: Some(
+                    options
+                        .into_iter()
+                        .map(|(key, value)| (key.to_owned(), value))
+                        .collect(),
+                ),
+            }),
+            subpath: None,
+        }),
+        ..Default::default()
+    }
+}
+
+/// What a registry is sent.
+pub(super) fn credentials(login: &RegistryLogin) -> Result<DockerCredentials, EngineError> {
+    let password = login.password.as_text().map_err(|error| {
+        EngineError::Refused(format!("the login for {}: {error}", login.server))
+    })?;
+    Ok(DockerCredentials {
+        username: Some(login.username.clone()),
+        password: Some(password.to_owned()),
+        serveraddress: Some(login.server.clone()),
+        ..Default::default()
+    })
 }
 
 fn log_config(max_bytes: Option<u64>) -> docker::HostConfigLogConfig {
@@ -187,10 +250,8 @@ pub(super) fn container(
     let state = found.state.unwrap_or_default();
     let config = found.config.unwrap_or_default();
     let network = found.network_settings.unwrap_or_default();
-    let network_mode = found
-        .host_config
-        .and_then(|host| host.network_mode)
-        .unwrap_or_default();
+    let host = found.host_config.unwrap_or_default();
+    let network_mode = host.network_mode.unwrap_or_default();
     let runs = state.running == Some(true);
     let (health, health_output) = state.health.map_or((None, None), health_of);
     Ok(ContainerInspect {
@@ -221,6 +282,11 @@ pub(super) fn container(
             .stop_signal
             .filter(|signal| !signal.is_empty())
             .unwrap_or_else(|| "SIGTERM".to_owned()),
+        cgroup_parent: host.cgroup_parent.filter(|parent| !parent.is_empty()),
+        pid: state
+            .pid
+            .and_then(|pid| u32::try_from(pid).ok())
+            .filter(|pid| *pid != 0),
     })
 }
 
@@ -333,6 +399,87 @@ fn health_of_status(status: &str) -> Option<HealthStatus> {
     }
 }
 
+/// The body of `POST /networks/create`. The gateway is named, because older daemons do not tell it of a
+/// network whose subnet was given.
+pub(super) fn network_create(spec: &NetworkSpec) -> docker::NetworkCreateRequest {
+    let ipam = spec.subnet.map(|subnet| docker::Ipam {
+        config: Some(vec![docker::IpamConfig {
+            subnet: Some(subnet.to_string()),
+            gateway: Some(subnet.gateway().to_string()),
+            ..Default::default()
+        }]),
+        ..Default::default()
+    });
+    docker::NetworkCreateRequest {
+        name: spec.name.clone(),
+        driver: Some("bridge".to_owned()),
+        attachable: Some(false),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        ipam,
+        ..Default::default()
+    }
+}
+
+/// One of `GET /networks`; `None` for one without ID.
+pub(super) fn network(found: docker::Network) -> Option<NetworkInspect> {
+    let (subnet, gateway) = addresses(found.ipam);
+    Some(NetworkInspect {
+        id: found.id?,
+        name: found.name.unwrap_or_default(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        subnet,
+        gateway,
+    })
+}
+
+/// What `GET /networks/{name}` says; `None` for one without ID.
+pub(super) fn inspected_network(found: docker::NetworkInspect) -> Option<NetworkInspect> {
+    let (subnet, gateway) = addresses(found.ipam);
+    Some(NetworkInspect {
+        id: found.id?,
+        name: found.name.unwrap_or_default(),
+        labels: found.labels.unwrap_or_default().into_iter().collect(),
+        subnet,
+        gateway,
+    })
+}
+
+/// The IPv4 addresses of a network. A daemon may write the gateway with a prefix, or leave it out.
+fn addresses(ipam: Option<docker::Ipam>) -> (Option<Subnet>, Option<Ipv4Addr>) {
+    let configs = ipam.and_then(|ipam| ipam.config).unwrap_or_default();
+    let found = configs.into_iter().find_map(|config| {
+        let subnet: Subnet = config.subnet?.parse().ok()?;
+        let told = config
+            .gateway
+            .and_then(|text| text.split('/').next()?.parse().ok());
+        Some((subnet, told.unwrap_or_else(|| subnet.gateway())))
+    });
+    (
+        found.map(|(subnet, _)| subnet),
+        found.map(|(_, gateway)| gateway),
+    )
+}
+
+/// The destinations in Linux's `/proc/net/route` but for the default one. Addresses are written there as
+/// numbers of this machine's byte order.
+pub(super) fn routes(table: &str) -> Vec<Subnet> {
+    let address = |text: &str| {
+        let number = u32::from_str_radix(text, 16).ok()?;
+        Some(Ipv4Addr::from(number.to_ne_bytes()))
+    };
+    table
+        .lines()
+        .skip(1)
+        .filter_map(|line| {
+            let columns: Vec<&str> = line.split_whitespace().collect();
+            let destination = address(columns.get(1)?)?;
+            let mask = address(columns.get(7)?)?.to_bits();
+            let prefix = u8::try_from(mask.leading_ones()).ok()?;
+            (prefix > 0).then(|| Subnet::of(destination, prefix))
+        })
+        .collect()
+}
+
 /// What `GET /images/{name}/json` says.
 pub(super) fn image(found: docker::ImageInspect) -> Result<ImageInspect, EngineError> {
     let unread = || EngineError::Failed("the engine described an image without ID".to_owned());
@@ -371,6 +518,22 @@ pub(super) fn daemon(
             .map(|word| word.to_string())
             .unwrap_or_default(),
     }
+}
+
+/// Whether the daemon that says this of its machine runs on this one.
+pub(super) fn is_here(info: &docker::SystemInfo) -> bool {
+    let memory = info.mem_total.and_then(|bytes| u64::try_from(bytes).ok());
+    info.kernel_version
+        .as_deref()
+        .zip(memory)
+        .is_some_and(|(kernel, memory)| is_this_machine(kernel, memory))
+}
+
+/// This machine, as the daemon on it uses it.
+pub(super) fn host(info: &docker::SystemInfo) -> LocalHost {
+    let version = info.cgroup_version.map(|word| word.to_string());
+    let driver = info.cgroup_driver.map(|word| word.to_string());
+    LocalHost::new(&version.unwrap_or_default(), &driver.unwrap_or_default())
 }
 
 /// One message of `GET /events`; `None` for one that is about nothing.

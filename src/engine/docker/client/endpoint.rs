@@ -132,6 +132,11 @@ impl Endpoint {
         Ok(())
     }
 
+    /// Whether the daemon is on this machine, as far as its address tells.
+    pub(super) const fn is_local(&self) -> bool {
+        matches!(self, Self::Unix(_) | Self::Plain(_))
+    }
+
     /// A handle. Nothing is sent; only a socket that does not exist is noticed at once.
     pub(super) fn open(&self) -> Result<Docker, Error> {
         match self {

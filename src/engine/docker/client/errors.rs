@@ -25,10 +25,13 @@ pub(super) enum Verb {
     Remove,
     Discard,
     ReadLogs,
+    ReadStats,
     Pull,
     Load,
     CreateNetwork,
     RemoveNetwork,
+    Upload,
+    RemoveVolume,
 }
 
 impl Verb {
@@ -40,8 +43,12 @@ impl Verb {
         Duration::from_secs(match self {
             Self::Inspect | Self::Signal | Self::Rename => 10,
             // `GET /info` counts all containers and images.
-            Self::Ask | Self::List | Self::ReadLogs => 20,
-            Self::Create | Self::CreateNetwork | Self::RemoveNetwork => 30,
+            Self::Ask | Self::List | Self::ReadLogs | Self::ReadStats => 20,
+            Self::Create
+            | Self::CreateNetwork
+            | Self::RemoveNetwork
+            | Self::Upload
+            | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
             // The daemon says nothing while it waits for another pull of the same layer.
@@ -58,8 +65,10 @@ impl Verb {
             Self::Start => "start",
             Self::Signal => "signal",
             Self::Rename => "rename",
-            Self::Remove | Self::Discard | Self::RemoveNetwork => "remove",
+            Self::Remove | Self::Discard | Self::RemoveNetwork | Self::RemoveVolume => "remove",
+            Self::Upload => "put files into",
             Self::ReadLogs => "read the logs of",
+            Self::ReadStats => "read the figures of",
             Self::Pull => "pull",
             Self::Load => "load",
         }
@@ -109,6 +118,9 @@ const NO_SUBNET: &[&str] = &[
     "non-overlapping ipv4 address pool",
     "predefined address pools have been fully subscribed",
 ];
+
+/// The network has given all of its addresses to containers.
+const NO_ADDRESS: &str = "no available ipv4 addresses on this network";
 
 /// The bridge has no port left for one more container.
 const BRIDGE_FULL: &str = "exchange full";
@@ -214,7 +226,14 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     if says(&[BRIDGE_FULL]) {
         return EngineError::Failed(format!(
-            "the bridge has no port left for one more container: Linux allows 1,023 ({text})"
+            "the cluster's network has no port left for one more task: a bridge of Linux has 1,023; hint: stop \
+             tasks, or run in another cluster ({text})"
+        ));
+    }
+    if says(&[NO_ADDRESS]) {
+        return EngineError::Failed(format!(
+            "the cluster's network has no address left for one more task; hint: stop tasks, or run in another \
+             cluster ({text})"
         ));
     }
     if says(SHORTAGE) {
@@ -222,7 +241,8 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     match (call.verb, status) {
         (Verb::Pull, _) if says(REGISTRY_AWAY) => EngineError::Failed(text),
-        (Verb::Pull, 400..=499) => EngineError::Refused(text),
+        // `remove x: volume is in use - [0123…]`
+        (Verb::Pull, 400..=499) | (Verb::RemoveVolume, 409) => EngineError::Refused(text),
         (Verb::Pull, _) if says(REGISTRY_SAYS_NO) => EngineError::Refused(text),
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
         // `You cannot remove a running container`, `container is paused and must be unpaused`
@@ -268,6 +288,8 @@ pub(super) fn is_settled(call: &Call, error: &Error) -> bool {
     match call.verb {
         Verb::Signal => gone || message.contains("is not running"),
         Verb::Remove | Verb::Discard => gone || message.contains("already in progress"),
+        // `get x: no such volume`
+        Verb::RemoveVolume => *status_code == 404 && message.contains("no such volume"),
         Verb::RemoveNetwork => gone,
         Verb::CreateNetwork => *status_code == 409 && message.contains("already exists"),
         Verb::Rename => message.contains("same name as its current name"),

@@ -18,17 +18,18 @@ mod pull;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error;
-use bollard::models::NetworkCreateRequest;
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, LogsOptionsBuilder,
-    RemoveContainerOptionsBuilder, RenameContainerOptionsBuilder, StartContainerOptions,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
+    ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
+    RemoveVolumeOptions, RenameContainerOptionsBuilder, StartContainerOptions, StatsOptionsBuilder,
+    UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
 use futures_util::future;
@@ -40,8 +41,10 @@ use self::errors::{Call, Verb, engine_error, is_settled};
 use super::super::{EngineError, LogLine, PullProgress};
 use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
 };
+use super::host::{Host, KnownHost};
+use crate::domain::Subnet;
 
 /// What can have happened to a container that is worth a look. Left out is what its health checks do all
 /// the time (`exec_create`, `exec_start`, `exec_die`) and what others do to look at it (`top`, `attach`).
@@ -59,12 +62,13 @@ const EVENTS: [&str; 10] = [
 ];
 
 /// A Docker daemon behind a socket.
-#[derive(Debug)]
 pub struct DockerClient {
     endpoint: Endpoint,
     /// A handle whose API version was negotiated; `None` before the first call and after a lost connection.
     /// Never locked while something is waited for.
     connection: Mutex<Option<Docker>>,
+    /// The machine of the daemon, if it is this one, as asked on this connection.
+    host: Mutex<KnownHost>,
     /// Docker lets two networks have one name, so nobody may look while another creates.
     networks: tokio::sync::Mutex<()>,
 }
@@ -78,6 +82,7 @@ impl DockerClient {
         Ok(Self {
             endpoint: Endpoint::resolve(host)?,
             connection: Mutex::new(None),
+            host: Mutex::default(),
             networks: tokio::sync::Mutex::new(()),
         })
     }
@@ -104,9 +109,14 @@ impl DockerClient {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
+    fn known_host(&self) -> MutexGuard<'_, KnownHost> {
+        self.host.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The daemon that comes back may be another version.
     fn forget_connection(&self) {
         *self.known_connection() = None;
+        *self.known_host() = KnownHost::NotYet;
     }
 
     /// Sends one request and waits for its answer, until its deadline.
@@ -130,6 +140,21 @@ impl DockerClient {
             },
             Err(_) => Err(call.timed_out()),
         }
+    }
+
+    async fn inspect_network(&self, name: &str) -> Result<Option<NetworkInspect>, EngineError> {
+        let look = Call::new(Verb::Inspect, format!("network {name}"));
+        let answer = self
+            .ask(&look, |docker| async move {
+                docker
+                    .inspect_network(name, None::<InspectNetworkOptions>)
+                    .await
+            })
+            .await;
+        // The daemon also takes the beginning of an ID.
+        Ok(absent_is_none(answer)?
+            .and_then(convert::inspected_network)
+            .filter(|found| found.name == name))
     }
 
     /// As [`Self::ask`], for what succeeds when things already are as it would make them.
@@ -162,6 +187,21 @@ impl Daemon for DockerClient {
             ))
         })
         .await
+    }
+
+    /// A daemon behind a socket of this machine, which has the same kernel and as much memory as this machine.
+    async fn host(&self) -> Result<Option<Arc<dyn Host>>, EngineError> {
+        if let KnownHost::Found(known) = self.known_host().clone() {
+            return Ok(known);
+        }
+        let call = Call::new(Verb::Ask, "the engine where it is");
+        let info = self
+            .ask(&call, |docker| async move { docker.info().await })
+            .await?;
+        let is_here = matches!(self.endpoint, Endpoint::Unix(_)) && convert::is_here(&info);
+        let host = is_here.then(|| -> Arc<dyn Host> { Arc::new(convert::host(&info)) });
+        *self.known_host() = KnownHost::Found(host.clone());
+        Ok(host)
     }
 
     /// With a joined network (`container:<id>`) the daemon refuses a hostname, extra hosts and ports;
@@ -310,6 +350,25 @@ impl Daemon for DockerClient {
             .boxed())
     }
 
+    async fn container_stats(
+        &self,
+        id: &str,
+        one_shot: bool,
+    ) -> Result<serde_json::Value, EngineError> {
+        let call = Call::new(Verb::ReadStats, format!("container {}", path_part(id)?));
+        let options = StatsOptionsBuilder::default()
+            .stream(false)
+            .one_shot(one_shot)
+            .build();
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.stats(id, Some(options)).try_next().await
+            })
+            .await?;
+        let found = found.ok_or_else(|| EngineError::NotFound(format!("container {id}")))?;
+        serde_json::to_value(found).map_err(|error| EngineError::Failed(error.to_string()))
+    }
+
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let call = Call::new(Verb::Inspect, format!("image {}", image_path(name)?));
         let answer = self
@@ -321,10 +380,54 @@ impl Daemon for DockerClient {
         absent_is_none(answer)?.map(convert::image).transpose()
     }
 
+    async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Upload, format!("container {}", path_part(id)?));
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(folder)
+            .build();
+        self.ask(&call, |docker| async move {
+            docker
+                .upload_to_container(id, Some(options), bollard::body_full(tar))
+                .await
+        })
+        .await
+    }
+
+    async fn list_volumes(
+        &self,
+        label: &str,
+    ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
+        let call = Call::new(Verb::List, format!("volumes with label {label}"));
+        let filters = HashMap::from([("label", vec![label])]);
+        let options = ListVolumesOptionsBuilder::default()
+            .filters(&filters)
+            .build();
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.list_volumes(Some(options)).await
+            })
+            .await?;
+        let volumes = found.volumes.unwrap_or_default().into_iter();
+        Ok(volumes
+            .map(|volume| (volume.name, volume.labels.into_iter().collect()))
+            .collect())
+    }
+
+    async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::RemoveVolume, format!("volume {}", path_part(name)?));
+        self.tell(&call, |docker| async move {
+            docker
+                .remove_volume(name, None::<RemoveVolumeOptions>)
+                .await
+        })
+        .await
+    }
+
     /// Nothing happens before the stream is polled, and the daemon gives up when it is dropped.
     async fn pull_image(
         &self,
         name: &str,
+        login: Option<&RegistryLogin>,
     ) -> Result<BoxStream<'static, Result<PullProgress, EngineError>>, EngineError> {
         let name = with_tag(image_path(name)?);
         let call = Call::new(Verb::Pull, format!("image {name}"));
@@ -332,13 +435,12 @@ impl Daemon for DockerClient {
         let options = CreateImageOptionsBuilder::default()
             .from_image(&name)
             .build();
-        let messages = docker.create_image(Some(options), None, None);
+        let credentials = login.map(convert::credentials).transpose()?;
+        let messages = docker.create_image(Some(options), None, credentials);
         let mut layers = pull::Layers::default();
         Ok(until_silent(messages, call)
-            .try_filter_map(move |message| {
-                let progress = layers.read(message);
-                future::ok(progress)
-            })
+            // What changes no sum is a sign of life all the same: a layer that is unpacked, say.
+            .map_ok(move |message| layers.read(message))
             .boxed())
     }
 
@@ -352,39 +454,42 @@ impl Daemon for DockerClient {
         .await
     }
 
-    async fn ensure_network(
-        &self,
-        name: &str,
-        labels: &BTreeMap<String, String>,
-    ) -> Result<(), EngineError> {
-        let subject = format!("network {}", path_part(name)?);
-        let look = Call::new(Verb::Inspect, subject.clone());
-        let create = Call::new(Verb::CreateNetwork, subject);
+    async fn ensure_network(&self, spec: &NetworkSpec) -> Result<NetworkInspect, EngineError> {
+        let subject = format!("network {}", path_part(&spec.name)?);
+        let create = Call::new(Verb::CreateNetwork, subject.clone());
         let _alone = timeout(create.limit, self.networks.lock())
             .await
             .map_err(|_| create.timed_out())?;
-        let answer = self
-            .ask(&look, |docker| async move {
-                docker
-                    .inspect_network(name, None::<InspectNetworkOptions>)
-                    .await
-            })
-            .await;
-        // The daemon also takes the beginning of an ID.
-        if absent_is_none(answer)?.is_some_and(|found| found.name.as_deref() == Some(name)) {
-            return Ok(());
+        if let Some(found) = self.inspect_network(&spec.name).await? {
+            return Ok(found);
         }
-        let request = NetworkCreateRequest {
-            name: name.to_owned(),
-            driver: Some("bridge".to_owned()),
-            attachable: Some(false),
-            labels: Some(labels.clone().into_iter().collect()),
-            ..Default::default()
-        };
+        let request = convert::network_create(spec);
         self.tell(&create, |docker| async move {
             docker.create_network(request).await.map(|_| ())
         })
-        .await
+        .await?;
+        let found = self.inspect_network(&spec.name).await?;
+        found.ok_or_else(|| EngineError::Failed(format!("{subject} was removed at once")))
+    }
+
+    async fn list_networks(&self) -> Result<Vec<NetworkInspect>, EngineError> {
+        let call = Call::new(Verb::List, "networks");
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.list_networks(None::<ListNetworksOptions>).await
+            })
+            .await?;
+        Ok(found.into_iter().filter_map(convert::network).collect())
+    }
+
+    /// Those of this machine, unless the daemon is spoken to over the network and so is on another.
+    fn routes(&self) -> Vec<Subnet> {
+        if !self.endpoint.is_local() {
+            return Vec::new();
+        }
+        std::fs::read_to_string("/proc/net/route")
+            .map(|table| convert::routes(&table))
+            .unwrap_or_default()
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

@@ -14,11 +14,12 @@ pub(super) struct Layers {
 }
 
 impl Layers {
-    /// Takes one message in; `Some` when it changed the sum.
-    pub(super) fn read(&mut self, message: CreateImageInfo) -> Option<PullProgress> {
-        let before = self.sum();
+    /// Takes one message in, and gives the sum.
+    pub(super) fn read(&mut self, message: CreateImageInfo) -> PullProgress {
         let status = message.status.unwrap_or_default();
-        let layer = message.id?;
+        let Some(layer) = message.id else {
+            return self.sum();
+        };
         match status.as_str() {
             "Downloading" => {
                 let progress = message.progress_detail.unwrap_or_default();
@@ -39,8 +40,7 @@ impl Layers {
             }
             _ => {}
         }
-        let now = self.sum();
-        (now != before).then_some(now)
+        self.sum()
     }
 
     fn sum(&self) -> PullProgress {
@@ -77,24 +77,21 @@ mod tests {
     fn layers_add_up_and_never_count_twice() {
         let mut layers = Layers::default();
         let steps = [
-            (message("latest", "Pulling from x", None), None),
-            (message("a", "Pulling fs layer", None), None),
-            (
-                message("a", "Downloading", Some((10, 100))),
-                Some((10, 100)),
-            ),
-            (message("b", "Downloading", Some((5, 50))), Some((15, 150))),
-            (message("b", "Downloading", Some((5, 50))), None),
-            (message("a", "Download complete", None), Some((105, 150))),
-            (message("a", "Extracting", Some((1, 100))), None),
-            (message("c", "Already exists", None), None),
-            (message("d", "Downloading", Some((7, -1))), Some((112, 157))),
+            (message("latest", "Pulling from x", None), (0, 0)),
+            (message("a", "Pulling fs layer", None), (0, 0)),
+            (message("a", "Downloading", Some((10, 100))), (10, 100)),
+            (message("b", "Downloading", Some((5, 50))), (15, 150)),
+            (message("b", "Downloading", Some((5, 50))), (15, 150)),
+            (message("a", "Download complete", None), (105, 150)),
+            (message("a", "Extracting", Some((1, 100))), (105, 150)),
+            (message("c", "Already exists", None), (105, 150)),
+            (message("d", "Downloading", Some((7, -1))), (112, 157)),
         ];
-        for (message, expected) in steps {
-            let expected = expected.map(|(current_bytes, total_bytes)| PullProgress {
+        for (message, (current_bytes, total_bytes)) in steps {
+            let expected = PullProgress {
                 current_bytes,
                 total_bytes,
-            });
+            };
             assert_eq!(layers.read(message.clone()), expected, "{message:?}");
         }
     }

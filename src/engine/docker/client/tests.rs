@@ -135,7 +135,12 @@ async fn a_pull_adds_up_and_ends_with_the_error_of_the_stream() {
         Some((200, body.join("\r\n")))
     });
     let client = fake.client();
-    let seen: Vec<_> = client.pull_image("a/b").await.unwrap().collect().await;
+    let seen: Vec<_> = client
+        .pull_image("a/b", None)
+        .await
+        .unwrap()
+        .collect()
+        .await;
     assert_eq!(
         seen,
         [
@@ -155,11 +160,13 @@ async fn a_pull_adds_up_and_ends_with_the_error_of_the_stream() {
 
 #[tokio::test]
 async fn a_network_that_is_there_is_left_as_it_is() {
-    let fake = FakeDaemon::start(|_| Some((200, r#"{"Name":"n"}"#.to_owned())));
-    fake.client()
-        .ensure_network("n", &BTreeMap::new())
-        .await
-        .unwrap();
+    let fake = FakeDaemon::start(|_| Some((200, r#"{"Id":"1234","Name":"n"}"#.to_owned())));
+    let spec = NetworkSpec {
+        name: "n".to_owned(),
+        ..NetworkSpec::default()
+    };
+    let found = fake.client().ensure_network(&spec).await.unwrap();
+    assert_eq!((found.name.as_str(), found.subnet), ("n", None));
     assert_eq!(fake.asked(), ["GET /version", "GET /networks/n"]);
 }
 

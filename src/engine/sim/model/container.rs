@@ -55,6 +55,8 @@ pub(crate) struct Container {
     pub(super) process: Option<Process>,
     pub(super) exit_code: i64,
     pub(super) oom_killed: bool,
+    /// The host took its last run down with it: what is said of that one's end is made up.
+    pub(super) lost: bool,
     pub(super) error: Option<String>,
     /// By the daemon's clock.
     pub(super) started_at: Option<TimestampMs>,
@@ -108,6 +110,16 @@ impl Container {
         self.spec.network_mode.strip_prefix("container:")
     }
 
+    /// The cgroup that it is in while it runs.
+    pub(super) fn cgroup_parent(&self) -> Option<&str> {
+        self.spec.cgroup_parent.as_deref()
+    }
+
+    /// Of its process.
+    pub(super) fn pid(&self) -> Option<u32> {
+        self.process.as_ref().map(|process| process.pid)
+    }
+
     fn address(&self) -> Option<String> {
         self.process
             .as_ref()
@@ -140,6 +152,8 @@ impl Container {
             ip_address: self.address(),
             bindings: self.bindings(),
             stop_signal: self.stop_signal.clone(),
+            cgroup_parent: self.spec.cgroup_parent.clone(),
+            pid: self.pid(),
         }
     }
 
@@ -164,10 +178,11 @@ impl Container {
             env: self.spec.env.clone(),
             status: self.phase.as_str(),
             running: self.is_running(),
-            pid: process.map(|process| process.pid),
+            pid: self.pid(),
             starts: self.runs,
             exit_code: self.exit_code,
             oom_killed: self.oom_killed,
+            lost: self.lost,
             started_at: self.started_at,
             finished_at: self.finished_at,
             health: self.health.as_ref().map(Health::status),
@@ -177,6 +192,7 @@ impl Container {
             bindings: self.bindings(),
             memory_bytes: self.spec.memory_bytes,
             nano_cpus: self.spec.nano_cpus,
+            cgroup_parent: self.spec.cgroup_parent.clone(),
         }
     }
 }

@@ -39,6 +39,7 @@ impl Model {
             process: None,
             exit_code: 0,
             oom_killed: false,
+            lost: false,
             error: None,
             started_at: None,
             finished_at: None,
@@ -50,6 +51,7 @@ impl Model {
             log: Log::new(spec.log_max_bytes),
             spec,
         };
+        self.make_volumes(&container.spec);
         self.next_container += 1;
         self.by_name.insert(container.name.clone(), number);
         self.by_id.insert(id.clone(), number);
@@ -145,7 +147,12 @@ fn environment(spec: &ContainerSpec, image: &Image, id: &str) -> Vec<String> {
         format!("HOSTNAME={hostname}"),
     ];
     let mut variables = BTreeMap::new();
-    for pair in given.iter().chain(&image.env).chain(&spec.env) {
+    let secret = spec
+        .secret_env
+        .iter()
+        .map(|(name, value)| format!("{name}={}", String::from_utf8_lossy(value.expose())));
+    let own: Vec<String> = spec.env.iter().cloned().chain(secret).collect();
+    for pair in given.iter().chain(&image.env).chain(&own) {
         // A name without a value is one that the caller wants unset.
         match pair.split_once('=') {
             Some((name, value)) => variables.insert(name, value),

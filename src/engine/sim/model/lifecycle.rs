@@ -31,6 +31,14 @@ impl Model {
             Phase::Created | Phase::Exited => {}
         }
         let process = self.set_up(number);
+        let parent = self
+            .containers
+            .get(&number)
+            .and_then(Container::cgroup_parent);
+        let parent = parent.map(str::to_owned);
+        if process.is_ok() {
+            self.enter_group(parent.as_deref());
+        }
         let started_at = self.daemon_time();
         let Some(container) = self.containers.get_mut(&number) else {
             return Ok(());
@@ -47,6 +55,7 @@ impl Model {
         container.phase = Phase::Running;
         container.exit_code = 0;
         container.oom_killed = false;
+        container.lost = false;
         container.error = None;
         container.started_at = Some(started_at);
         let run = container.runs;

@@ -8,8 +8,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
 use super::{Model, Refusal};
-use crate::domain::{NetworkBinding, Protocol};
-use crate::engine::docker::daemon::ContainerSpec;
+use crate::domain::{NetworkBinding, Protocol, Subnet};
+use crate::engine::docker::daemon::{ContainerSpec, NetworkInspect, NetworkSpec};
 use crate::engine::sim::faults::Trouble;
 use crate::engine::sim::image::hex_digest;
 use crate::engine::sim::{NetworkSnapshot, SimConfig};
@@ -28,7 +28,7 @@ pub(super) struct Attachment {
 #[derive(Clone, Debug)]
 struct Network {
     labels: BTreeMap<String, String>,
-    pool: usize,
+    subnet: Subnet,
     /// IDs of containers.
     addresses: BTreeMap<Ipv4Addr, String>,
 }
@@ -47,7 +47,7 @@ impl Networks {
     pub(super) fn new(config: &SimConfig) -> Self {
         let bridge = Network {
             labels: BTreeMap::new(),
-            pool: 0,
+            subnet: pool(0),
             addresses: BTreeMap::new(),
         };
         Self {
@@ -73,17 +73,34 @@ impl Networks {
             .collect()
     }
 
-    /// The lowest pool that no network has.
-    fn free_pool(&self) -> Option<usize> {
-        let taken: BTreeSet<usize> = self.by_name.values().map(|network| network.pool).collect();
-        (0..POOLS).find(|pool| !taken.contains(pool))
+    /// The first of Docker's pools that no network overlaps with.
+    fn free_pool(&self) -> Option<Subnet> {
+        (0..POOLS).map(pool).find(|pool| !self.is_taken(*pool))
+    }
+
+    fn is_taken(&self, subnet: Subnet) -> bool {
+        self.by_name
+            .values()
+            .any(|network| network.subnet.overlaps(subnet))
+    }
+
+    fn inspect(&self, name: &str) -> Option<NetworkInspect> {
+        let network = self.by_name.get(name)?;
+        Some(NetworkInspect {
+            id: hex_digest(format!("network {name}")),
+            name: name.to_owned(),
+            labels: network.labels.clone(),
+            subnet: Some(network.subnet),
+            gateway: Some(network.subnet.gateway()),
+        })
     }
 
     /// Gives a container an address. `None` when there is none left.
     fn connect(&mut self, name: &str, id: &str) -> Option<Attachment> {
         let most = self.most_addresses;
         let network = self.by_name.get_mut(name)?;
-        let first = u32::from(pool_start(network.pool)) + 2;
+        let first = u32::from(network.subnet.network()) + 2;
+        let most = most.min(u32::try_from(network.subnet.size() - 3).unwrap_or(u32::MAX));
         let address = (0..most)
             .map(|offset| Ipv4Addr::from(first + offset))
             .find(|address| !network.addresses.contains_key(address))?;
@@ -187,32 +204,35 @@ impl Networks {
     }
 }
 
-/// Docker's default address pools.
+/// How many address pools Docker has.
 const POOLS: usize = 31;
 
-fn pool_start(pool: usize) -> Ipv4Addr {
-    let pool = u8::try_from(pool).unwrap_or_default();
-    if pool < 15 {
-        Ipv4Addr::new(172, 17 + pool, 0, 0)
+/// One of Docker's default address pools.
+fn pool(index: usize) -> Subnet {
+    let index = u8::try_from(index).unwrap_or_default();
+    if index < 15 {
+        Subnet::of(Ipv4Addr::new(172, 17 + index, 0, 0), 16)
     } else {
-        Ipv4Addr::new(192, 168, (pool - 15) * 16, 0)
+        Subnet::of(Ipv4Addr::new(192, 168, (index - 15) * 16, 0), 20)
     }
 }
 
 impl Model {
-    pub(super) fn ensure_network(
-        &mut self,
-        name: &str,
-        labels: BTreeMap<String, String>,
-    ) -> Result<(), Refusal> {
-        if self.networks.by_name.contains_key(name) {
-            return Ok(());
+    pub(crate) fn ensure_network(&mut self, spec: NetworkSpec) -> Result<NetworkInspect, Refusal> {
+        if let Some(found) = self.networks.inspect(&spec.name) {
+            return Ok(found);
         }
-        let pool = self
-            .networks
-            .free_pool()
-            .filter(|_| !self.faults.is_on(Trouble::AddressesGone));
-        let Some(pool) = pool else {
+        let gone = self.faults.is_on(Trouble::AddressesGone);
+        let subnet = match spec.subnet {
+            Some(wanted) if gone || self.networks.is_taken(wanted) => {
+                return Err(Refusal::Invalid(
+                    "Pool overlaps with other one on this address space".to_owned(),
+                ));
+            }
+            Some(wanted) => Some(wanted),
+            None => self.networks.free_pool().filter(|_| !gone),
+        };
+        let Some(subnet) = subnet else {
             return Err(Refusal::Failed(
                 "could not find an available, non-overlapping IPv4 address pool among the defaults to \
                  assign to the network"
@@ -220,12 +240,21 @@ impl Model {
             ));
         };
         let network = Network {
-            labels,
-            pool,
+            labels: spec.labels,
+            subnet,
             addresses: BTreeMap::new(),
         };
-        self.networks.by_name.insert(name.to_owned(), network);
-        Ok(())
+        self.networks.by_name.insert(spec.name.clone(), network);
+        self.networks
+            .inspect(&spec.name)
+            .ok_or_else(|| Refusal::NotFound(format!("network {}", spec.name)))
+    }
+
+    pub(crate) fn list_networks(&self) -> Vec<NetworkInspect> {
+        let names = self.networks.by_name.keys();
+        names
+            .filter_map(|name| self.networks.inspect(name))
+            .collect()
     }
 
     pub(crate) fn remove_network(&mut self, name: &str) -> Result<(), Refusal> {

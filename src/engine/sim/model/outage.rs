@@ -72,7 +72,12 @@ impl Model {
                 self.go_away(for_ms, lost.clone());
                 for number in lost {
                     self.end(number, reports.code(), false);
+                    if let Some(container) = self.containers.get_mut(&number) {
+                        container.lost = true;
+                    }
                 }
+                self.boots += 1;
+                self.groups.clear();
             }
             Fault::ClockStep { by_ms } => {
                 self.clock_offset_ms = self.clock_offset_ms.saturating_add(by_ms);
@@ -88,6 +93,11 @@ impl Model {
             }
             Fault::ContainerOomKilled { container } => {
                 return self.with_running(&container, |model, number| model.end(number, 137, true));
+            }
+            Fault::GroupOomKilled { container } => {
+                let number = self.number_of(&container);
+                let running = number.filter(|number| self.running().contains(number));
+                return running.is_some_and(|number| self.exceed_group(number));
             }
             Fault::ContainerPaused { container } => {
                 return self

@@ -2,14 +2,12 @@
 //!
 //! As data, because a request whose caller has given up may still be carried out later.
 
-use std::collections::BTreeMap;
-
 use bytes::Bytes;
 
 use super::Model;
 use crate::domain::TimestampMs;
 use crate::engine::EngineError;
-use crate::engine::docker::daemon::ContainerSpec;
+use crate::engine::docker::daemon::{ContainerSpec, NetworkSpec};
 use crate::engine::sim::faults::{CallKind, Trouble};
 
 /// Something that the daemon is asked to change.
@@ -28,11 +26,14 @@ pub(crate) enum Request {
     Remove(String),
     Discard(String),
     Load(Bytes),
-    EnsureNetwork {
-        name: String,
-        labels: BTreeMap<String, String>,
-    },
+    EnsureNetwork(NetworkSpec),
     RemoveNetwork(String),
+    Upload {
+        id: String,
+        folder: String,
+        tar: Bytes,
+    },
+    RemoveVolume(String),
 }
 
 impl Request {
@@ -46,8 +47,10 @@ impl Request {
             Self::Remove(_) => CallKind::Remove,
             Self::Discard(_) => CallKind::Discard,
             Self::Load(_) => CallKind::Load,
-            Self::EnsureNetwork { .. } => CallKind::EnsureNetwork,
+            Self::EnsureNetwork(_) => CallKind::EnsureNetwork,
             Self::RemoveNetwork(_) => CallKind::RemoveNetwork,
+            Self::Upload { .. } => CallKind::Upload,
+            Self::RemoveVolume(_) => CallKind::RemoveVolume,
         }
     }
 
@@ -59,9 +62,11 @@ impl Request {
             | Self::Remove(id)
             | Self::Discard(id)
             | Self::Signal { id, .. }
-            | Self::Rename { id, .. } => id.clone(),
+            | Self::Rename { id, .. }
+            | Self::Upload { id, .. } => id.clone(),
             Self::Load(_) => String::new(),
-            Self::EnsureNetwork { name, .. } | Self::RemoveNetwork(name) => name.clone(),
+            Self::EnsureNetwork(spec) => spec.name.clone(),
+            Self::RemoveNetwork(name) | Self::RemoveVolume(name) => name.clone(),
         }
     }
 }
@@ -130,10 +135,12 @@ impl Model {
             Request::Remove(id) => self.remove(&id),
             Request::Discard(id) => self.discard(&id),
             Request::Load(tar) => self.load(&tar).map(|()| Answer::Done),
-            Request::EnsureNetwork { name, labels } => {
-                self.ensure_network(&name, labels).map(|()| Answer::Done)
-            }
+            Request::EnsureNetwork(spec) => self.ensure_network(spec).map(|_| Answer::Done),
             Request::RemoveNetwork(name) => self.remove_network(&name).map(|()| Answer::Done),
+            Request::Upload { id, folder, tar } => {
+                self.upload(&id, &folder, &tar).map(|()| Answer::Done)
+            }
+            Request::RemoveVolume(name) => self.remove_volume(&name).map(|()| Answer::Done),
         }
     }
 

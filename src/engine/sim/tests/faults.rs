@@ -116,7 +116,7 @@ async fn a_connection_that_is_lost_ends_streams_and_pulls_but_not_containers() {
         ..LogOptions::default()
     };
     let mut lines = world.docker.container_logs(&id, follow).await.unwrap();
-    let mut pull = world.docker.pull_image("redis").await.unwrap();
+    let mut pull = world.docker.pull_image("redis", None).await.unwrap();
     assert_eq!((ready(&mut lines).len(), ready(&mut pull).len()), (1, 1));
     world.docker.inject(Fault::Unreachable { for_ms: 2_000 });
     assert!(is_over(&mut events));
@@ -274,7 +274,7 @@ async fn a_full_disk_and_empty_pools_are_said_and_pass() {
         message(world.docker.create_container(&spec("app-b", "nginx")).await)
             .ends_with("no space left on device")
     );
-    let mut pull = world.docker.pull_image("redis").await.unwrap();
+    let mut pull = world.docker.pull_image("redis", None).await.unwrap();
     world.pass(1_000);
     let said = ready(&mut pull).pop().unwrap();
     assert!(
@@ -287,13 +287,7 @@ async fn a_full_disk_and_empty_pools_are_said_and_pass() {
     assert!(
         message(world.docker.start_container(&id).await).starts_with("no available IPv4 addresses")
     );
-    assert!(
-        world
-            .docker
-            .ensure_network("net", &BTreeMap::new())
-            .await
-            .is_err()
-    );
+    assert!(world.docker.ensure_network(&network("net")).await.is_err());
     world
         .docker
         .fail_next(CallKind::Start, CallFault::AwayBefore);
@@ -305,14 +299,14 @@ async fn a_full_disk_and_empty_pools_are_said_and_pass() {
 async fn pulls_stall_slow_down_and_go_on() {
     let world = World::new();
     world.docker.inject(Fault::RegistryAway);
-    let mut refused = world.docker.pull_image("redis").await.unwrap();
+    let mut refused = world.docker.pull_image("redis", None).await.unwrap();
     assert!(matches!(
         ready(&mut refused).pop(),
         Some(Err(EngineError::Failed(_)))
     ));
     world.docker.inject(Fault::RegistryBack);
     world.docker.inject(Fault::LayersTake { ms: 60_000 });
-    let mut pull = world.docker.pull_image("redis").await.unwrap();
+    let mut pull = world.docker.pull_image("redis", None).await.unwrap();
     world.pass(59_999);
     assert_eq!(ready(&mut pull).len(), 1);
     world.docker.inject(Fault::PullsStall);

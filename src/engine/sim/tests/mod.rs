@@ -17,11 +17,21 @@ use futures_util::{FutureExt as _, Stream, StreamExt as _};
 
 use super::*;
 use crate::domain::{DurationMs, HealthCheck, PortMapping, Protocol, TimestampMs};
-use crate::engine::docker::daemon::{ContainerInspect, ContainerSpec, Daemon, LogOptions};
+use crate::engine::docker::daemon::{
+    ContainerInspect, ContainerSpec, Daemon, LogOptions, NetworkSpec,
+};
 use crate::engine::{EngineError, LogStream};
 
 const START: TimestampMs = TimestampMs::from_millis(1_700_000_000_000);
 const WORKLOAD: &str = "neargate/workload";
+
+/// A network whose addresses the daemon chooses.
+fn network(name: &str) -> NetworkSpec {
+    NetworkSpec {
+        name: name.to_owned(),
+        ..NetworkSpec::default()
+    }
+}
 
 /// A daemon and its clock, and the workload image.
 struct World {

@@ -7,10 +7,7 @@ async fn story(step_ms: u32) -> String {
     let world = World::new();
     let docker = &world.docker;
     let mut events = docker.events("owner=us").await.unwrap();
-    docker
-        .ensure_network("net", &BTreeMap::new())
-        .await
-        .unwrap();
+    docker.ensure_network(&network("net")).await.unwrap();
     docker.inject(Fault::EventsLate {
         count: 2,
         by_ms: 2_500,
@@ -30,7 +27,7 @@ async fn story(step_ms: u32) -> String {
     world
         .run_workload("talk", "log --lines 100 --every-ms 333")
         .await;
-    let mut pull = docker.pull_image("redis").await.unwrap();
+    let mut pull = docker.pull_image("redis", None).await.unwrap();
     docker.fail_next(
         CallKind::Create,
         CallFault::TimesOutThenHappens { after_ms: 7_000 },
@@ -162,7 +159,7 @@ fn step(world: &World, pulls: &mut Vec<Pull>, what: u8, name: &str) {
         }),
         18 => docker.inject(Fault::RemovalsTake { ms: 300 }),
         19 => docker.inject(Fault::Unreachable { for_ms: 200 }),
-        20 => match docker.pull_image("redis").now_or_never() {
+        20 => match docker.pull_image("redis", None).now_or_never() {
             Some(Ok(mut pull)) => {
                 ready(&mut pull);
                 pulls.push(pull);

@@ -39,9 +39,8 @@ async fn addresses_are_for_the_running_and_run_out() {
         addresses_per_network: 2,
         ..SimConfig::default()
     });
-    let labels = BTreeMap::new();
-    world.docker.ensure_network("nets", &labels).await.unwrap();
-    world.docker.ensure_network("nets", &labels).await.unwrap();
+    world.docker.ensure_network(&network("nets")).await.unwrap();
+    world.docker.ensure_network(&network("nets")).await.unwrap();
     let on = |name: &str| ContainerSpec {
         network_mode: "nets".to_owned(),
         ..spec(name, "nginx")
@@ -79,16 +78,9 @@ async fn there_are_31_networks() {
     let world = World::new();
     for number in 0..30 {
         let name = format!("net-{number}");
-        world
-            .docker
-            .ensure_network(&name, &BTreeMap::new())
-            .await
-            .unwrap();
+        world.docker.ensure_network(&network(&name)).await.unwrap();
     }
-    let one_more = world
-        .docker
-        .ensure_network("net-30", &BTreeMap::new())
-        .await;
+    let one_more = world.docker.ensure_network(&network("net-30")).await;
     assert!(message(one_more).starts_with("could not find an available, non-overlapping IPv4"));
 }
 
@@ -97,7 +89,7 @@ async fn a_pull_comes_layer_by_layer() {
     let world = World::new();
     let mut pull = world
         .docker
-        .pull_image("registry.example:5000/team/app:2")
+        .pull_image("registry.example:5000/team/app:2", None)
         .await
         .unwrap();
     let mut seen = ready(&mut pull);
@@ -120,7 +112,7 @@ async fn a_pull_comes_layer_by_layer() {
     assert!(image.repo_digests[0].starts_with("registry.example:5000/team/app@sha256:"));
     // By its digest it is the same image, once it was pulled by it.
     let by_digest = &image.repo_digests[0];
-    let mut again = world.docker.pull_image(by_digest).await.unwrap();
+    let mut again = world.docker.pull_image(by_digest, None).await.unwrap();
     world.pass(500);
     assert!(ready(&mut again).iter().all(Result::is_ok));
     let same = world
@@ -148,7 +140,7 @@ async fn names_decide_what_a_registry_says() {
         ("Not An Image", false, "invalid reference format"),
         ("broken/app", true, "unexpected EOF"),
     ] {
-        let mut pull = world.docker.pull_image(name).await.unwrap();
+        let mut pull = world.docker.pull_image(name, None).await.unwrap();
         let mut said = Vec::new();
         for _ in 0..10 {
             said.extend(ready(&mut pull));
@@ -159,7 +151,7 @@ async fn names_decide_what_a_registry_says() {
         assert_eq!(error.retryable(), retryable, "{name}");
         assert_eq!(world.docker.inspect_image(name).await, Ok(None), "{name}");
     }
-    let mut stalled = world.docker.pull_image("stalled/app").await.unwrap();
+    let mut stalled = world.docker.pull_image("stalled/app", None).await.unwrap();
     assert_eq!(ready(&mut stalled).len(), 1);
     world.pass(3_600_000);
     assert!(ready(&mut stalled).is_empty() && !is_over(&mut stalled));
@@ -168,10 +160,10 @@ async fn names_decide_what_a_registry_says() {
 #[tokio::test]
 async fn callers_share_a_pull_and_the_last_one_gives_it_up() {
     let world = World::new();
-    let first = world.docker.pull_image("redis").await.unwrap();
+    let first = world.docker.pull_image("redis", None).await.unwrap();
     let second = world
         .docker
-        .pull_image("docker.io/library/redis:latest")
+        .pull_image("docker.io/library/redis:latest", None)
         .await
         .unwrap();
     assert_eq!(world.docker.snapshot().pulls, ["redis:latest"]);

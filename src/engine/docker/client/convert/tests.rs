@@ -1,7 +1,7 @@
 use serde_json::{Value, json};
 
 use super::*;
-use crate::domain::{MemoryMib, SystemControl, Tmpfs, Ulimit};
+use crate::domain::{MemoryMib, SecretValue, SystemControl, Tmpfs, Ulimit};
 
 fn body(spec: &ContainerSpec) -> Value {
     serde_json::to_value(create_body(spec)).unwrap()
@@ -31,7 +31,7 @@ fn every_field_arrives() {
     for (field, expected) in [
         ("Image", json!("i")),
         ("Labels", json!({ "a": "b" })),
-        ("Env", json!(["A=1"])),
+        ("Env", json!(["A=1", "B=2"])),
         ("Cmd", json!(["c"])),
         ("Entrypoint", json!(["e"])),
         ("WorkingDir", json!("/w")),
@@ -87,6 +87,30 @@ fn every_field_arrives() {
     );
 }
 
+#[test]
+fn a_volume_in_memory_is_one_also_where_the_daemon_has_to_make_it() {
+    let mounts = &body(&full_spec())["HostConfig"]["Mounts"];
+    assert_eq!(
+        *mounts,
+        json!([{
+            "Target": "/s", "Source": "v", "Type": "volume", "ReadOnly": true,
+            "VolumeOptions": {
+                "NoCopy": true,
+                "Labels": { "c": "d" },
+                "DriverConfig": {
+                    "Name": "local",
+                    "Options": {
+                        "type": "tmpfs", "device": "tmpfs",
+                        "o": "size=4096,mode=0755,nosuid,nodev,noexec",
+                    },
+                },
+            },
+        }])
+    );
+    let shown = format!("{:?}", full_spec());
+    assert!(shown.contains(r#"("B", SecretValue(..))"#), "{shown}");
+}
+
 fn full_spec() -> ContainerSpec {
     let port = |container_port, host_port, protocol| PortMapping {
         container_port,
@@ -98,6 +122,14 @@ fn full_spec() -> ContainerSpec {
         image: "i".into(),
         labels: BTreeMap::from([("a".into(), "b".into())]),
         env: vec!["A=1".into()],
+        secret_env: vec![("B".into(), SecretValue::new(b"2".to_vec()).unwrap())],
+        memory_volumes: vec![MemoryVolume {
+            name: "v".into(),
+            labels: BTreeMap::from([("c".into(), "d".into())]),
+            path: "/s".into(),
+            read_only: true,
+            size_bytes: 4096,
+        }],
         cmd: Some(vec!["c".into()]),
         entrypoint: Some(vec!["e".into()]),
         working_dir: Some("/w".into()),
@@ -263,4 +295,26 @@ fn a_row_of_a_list_has_its_own_name() {
     let row = json!({ "Id": "1", "Names": ["/other/alias", "/web"], "State": "exited" });
     let row = summary(serde_json::from_value(row).unwrap()).unwrap();
     assert_eq!((row.name.as_str(), row.status.as_str()), ("web", "exited"));
+}
+
+#[test]
+fn routes_are_read_but_for_the_default_one() {
+    let hex = |address: [u8; 4]| format!("{:08X}", u32::from_ne_bytes(address));
+    let line = |destination, mask| {
+        format!(
+            "eth0\t{}\t00000000\t0001\t0\t0\t0\t{}\t0\t0\t0\n",
+            hex(destination),
+            hex(mask)
+        )
+    };
+    let table = [
+        "Iface\tDestination\tGateway \tFlags\tRefCnt\tUse\tMetric\tMask\t\tMTU\tWindow\tIRTT\n"
+            .to_owned(),
+        line([0, 0, 0, 0], [0, 0, 0, 0]),
+        line([10, 213, 4, 0], [255, 255, 252, 0]),
+        "broken\n".to_owned(),
+    ]
+    .concat();
+    let expected: Subnet = "10.213.4.0/22".parse().unwrap();
+    assert_eq!(routes(&table), [expected]);
 }

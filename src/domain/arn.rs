@@ -1,0 +1,24 @@
+//! Amazon resource names, for those who expect them: Neargate is in no region and has no account, so both
+//! are made up and always the same.
+
+use super::{ClusterName, TaskId};
+
+/// The region in every name.
+pub const REGION: &str = "us-east-1";
+/// The account in every name. Twelve digits, as an account has.
+pub const ACCOUNT: &str = "000000000000";
+
+/// Of a cluster.
+pub fn cluster_arn(cluster: &ClusterName) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/{cluster}")
+}
+
+/// Of a task.
+pub fn task_arn(cluster: &ClusterName, task: &TaskId) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task/{cluster}/{task}")
+}
+
+/// Of a container, which ECS tells by an identifier of its own: a UUID.
+pub fn container_arn(cluster: &ClusterName, task: &TaskId, uuid: &str) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container/{cluster}/{task}/{uuid}")
+}

@@ -1,0 +1,81 @@
+//! The seam below the Docker adapter that is not the daemon: the machine on which its containers run, as far
+//! as Neargate may know it and write to it.
+//!
+//! Two things stand behind it: this machine ([`super::cgroup`]), and the model of one
+//! ([`crate::engine::sim`]). A daemon on another machine has none, and what is asked here stays unknown.
+//! Nothing here knows what a container is called or decides what it may have.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use crate::domain::{CpuUnits, InstanceId, MemoryMib};
+
+/// The machine on which a daemon's containers run.
+#[async_trait]
+pub trait Host: Send + Sync + 'static {
+    /// Another one after each start of the machine; `None` when it does not say.
+    fn boot_id(&self) -> Option<String>;
+
+    /// What a container's `cgroup_parent` has to say for it to be put into `group`.
+    fn parent(&self, group: &Group) -> String;
+
+    /// Makes sure that `group` is there and held to `limits`. Says why not in one sentence, when that is not
+    /// possible.
+    ///
+    /// Where systemd makes the groups, one is not there before something runs in it: then it is left for
+    /// [`Host::settle`].
+    async fn hold(&self, group: &Group, limits: GroupLimits) -> Result<(), String>;
+
+    /// The same, when something was just started in it: then it must be there.
+    async fn settle(&self, group: &Group, limits: GroupLimits) -> Result<(), String>;
+
+    /// Whether a process of the host is in `group` or below it; `None` when there is no such process.
+    async fn is_in(&self, group: &Group, pid: u32) -> Option<bool>;
+
+    /// How many processes in `group` and below it the kernel has killed for want of memory, as far as it
+    /// counts them there: cgroup v1 counts only where the process was.
+    async fn oom_kills(&self, group: &Group) -> u64;
+
+    /// Removes `group`, in which nothing may run. Removing what is not there succeeds.
+    async fn remove(&self, group: &Group) -> Result<(), String>;
+
+    /// The groups of an instance.
+    async fn groups(&self, instance: &InstanceId) -> Vec<Group>;
+
+    /// Removes what is above the groups of an instance, if there are none left. No harm is done when not.
+    async fn forget(&self, instance: &InstanceId);
+}
+
+/// What was found out about a host.
+#[derive(Clone, Default)]
+pub enum KnownHost {
+    /// Nobody has looked yet.
+    #[default]
+    NotYet,
+    /// The host, or that there is none that can be used.
+    Found(Option<Arc<dyn Host>>),
+}
+
+/// A group of processes: those of one task, or of the probe.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Group {
+    /// Whose it is. A group of another instance is never touched.
+    pub instance: InstanceId,
+    /// A task's ID, or [`PROBE`]: letters and digits only.
+    pub name: String,
+}
+
+/// The name of the group that is only made to find out whether groups hold.
+pub const PROBE: &str = "probe";
+
+/// What all processes of a group may have together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupLimits {
+    /// The hard limit, and the weight against other groups.
+    pub cpu: CpuUnits,
+    /// The hard limit. Swap is never added to it.
+    pub memory: MemoryMib,
+    /// How many processes and threads.
+    pub pids: i64,
+}

@@ -1,0 +1,59 @@
+//! The machine of a simulated daemon: its start, and the cgroups that were made on it.
+
+use async_trait::async_trait;
+
+use super::SimDaemon;
+use crate::domain::InstanceId;
+use crate::engine::docker::host::{Group, GroupLimits, Host};
+
+/// The machine below a daemon that is a model.
+pub(super) struct SimHost(pub(super) SimDaemon);
+
+/// As the real one, with the engine's `cgroupfs` driver.
+fn path(group: &Group) -> String {
+    format!("/neargate/{}/{}", group.instance, group.name)
+}
+
+#[async_trait]
+impl Host for SimHost {
+    fn boot_id(&self) -> Option<String> {
+        Some(self.0.with(|model| model.boot_id()))
+    }
+
+    fn parent(&self, group: &Group) -> String {
+        path(group)
+    }
+
+    async fn hold(&self, group: &Group, limits: GroupLimits) -> Result<(), String> {
+        self.0.with(|model| model.hold_group(path(group), limits))
+    }
+
+    async fn settle(&self, _: &Group, _: GroupLimits) -> Result<(), String> {
+        Ok(())
+    }
+
+    async fn is_in(&self, group: &Group, pid: u32) -> Option<bool> {
+        self.0.with(|model| model.is_in_group(pid, &path(group)))
+    }
+
+    async fn oom_kills(&self, group: &Group) -> u64 {
+        self.0.with(|model| model.oom_kills(&path(group)))
+    }
+
+    async fn remove(&self, group: &Group) -> Result<(), String> {
+        self.0.with(|model| model.remove_group(&path(group)))
+    }
+
+    async fn groups(&self, instance: &InstanceId) -> Vec<Group> {
+        let above = format!("/neargate/{instance}/");
+        let paths = self.0.with(|model| model.group_paths());
+        let names = paths.iter().filter_map(|path| path.strip_prefix(&above));
+        let group = |name: &str| Group {
+            instance: instance.clone(),
+            name: name.to_owned(),
+        };
+        names.map(group).collect()
+    }
+
+    async fn forget(&self, _: &InstanceId) {}
+}
