@@ -20,6 +20,7 @@ mod problem;
 mod refusals;
 mod routes;
 mod server;
+mod services;
 mod task_definitions;
 mod tasks;
 mod usage;
@@ -83,6 +84,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(clusters::routes())
         .merge(task_definitions::routes())
         .merge(tasks::routes())
+        .merge(services::routes())
         .merge(logs::routes())
         .merge(usage::routes())
         .merge(events::routes())

@@ -11,6 +11,7 @@ mod image;
 mod linux;
 mod ports;
 mod run_task;
+mod service;
 mod size;
 mod task_definition;
 
@@ -18,6 +19,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use run_task::ParsedRunTask;
+pub use service::ParsedService;
 pub use task_definition::ParsedTaskDefinition;
 
 use super::document::Document;
