@@ -19,5 +19,6 @@ mod readme;
 mod remote;
 mod samples;
 mod serve;
+mod service;
 mod storm;
 mod terminal;

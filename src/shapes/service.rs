@@ -5,7 +5,9 @@ use utoipa::ToSchema;
 
 use super::{DeploymentCircuitBreaker, DeploymentConfiguration, Tag};
 use crate::control::ServiceView;
-use crate::domain::{self, DeploymentCause, DeploymentStatus, LastStatus, ServiceTask, TimestampMs};
+use crate::domain::{
+    self, DeploymentCause, DeploymentStatus, LastStatus, ServiceTask, TimestampMs,
+};
 
 /// A service. Times are RFC 3339 in UTC, to the millisecond.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]

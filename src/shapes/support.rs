@@ -172,7 +172,12 @@ fn not_shared(value: &Value) -> bool {
 /// Adds a fault for every field of `document` that is refused; gives a warning for every one that is only
 /// kept.
 pub(super) fn judge(document: &Value, faults: &mut Faults) -> Vec<String> {
-    judge_by(&TABLE, "kept and given back; has no effect", document, faults)
+    judge_by(
+        &TABLE,
+        "kept and given back; has no effect",
+        document,
+        faults,
+    )
 }
 
 /// The same for a request about a service.

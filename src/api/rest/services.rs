@@ -31,12 +31,21 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
         .routes(routes!(list_deployments))
 }
 
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct CreateIn {
+    /// Where it is to be, when the document does not say it; one that says something else is refused.
+    cluster: Option<String>,
+}
+
 /// Creates a service: so many tasks of one revision, kept running.
 ///
 /// The document is the input of ECS's `CreateService`. The service is recorded when the answer comes, and its tasks
 /// start after that. What has no effect here is listed under `warnings`.
 #[utoipa::path(
     post, path = "/v1/services", tag = "services",
+    params(CreateIn),
     request_body(content(
         (CreateServiceRequest = "application/yaml"),
         (CreateServiceRequest = "application/json"),
@@ -53,10 +62,14 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
 )]
 async fn create_service(
     State(control): State<Control>,
+    Params(query): Params<CreateIn>,
     Sent(document): Sent,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Service>), ApiError> {
-    let ParsedService { request, warnings } =
-        ParsedService::create(&document).map_err(|faults| ApiError::invalid(&faults))?;
+    let mut check = Check::default();
+    let cluster = check.parse("cluster", query.cluster.as_deref());
+    check.done()?;
+    let ParsedService { request, warnings } = ParsedService::create(&document, cluster.as_ref())
+        .map_err(|faults| ApiError::invalid(&faults))?;
     let key = request.key.clone();
     control.create_service(request).await?;
     let location = format!("/v1/services/{}?cluster={}", key.name, key.cluster);

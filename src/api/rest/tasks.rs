@@ -179,8 +179,7 @@ async fn list_tasks(
         .iter()
         .map(|status| status.as_str())
         .collect();
-    let service: Option<ServiceName> =
-        check.parse("serviceName", query.service_name.as_deref());
+    let service: Option<ServiceName> = check.parse("serviceName", query.service_name.as_deref());
     if service.is_some() && query.group.is_some() {
         check.add(
             "group",

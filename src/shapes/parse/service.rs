@@ -13,7 +13,7 @@ use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
 use crate::shapes::{
     CreateServiceRequest, DeploymentConfiguration, PropagateTags, SchedulingStrategy,
-    UpdateServiceRequest, support,
+    UpdateServiceRequest, path, support,
 };
 
 static CREATE: LazyLock<Schema> = LazyLock::new(Schema::of::<CreateServiceRequest>);
@@ -29,8 +29,9 @@ pub struct ParsedService<T> {
 }
 
 impl ParsedService<CreateService> {
-    /// What `document` asks for, or all that is wrong with it.
-    pub fn create(document: &Document) -> Result<Self, Faults> {
+    /// What `document` asks for, or all that is wrong with it. It must not ask for another cluster than `around`, if
+    /// that is given.
+    pub fn create(document: &Document, around: Option<&ClusterName>) -> Result<Self, Faults> {
         let Formed {
             request,
             value,
@@ -44,7 +45,7 @@ impl ParsedService<CreateService> {
                     .to_owned(),
             );
         }
-        let parsed = create(request, &mut faults);
+        let parsed = create(request, around, &mut faults);
         let parsed = parsed.map(|request| Self { request, warnings });
         finish(parsed, document, form, &faults)
     }
@@ -66,9 +67,23 @@ impl ParsedService<UpdateService> {
     }
 }
 
-fn create(request: CreateServiceRequest, faults: &mut Faults) -> Option<CreateService> {
-    let cluster = request.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
-    let cluster = name::<ClusterName>(cluster, "cluster", faults);
+fn create(
+    request: CreateServiceRequest,
+    around: Option<&ClusterName>,
+    faults: &mut Faults,
+) -> Option<CreateService> {
+    let sent = request.cluster.as_deref();
+    if let (Some(sent), Some(around)) =
+        (sent, around.filter(|around| Some(around.as_str()) != sent))
+    {
+        faults.add_with_hint(
+            "cluster",
+            format!("is {}, but `{around}` was named besides", path::quote(sent)),
+            "name one of the two",
+        );
+    }
+    let otherwise = around.map_or(DEFAULT_CLUSTER, ClusterName::as_str);
+    let cluster = name::<ClusterName>(sent.unwrap_or(otherwise), "cluster", faults);
     let service = name::<ServiceName>(&request.service_name, "serviceName", faults);
     let definition =
         name::<TaskDefinitionReference>(&request.task_definition, "taskDefinition", faults);
