@@ -210,7 +210,7 @@ fn a_bad_revision_is_rolled_back_with_the_reason() {
     );
     assert_eq!(ids(&steady(&server, 2, "web:1")), before, "they served on");
     let (_, history) = server.get("/v1/services/web/deployments");
-    let failed = &history["items"][1];
+    let failed = &history["items"][0];
     assert_eq!(failed["rolloutState"], "FAILED", "{history:#}");
     assert_eq!(failed["taskDefinition"], "web:2", "{history:#}");
     let reason = failed["lastFailure"]["reason"].as_str().unwrap();
@@ -290,7 +290,7 @@ fn all_that_is_wrong_with_a_service_is_said_at_once() {
         1,
         &[
             "bad.yaml:1:1: serviceName: is `we b`, which is not a service name",
-            "bad.yaml:3:1: desiredCount: must",
+            "bad.yaml:3:1: desiredCount: is -1; it must be from 0 to 5000",
             "bad.yaml:4:1: minimumHealthyPercent: is not a known field",
             "bad.yaml:6:3: deploymentConfiguration.maximumPercent: is 99, and must be from 100 to 1000",
             "bad.yaml:7:3: deploymentConfiguration.minimumHealthyPercent: is 101, and may be 100 at most",
@@ -310,11 +310,7 @@ fn all_that_is_wrong_with_a_service_is_said_at_once() {
     );
     let many = file(&server, "many.yaml", &document(5_001, ""));
     let cli = run(&server, &["service", "create", &many]);
-    fails(
-        &cli,
-        1,
-        &["is 5001, and may be 5000 at most", "hint: make several"],
-    );
+    fails(&cli, 1, &["is 5001; it must be from 0 to 5000"]);
 }
 
 #[test]
@@ -346,7 +342,7 @@ fn what_cannot_be_done_is_refused_with_the_way_out() {
     fails_with(
         &["scale", "web", "5001"],
         1,
-        &["desiredCount: is 5001, and may be 5000 at most"],
+        &["desiredCount: is 5001; it must be from 0 to 5000"],
     );
     fails_with(
         &["scale", "nobody", "1"],

@@ -155,7 +155,9 @@ impl Control {
             if let Some(wanted) = wanted
                 && (request.force_new_deployment || Some(&wanted) != current.as_ref())
             {
-                self.deploy(service, wanted, DeploymentCause::User);
+                let id = DeploymentId::generate(self.ids.as_ref());
+                let reason = format!("ECS deployment {id} in progress.");
+                service.deploy(id, wanted, DeploymentCause::User, reason, self.clock.now());
             }
             events.extend(self.warning(service));
             Ok(events)
@@ -185,7 +187,9 @@ impl Control {
                 ));
             };
             let said = format!("rolling back to task definition {back_to}.");
-            self.deploy(service, back_to, DeploymentCause::Rollback);
+            let id = DeploymentId::generate(self.ids.as_ref());
+            let reason = format!("ECS deployment rolled back to task definition {back_to}.");
+            service.return_to(id, back_to, DeploymentCause::Rollback, reason, self.clock.now());
             Ok(vec![self.event(service, said)])
         })
         .await
@@ -299,12 +303,6 @@ impl Control {
             }
         }
         Err(StoreError::Stale.into())
-    }
-
-    fn deploy(&self, service: &mut Service, revision: FamilyRevision, cause: DeploymentCause) {
-        let id = DeploymentId::generate(self.ids.as_ref());
-        let reason = format!("ECS deployment {id} in progress.");
-        service.deploy(id, revision, cause, reason, self.clock.now());
     }
 
     /// The revision that a service can be moved to.

@@ -336,6 +336,40 @@ impl Service {
         }
     }
 
+    /// Goes back to `task_definition`. A deployment of it that still has tasks becomes the PRIMARY one again, so that
+    /// they serve on; otherwise one is begun.
+    ///
+    /// Source: ECS does the same, and says `rolling back to deploymentId …`.
+    pub fn return_to(
+        &mut self,
+        id: DeploymentId,
+        task_definition: FamilyRevision,
+        cause: DeploymentCause,
+        reason: String,
+        now: TimestampMs,
+    ) {
+        let is_there = |one: &Deployment| {
+            one.task_definition == task_definition && one.rollout_state != RolloutState::Failed
+        };
+        // The first of them is the one to leave.
+        let Some(index) = self.deployments.iter().skip(1).position(is_there) else {
+            self.deploy(id, task_definition, cause, reason, now);
+            return;
+        };
+        let mut back = self.deployments.remove(index + 1);
+        for other in &mut self.deployments {
+            other.status = DeploymentStatus::Active;
+        }
+        back.status = DeploymentStatus::Primary;
+        back.rollout_state = RolloutState::InProgress;
+        back.rollout_state_reason = reason;
+        back.failed_tasks = 0;
+        back.cause = cause;
+        back.updated_at = now;
+        self.is_steady = false;
+        self.deployments.insert(0, back);
+    }
+
     /// Begins a deployment, which takes over from the one in progress.
     pub fn deploy(
         &mut self,

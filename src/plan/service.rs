@@ -200,7 +200,7 @@ impl Round {
         self.tell(format!("rolling back to task definition {back_to}."));
         let reason =
             format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
-        self.plan.service.deploy(
+        self.plan.service.return_to(
             next.clone(),
             back_to,
             DeploymentCause::CircuitBreaker,
