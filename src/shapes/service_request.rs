@@ -23,6 +23,7 @@ pub struct CreateServiceRequest {
     pub task_definition: String,
     /// How many tasks, 5,000 at most; needed, but by a DAEMON, which has one on each host.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 5_000)]
     pub desired_count: Option<u32>,
     /// `REPLICA` unless said otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -105,6 +106,7 @@ pub struct UpdateServiceRequest {
     pub task_definition: Option<String>,
     /// How many tasks, 5,000 at most.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(maximum = 5_000)]
     pub desired_count: Option<u32>,
     /// Begins a deployment, also of the same revision.
     #[serde(skip_serializing_if = "Option::is_none")]
