@@ -214,7 +214,7 @@ fn a_bad_revision_is_rolled_back_with_the_reason() {
     assert_eq!(failed["rolloutState"], "FAILED", "{history:#}");
     assert_eq!(failed["taskDefinition"], "web:2", "{history:#}");
     let reason = failed["lastFailure"]["reason"].as_str().unwrap();
-    assert!(reason.contains("127.0.0.1:1/no/such"), "{history:#}");
+    assert!(reason.contains("CannotPullContainerError"), "{history:#}");
     assert_eq!(
         history["items"][0]["cause"], "circuitBreaker",
         "{history:#}"
@@ -494,6 +494,17 @@ fn a_service_is_shown_in_ecs_words() {
             .contains("(service web) has reached a steady state."),
         "{cli:#?}"
     );
+    let first = tasks(&server).pop().unwrap();
+    let named = format!("(task {})", first["taskId"].as_str().unwrap());
+    let told: Vec<&str> = cli
+        .stdout
+        .lines()
+        .filter(|line| line.contains(&named))
+        .collect();
+    assert!(
+        told[0].contains("(service web) has started 2 tasks: (task "),
+        "{cli:#?}"
+    );
     let cli = run(&server, &["ps", "--service", "web", "--quiet"]);
     assert_eq!(cli.ok().lines().count(), 2);
     for args in [
@@ -524,4 +535,59 @@ fn the_cluster_that_is_named_besides_is_where_a_service_is_made() {
         1,
         &["cluster: is `default`, but `staging` was named besides"],
     );
+}
+
+#[test]
+fn apply_shows_what_changes_and_changes_nothing_twice() {
+    let server = Server::start_sim();
+    let folder = server.folder().join("shop");
+    fs::create_dir(&folder).unwrap();
+    let definition = |code: &str| {
+        let text =
+            crate::cli::definition("web", "neargate/workload", &[("main", &["sleep", code])]);
+        fs::write(folder.join("task.yaml"), text).unwrap();
+    };
+    definition("--term-code=1");
+    fs::write(folder.join("a-service.yaml"), document(1, "")).unwrap();
+    let folder_name = folder.to_str().unwrap().to_owned();
+    let apply = |more: &[&str]| {
+        let cli = run(&server, &[&["apply", "-f", &folder_name], more].concat());
+        cli.ok().to_owned()
+    };
+    let created = "task definition web: is registered\nservice web: is created";
+    assert_eq!(apply(&["--dry-run"]), created);
+    assert_eq!(server.get("/v1/services/web").0, 404, "nothing was done");
+    assert_eq!(apply(&["--wait"]), created);
+    steady(&server, 1, "web:1");
+    let same = "task definition web: unchanged\nservice web: unchanged";
+    assert_eq!(apply(&[]), same);
+
+    definition("--term-code=2");
+    fs::write(folder.join("a-service.yaml"), document(2, "")).unwrap();
+    let changed = apply(&["--dry-run"]);
+    for line in [
+        "  ~ containerDefinitions[0].command[1]: --term-code=1 -> --term-code=2",
+        "  ~ desiredCount: 1 -> 2",
+        "  ~ taskDefinition: web:1 -> the new revision of web",
+    ] {
+        assert!(changed.contains(line), "no `{line}` in {changed}");
+    }
+    assert!(apply(&["--wait"]).contains("~ taskDefinition: web:1 -> web:2"));
+    steady(&server, 2, "web:2");
+    assert_eq!(apply(&[]), same);
+
+    // One faulty document, and nothing is changed.
+    definition("--term-code=3");
+    fs::write(
+        folder.join("a-service.yaml"),
+        document(2, "desireCount: 3\n"),
+    )
+    .unwrap();
+    let cli = run(&server, &["apply", "-f", &folder_name]);
+    fails(
+        &cli,
+        1,
+        &["a-service.yaml:4:1: desireCount: is not a known field"],
+    );
+    assert_eq!(server.get("/v1/task-definitions/web:3").0, 404);
 }

@@ -9,6 +9,7 @@
 //! one, everything that is said to a person goes to the other. And every error says the fact first and ends
 //! with what to type next.
 
+mod apply;
 mod backoff;
 mod client;
 mod clusters;
@@ -116,6 +117,7 @@ enum Command {
     Logs(logs::LogsArgs),
     Stop(stop::StopArgs),
     Service(service::ServiceArgs),
+    Apply(apply::ApplyArgs),
     Events(events::EventsArgs),
     Usage(usage::UsageArgs),
     Definitions(definitions::DefinitionsArgs),
@@ -218,6 +220,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Logs(args) => logs::execute(session, args).await,
         Command::Stop(args) => stop::execute(session, args).await,
         Command::Service(args) => service::execute(session, args).await,
+        Command::Apply(args) => apply::execute(session, args).await,
         Command::Events(args) => events::execute(session, args).await,
         Command::Usage(args) => usage::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,

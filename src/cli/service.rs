@@ -262,18 +262,32 @@ fn change(args: UpdateArgs) -> Result<UpdateServiceRequest, Failure> {
     Ok(change)
 }
 
+/// Says what its user should know of a service.
+pub(super) fn warn(session: &mut Session, service: &Service) {
+    for warning in &service.warnings {
+        session.console.warn(warning);
+    }
+}
+
+/// Waits for the steady state of what a command has begun; gives the service as it is then.
+pub(super) async fn steady(
+    session: &mut Session,
+    begun: &Answer<Service>,
+) -> Result<serde_json::Value, Failure> {
+    warn(session, &begun.value);
+    wait::until_steady(session, &begun.value).await
+}
+
 /// Says what came of it, and waits for the steady state if that is wanted.
 pub(super) async fn conclude(
     session: &mut Session,
     answer: Answer<Service>,
     wait: bool,
 ) -> Result<u8, Failure> {
-    for warning in &answer.value.warnings {
-        session.console.warn(warning);
-    }
     let document = if wait {
-        wait::until_steady(session, &answer.value).await?
+        steady(session, &answer).await?
     } else {
+        warn(session, &answer.value);
         answer.document
     };
     if !session.console.document(&document)? {
