@@ -24,5 +24,6 @@ mod remote;
 mod samples;
 mod secrets;
 mod serve;
+mod service;
 mod storm;
 mod terminal;

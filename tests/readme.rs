@@ -48,6 +48,8 @@ const LOOKS: &[&str] = &[
     "neargate usage",
     "neargate events",
     "neargate status",
+    "neargate service ls",
+    "neargate service explain",
     "curl -s http",
     "curl -sN ",
     "docker ps",
@@ -235,11 +237,9 @@ impl Session {
     fn start() -> Self {
         let folder = TempDir::new().unwrap();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        std::os::unix::fs::symlink(
-            root.join("task-definitions"),
-            folder.path().join("task-definitions"),
-        )
-        .unwrap();
+        for samples in ["task-definitions", "services"] {
+            std::os::unix::fs::symlink(root.join(samples), folder.path().join(samples)).unwrap();
+        }
         // Free now, and whoever takes it in between is noticed: the server would not start.
         let port = TcpListener::bind("127.0.0.1:0")
             .and_then(|listener| listener.local_addr())

@@ -7,6 +7,7 @@
 mod calls;
 mod error;
 mod lines;
+mod services;
 mod sse;
 
 use std::time::Duration;

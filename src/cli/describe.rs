@@ -107,13 +107,13 @@ impl Page {
     }
 
     /// A heading over what comes next.
-    fn heading(&mut self, heading: &str) {
+    pub(super) fn heading(&mut self, heading: &str) {
         self.end_entries("");
         let _ = writeln!(self.text, "\n{heading}");
     }
 
     /// A table, indented.
-    fn table(&mut self, table: &Table, look: Look) {
+    pub(super) fn table(&mut self, table: &Table, look: Look) {
         self.end_entries("  ");
         let look = Look {
             width: look.width.map(|width| width.saturating_sub(2)),
@@ -125,7 +125,7 @@ impl Page {
     }
 
     /// A line by itself, indented.
-    fn line(&mut self, line: &str) {
+    pub(super) fn line(&mut self, line: &str) {
         self.end_entries("  ");
         let _ = writeln!(self.text, "  {}", one_line(line));
     }

@@ -28,7 +28,7 @@ pub(super) struct EventsArgs {
     /// Only those of this kind
     #[arg(long, value_name = "KIND", value_parser = kind)]
     kind: Option<EventKind>,
-    /// Only those about this task, FAMILY:REVISION or cluster
+    /// Only those about this task, service, FAMILY:REVISION or cluster
     #[arg(long, value_name = "NAME")]
     subject: Option<String>,
 }

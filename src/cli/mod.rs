@@ -9,6 +9,7 @@
 //! one, everything that is said to a person goes to the other. And every error says the fact first and ends
 //! with what to type next.
 
+mod apply;
 mod backoff;
 mod client;
 mod clusters;
@@ -29,6 +30,7 @@ mod run;
 mod sanitise;
 mod secret;
 mod serve;
+mod service;
 mod status;
 mod stop;
 mod table;
@@ -115,6 +117,8 @@ enum Command {
     Describe(describe::DescribeArgs),
     Logs(logs::LogsArgs),
     Stop(stop::StopArgs),
+    Service(service::ServiceArgs),
+    Apply(apply::ApplyArgs),
     Events(events::EventsArgs),
     Usage(usage::UsageArgs),
     Definitions(definitions::DefinitionsArgs),
@@ -217,6 +221,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Describe(args) => describe::execute(session, args).await,
         Command::Logs(args) => logs::execute(session, args).await,
         Command::Stop(args) => stop::execute(session, args).await,
+        Command::Service(args) => service::execute(session, args).await,
+        Command::Apply(args) => apply::execute(session, args).await,
         Command::Events(args) => events::execute(session, args).await,
         Command::Usage(args) => usage::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,
@@ -226,6 +232,11 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         // Both need no server to ask, and were dealt with before one was looked for.
         Command::Serve(_) | Command::Completions(_) => Ok(0),
     }
+}
+
+/// What to type to know more about a service.
+fn show_service_hint(name: &str) -> String {
+    format!("how it gets on: neargate service describe {name}")
 }
 
 /// `--verbose`: the client's own notes go to stderr.

@@ -22,6 +22,9 @@ pub(super) struct PsArgs {
     /// Only those of this family
     #[arg(long, value_name = "FAMILY")]
     family: Option<String>,
+    /// Only those of this service
+    #[arg(long, value_name = "NAME")]
+    service: Option<String>,
     /// Only those in this state
     #[arg(long, value_name = "STATUS", value_parser = status, conflicts_with = "all")]
     status: Option<LastStatus>,
@@ -80,6 +83,7 @@ async fn tasks(
     let query = |status: Option<LastStatus>| TaskQuery {
         cluster: Some(session.cluster()),
         family: args.family.clone(),
+        service: args.service.clone(),
         last_status: status.map(|status| status.to_string()),
     };
     if args.all || args.status.is_some() {

@@ -62,14 +62,15 @@ pub(super) async fn register(
 
 impl Source {
     /// As it is called in messages.
-    fn name(&self) -> String {
+    pub(super) fn name(&self) -> String {
         match self {
             Self::Stdin => "<stdin>".to_owned(),
             Self::Path(path) => path.display().to_string(),
         }
     }
 
-    fn syntax(&self) -> Syntax {
+    /// How it is written.
+    pub(super) fn syntax(&self) -> Syntax {
         let is_json = |path: &Path| {
             path.extension()
                 .is_some_and(|end| end.eq_ignore_ascii_case("json"))
@@ -81,7 +82,7 @@ impl Source {
     }
 
     /// What it holds, if that is not more than any document may have.
-    fn read(&self) -> Result<Vec<u8>, Failure> {
+    pub(super) fn read(&self) -> Result<Vec<u8>, Failure> {
         let unreadable = |error: std::io::Error| {
             let failure = Failure::new(format!("{} cannot be read: {error}", self.name()));
             if error.kind() == std::io::ErrorKind::NotFound {

@@ -227,7 +227,7 @@ async fn wait_for_tasks(session: &mut Session, tasks: Vec<Task>) -> Result<u8, F
 }
 
 /// Comes back when Ctrl-C is pressed; never, where that cannot be known.
-async fn interrupted() {
+pub(super) async fn interrupted() {
     if tokio::signal::ctrl_c().await.is_err() {
         std::future::pending::<()>().await;
     }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 pub use error::ControlError;
 pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
-pub use service::{CreateService, ServiceView, UpdateService};
+pub use service::{ConfigurationChange, CreateService, ServiceView, UpdateService};
 pub use task::RunTask;
 
 use crate::bell::Bell;

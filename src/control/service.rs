@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError};
 use crate::domain::{
-    ClusterName, Deployment, DeploymentCause, DeploymentId, EventKind, FamilyRevision, Faults,
-    MAX_DESIRED_COUNT, NewEvent, RolloutState, Service, ServiceConfiguration, ServiceKey,
+    CircuitBreaker, ClusterName, Deployment, DeploymentCause, DeploymentId, DurationMs, Event,
+    EventKind, FamilyRevision, NewEvent, RolloutState, Service, ServiceConfiguration, ServiceKey,
     ServiceStatus, ServiceTask, TaskDefinitionReference, TaskDefinitionStatus,
 };
 use crate::store::{Page, PageRequest, ServiceRecord, StoreError};
@@ -17,7 +17,7 @@ pub struct CreateService {
     pub key: ServiceKey,
     /// What its tasks run.
     pub definition: TaskDefinitionReference,
-    /// How many of them; 0 to [`MAX_DESIRED_COUNT`].
+    /// How many of them; 0 to [`crate::domain::MAX_DESIRED_COUNT`].
     pub desired_count: u32,
     /// How they are kept.
     pub configuration: ServiceConfiguration,
@@ -32,10 +32,42 @@ pub struct UpdateService {
     pub definition: Option<TaskDefinitionReference>,
     /// How many of them.
     pub desired_count: Option<u32>,
-    /// How they are kept.
-    pub configuration: Option<ServiceConfiguration>,
+    /// What changes in how they are kept.
+    pub configuration: ConfigurationChange,
     /// Begins a deployment, also of the same revision.
     pub force_new_deployment: bool,
+}
+
+/// What is to change about how a service keeps its tasks. What is `None` stays.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ConfigurationChange {
+    /// Of the desired count, in percent: so many healthy tasks at least.
+    pub minimum_healthy_percent: Option<u32>,
+    /// Of the desired count, in percent: so many tasks at most.
+    pub maximum_percent: Option<u32>,
+    /// What gives a deployment up by itself.
+    pub circuit_breaker: Option<CircuitBreaker>,
+    /// For how long after its start a task's health is not held against it.
+    pub health_check_grace_period: Option<DurationMs>,
+}
+
+impl ConfigurationChange {
+    /// Changes `configuration`.
+    pub fn apply(&self, configuration: &mut ServiceConfiguration) {
+        fn set<T: Copy>(field: &mut T, change: Option<T>) {
+            *field = change.unwrap_or(*field);
+        }
+        set(
+            &mut configuration.minimum_healthy_percent,
+            self.minimum_healthy_percent,
+        );
+        set(&mut configuration.maximum_percent, self.maximum_percent);
+        set(&mut configuration.circuit_breaker, self.circuit_breaker);
+        set(
+            &mut configuration.health_check_grace_period,
+            self.health_check_grace_period,
+        );
+    }
 }
 
 /// A service with its tasks that have not stopped.
@@ -49,6 +81,8 @@ pub struct ServiceView {
 
 /// Deployments that are looked through for one to go back to.
 const HISTORY: u32 = 100;
+/// Events that are shown of a service, as in ECS.
+const EVENTS: u32 = 100;
 /// How often a change is tried again when the planner was quicker.
 const ATTEMPTS: u32 = 20;
 
@@ -110,9 +144,7 @@ impl Control {
             if let Some(count) = request.desired_count {
                 service.desired_count = count;
             }
-            if let Some(configuration) = &request.configuration {
-                service.configuration = configuration.clone();
-            }
+            request.configuration.apply(&mut service.configuration);
             check(service.desired_count, &service.configuration)?;
             service.is_steady = false;
             let current = service
@@ -123,7 +155,9 @@ impl Control {
             if let Some(wanted) = wanted
                 && (request.force_new_deployment || Some(&wanted) != current.as_ref())
             {
-                self.deploy(service, wanted, DeploymentCause::User);
+                let id = DeploymentId::generate(self.ids.as_ref());
+                let reason = format!("ECS deployment {id} in progress.");
+                service.deploy(id, wanted, DeploymentCause::User, reason, self.clock.now());
             }
             events.extend(self.warning(service));
             Ok(events)
@@ -153,7 +187,9 @@ impl Control {
                 ));
             };
             let said = format!("rolling back to task definition {back_to}.");
-            self.deploy(service, back_to, DeploymentCause::Rollback);
+            let id = DeploymentId::generate(self.ids.as_ref());
+            let reason = format!("ECS deployment rolled back to task definition {back_to}.");
+            service.return_to(id, back_to, DeploymentCause::Rollback, reason, self.clock.now());
             Ok(vec![self.event(service, &said)])
         })
         .await
@@ -221,7 +257,16 @@ impl Control {
         key: &ServiceKey,
         limit: u32,
     ) -> Result<Vec<Deployment>, ControlError> {
+        if self.store.service(key).await?.is_none() {
+            return Err(no_such_service(key));
+        }
         Ok(self.store.service_deployments(key, limit).await?)
+    }
+
+    /// What happened to a service since it was created, newest first; as many as ECS shows.
+    pub async fn service_events(&self, service: &Service) -> Result<Vec<Event>, ControlError> {
+        let (key, since) = (&service.key, service.created_at);
+        Ok(self.store.service_events(key, since, EVENTS).await?)
     }
 
     /// Reads, changes and records a service; again, when the planner was quicker.
@@ -258,12 +303,6 @@ impl Control {
             }
         }
         Err(StoreError::Stale.into())
-    }
-
-    fn deploy(&self, service: &mut Service, revision: FamilyRevision, cause: DeploymentCause) {
-        let id = DeploymentId::generate(self.ids.as_ref());
-        let reason = format!("ECS deployment {id} in progress.");
-        service.deploy(id, revision, cause, reason, self.clock.now());
     }
 
     /// The revision that a service can be moved to.
@@ -308,34 +347,8 @@ fn no_such_service(key: &ServiceKey) -> ControlError {
     )
 }
 
-/// All that is wrong with how many tasks there are to be, and how they are to be kept.
 fn check(desired_count: u32, configuration: &ServiceConfiguration) -> Result<(), ControlError> {
-    let mut faults = Faults::default();
-    if desired_count > MAX_DESIRED_COUNT {
-        faults.add_with_hint(
-            "desiredCount",
-            format!("is {desired_count}, and may be {MAX_DESIRED_COUNT} at most"),
-            "make several services",
-        );
-    }
-    let (least, most) = (
-        configuration.minimum_healthy_percent,
-        configuration.maximum_percent,
-    );
-    if least > 100 {
-        faults.add_with_hint(
-            "deploymentConfiguration.minimumHealthyPercent",
-            format!("is {least}, and may be 100 at most"),
-            "100 keeps all tasks healthy during a deployment",
-        );
-    }
-    if !(100..=1_000).contains(&most) {
-        faults.add_with_hint(
-            "deploymentConfiguration.maximumPercent",
-            format!("is {most}, and must be from 100 to 1000"),
-            "200 lets a deployment start as many tasks as there are",
-        );
-    }
+    let faults = configuration.faults(desired_count);
     if faults.is_empty() {
         Ok(())
     } else {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::task::ecs_names;
 use super::{
-    ClusterName, DesiredStatus, DurationMs, FamilyRevision, HealthStatus, IdSource, LastStatus,
-    ServiceName, StopCode, TaskId, TimestampMs,
+    ClusterName, DesiredStatus, DurationMs, FamilyRevision, Faults, HealthStatus, IdSource,
+    LastStatus, ServiceName, StopCode, TaskId, TimestampMs,
 };
 
 /// Which service: a name is unique in its cluster among those that are not INACTIVE.
@@ -116,6 +116,34 @@ impl ServiceConfiguration {
     /// So many tasks at most.
     pub fn upper_bound(&self, desired: u32) -> u32 {
         share(desired, self.maximum_percent, 0)
+    }
+
+    /// All that is wrong with `desired_count` tasks that are kept like this, by the names that ECS gives to it.
+    pub fn faults(&self, desired_count: u32) -> Faults {
+        let mut faults = Faults::default();
+        if desired_count > MAX_DESIRED_COUNT {
+            faults.add_with_hint(
+                "desiredCount",
+                format!("is {desired_count}, and may be {MAX_DESIRED_COUNT} at most"),
+                "make several services",
+            );
+        }
+        let (least, most) = (self.minimum_healthy_percent, self.maximum_percent);
+        if least > 100 {
+            faults.add_with_hint(
+                "deploymentConfiguration.minimumHealthyPercent",
+                format!("is {least}, and may be 100 at most"),
+                "100 keeps all tasks healthy during a deployment",
+            );
+        }
+        if !(100..=1_000).contains(&most) {
+            faults.add_with_hint(
+                "deploymentConfiguration.maximumPercent",
+                format!("is {most}, and must be from 100 to 1000"),
+                "200 lets a deployment start as many tasks as there are",
+            );
+        }
+        faults
     }
 
     /// Why no deployment of more than nothing can ever make progress within the bounds, if that is so: ECS accepts
@@ -306,6 +334,40 @@ impl Service {
             (ServiceStatus::Active, SchedulingStrategy::Daemon) => 1,
             (ServiceStatus::Active, SchedulingStrategy::Replica) => self.desired_count,
         }
+    }
+
+    /// Goes back to `task_definition`. A deployment of it that still has tasks becomes the PRIMARY one again, so that
+    /// they serve on; otherwise one is begun.
+    ///
+    /// Source: ECS does the same, and says `rolling back to deploymentId …`.
+    pub fn return_to(
+        &mut self,
+        id: DeploymentId,
+        task_definition: FamilyRevision,
+        cause: DeploymentCause,
+        reason: String,
+        now: TimestampMs,
+    ) {
+        let is_there = |one: &Deployment| {
+            one.task_definition == task_definition && one.rollout_state != RolloutState::Failed
+        };
+        // The first of them is the one to leave.
+        let Some(index) = self.deployments.iter().skip(1).position(is_there) else {
+            self.deploy(id, task_definition, cause, reason, now);
+            return;
+        };
+        let mut back = self.deployments.remove(index + 1);
+        for other in &mut self.deployments {
+            other.status = DeploymentStatus::Active;
+        }
+        back.status = DeploymentStatus::Primary;
+        back.rollout_state = RolloutState::InProgress;
+        back.rollout_state_reason = reason;
+        back.failed_tasks = 0;
+        back.cause = cause;
+        back.updated_at = now;
+        self.is_steady = false;
+        self.deployments.insert(0, back);
     }
 
     /// Begins a deployment, which takes over from the one in progress.

@@ -47,6 +47,42 @@ pub struct ServicePlan {
     pub wake_at: Option<TimestampMs>,
 }
 
+impl ServicePlan {
+    /// Says that these tasks were started for it. The caller makes them, so it alone knows their IDs.
+    pub fn tell_started(&mut self, tasks: &[TaskId], now: TimestampMs) {
+        if !tasks.is_empty() {
+            let (count, listed) = (tasks.len(), listed(tasks));
+            self.tell(&format!("has started {count} tasks: {listed}."), now);
+        }
+    }
+
+    fn tell(&mut self, message: &str, now: TimestampMs) {
+        let key = &self.service.key;
+        self.events.push(NewEvent {
+            at: now,
+            kind: EventKind::ServiceEvent,
+            cluster: Some(key.cluster.to_string()),
+            subject: key.name.to_string(),
+            status: None,
+            message: format!("(service {}) {message}", key.name),
+        });
+    }
+}
+
+/// The most tasks that one event names.
+const NAMED: usize = 10;
+
+/// `(task 0123) (task 4567)`, as ECS writes it.
+fn listed<'a>(tasks: impl IntoIterator<Item = &'a TaskId, IntoIter: ExactSizeIterator>) -> String {
+    let tasks = tasks.into_iter();
+    let more = tasks.len().saturating_sub(NAMED);
+    let mut named: Vec<String> = tasks.take(NAMED).map(|id| format!("(task {id})")).collect();
+    if more > 0 {
+        named.push(format!("and {more} more"));
+    }
+    named.join(" ")
+}
+
 /// Said by ECS of a task that is replaced because of its health checks.
 const UNHEALTHY: &str = "Task failed container health checks";
 
@@ -85,6 +121,7 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
     round.scale_in(&live);
     round.replace_older(&live);
     round.start(&live);
+    round.tell_stopped();
     round.conclude(&live);
     round.plan
 }
@@ -126,16 +163,7 @@ impl Round {
     }
 
     fn tell(&mut self, message: &str) {
-        let key = &self.plan.service.key;
-        let event = NewEvent {
-            at: self.now,
-            kind: EventKind::ServiceEvent,
-            cluster: Some(key.cluster.to_string()),
-            subject: key.name.to_string(),
-            status: None,
-            message: format!("(service {}) {message}", key.name),
-        };
-        self.plan.events.push(event);
+        self.plan.tell(message, self.now);
     }
 
     /// Takes the stopped tasks into the deployments' counts, each once.
@@ -200,7 +228,7 @@ impl Round {
         self.tell(&format!("rolling back to task definition {back_to}."));
         let reason =
             format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
-        self.plan.service.deploy(
+        self.plan.service.return_to(
             next.clone(),
             back_to,
             DeploymentCause::CircuitBreaker,
@@ -352,14 +380,16 @@ impl Round {
         };
         let count = missing.min(self.room(live)).min(most);
         self.plan.start = count;
-        if count > 0 {
-            self.tell(&format!(
-                "has started {count} tasks of deployment {}.",
-                self.plan.service.deployments[0].id
-            ));
-        }
         if count < missing && count == most {
             self.wake(self.now);
+        }
+    }
+
+    fn tell_stopped(&mut self) {
+        let stopped = self.plan.stop.iter().map(|(id, _)| id);
+        if stopped.len() > 0 {
+            let (count, listed) = (stopped.len(), listed(stopped));
+            self.tell(&format!("has stopped {count} running tasks: {listed}."));
         }
     }
 

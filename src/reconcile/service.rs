@@ -29,6 +29,8 @@ impl Reconciler {
             now,
         });
         let start = self.tasks_to_start(&mut plan).await?;
+        let started: Vec<TaskId> = start.iter().map(|task| task.id.clone()).collect();
+        plan.tell_started(&started, now);
         if let Some(at) = plan.wake_at {
             let wait = at.since(now).to_std();
             self.parts
@@ -43,7 +45,6 @@ impl Reconciler {
         if changes_nothing {
             return Ok(());
         }
-        let started: Vec<TaskId> = start.iter().map(|task| task.id.clone()).collect();
         let stopped: Vec<TaskId> = plan.stop.iter().map(|(id, _)| id.clone()).collect();
         let to_request = |(id, reason)| {
             let request = StopRequest {
@@ -94,7 +95,6 @@ impl Reconciler {
                 "task definition {revision} was deleted: deploy another revision"
             ));
             plan.start = 0;
-            plan.events.clear();
             return Ok(Vec::new());
         };
         let spec = TaskSpec::new(found.definition, found.revision);

@@ -140,6 +140,11 @@ impl Document {
         }
     }
 
+    /// What is in it.
+    pub fn value(&self) -> Value {
+        Value::from(&self.root)
+    }
+
     /// Where `path` is in the text. A field is where its name is; what is not there at all is where the
     /// nearest thing around it is.
     pub fn position(&self, path: &str) -> Option<Position> {

@@ -24,6 +24,8 @@ mod run_task;
 mod schema;
 mod secret;
 mod server;
+mod service;
+mod service_request;
 mod support;
 mod task;
 mod task_definition;
@@ -50,14 +52,21 @@ pub use linux::{
 pub use log::LogLine;
 pub use metadata::{ContainerMetadata, TaskMetadata};
 pub use page::Page;
-pub use parse::{ParsedRunTask, ParsedTaskDefinition};
+pub use parse::{ParsedRunTask, ParsedService, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
 };
 pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
-pub use support::task_definition_fields;
+pub use service::{
+    Service, ServiceDeployment, ServiceDeployments, ServiceEvent, ServiceTaskFailure,
+};
+pub use service_request::{
+    CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentController,
+    LaunchType, PropagateTags, SchedulingStrategy, UpdateServiceRequest,
+};
+pub use support::{service_fields, task_definition_fields};
 pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{
     Compatibility, CpuArchitecture, EphemeralStorage, InferenceAccelerator, IpcMode, IsolationMode,

@@ -148,6 +148,15 @@ impl Schema {
         }
     }
 
+    /// The names of its fields.
+    #[cfg(test)]
+    pub(super) fn names(&self) -> Vec<String> {
+        match &self.shape {
+            Shape::Object(fields) => fields.iter().map(|field| field.name.clone()).collect(),
+            _ => Vec::new(),
+        }
+    }
+
     /// The paths of all fields, with `[]` for the items of lists and `.*` for the values of maps.
     #[cfg(test)]
     pub(super) fn leaves(&self, path: &str, out: &mut Vec<String>) {

@@ -1,9 +1,11 @@
-//! What becomes of each field of a task definition here: one table, for the code and for the docs.
+//! What becomes of each field of a task definition and of a service here: a table of each, for the code and for the docs.
 //!
 //! A field that would be missed is not dropped in silence. Where running without it would be wrong or
 //! unsafe, the document is refused with the reason; where it would merely be less, the field is kept, given
-//! back, and a warning says that it has no effect. `docs/task-definition-fields.md` is written from this
-//! table, and a test holds the table against the schema, so that no field of ECS is without a verdict.
+//! back, and a warning says that it has no effect. `docs/task-definition-fields.md` and `docs/service-fields.md` are
+//! written from these tables, and a test holds them against the schemas, so that no field of ECS is without a verdict.
+
+mod service;
 
 use std::fmt::Write as _;
 
@@ -171,16 +173,27 @@ fn not_shared(value: &Value) -> bool {
 /// Adds a fault for every field of `document` that is refused; gives a warning for every one that is only
 /// kept.
 pub(super) fn judge(document: &Value, faults: &mut Faults) -> Vec<String> {
+    judge_by(
+        &TABLE,
+        "kept and given back; has no effect",
+        document,
+        faults,
+    )
+}
+
+/// The same for a request about a service.
+pub(super) fn judge_service(document: &Value, faults: &mut Faults) -> Vec<String> {
+    judge_by(&service::TABLE, "has no effect", document, faults)
+}
+
+fn judge_by(table: &[Row], kept: &str, document: &Value, faults: &mut Faults) -> Vec<String> {
     let mut warnings = Vec::new();
-    for row in &TABLE {
+    for row in table {
         let mut found = Vec::new();
         find(document, row.path, String::new(), &mut found);
         for (path, value) in found {
             match row.verdict {
-                Kept if given(value) => warnings.push(format!(
-                    "{path}: kept and given back; has no effect: {}",
-                    row.note
-                )),
+                Kept if given(value) => warnings.push(format!("{path}: {kept}: {}", row.note)),
                 Refused(asks) | Partly(asks) if asks(value) => faults.add(path, row.note),
                 Honoured | Kept | Refused(_) | Partly(_) => {}
             }
@@ -215,19 +228,44 @@ pub(super) fn paths() -> impl Iterator<Item = &'static str> {
     TABLE.iter().map(|row| row.path)
 }
 
+/// The same of services.
+#[cfg(test)]
+pub(super) fn service_paths() -> impl Iterator<Item = &'static str> {
+    service::TABLE.iter().map(|row| row.path)
+}
+
 /// `docs/task-definition-fields.md`.
 pub fn task_definition_fields() -> String {
-    let mut text = "# Fields of a task definition\n\n\
+    fields(
+        "# Fields of a task definition\n\n\
         What becomes of each field that ECS knows. *Honoured*: it has its effect. *Kept*: it is given back\n\
         and has no effect, and registering says so. *Refused*: a document in which it asks for something is\n\
         refused, because running without it would be wrong or unsafe.\n\n\
-        Written from the table in `src/shapes/support.rs`; a test compares them.\n\n\
-        | Field | | Note |\n| --- | --- | --- |\n"
-        .to_owned();
-    for row in &TABLE {
+        Written from the table in `src/shapes/support.rs`; a test compares them.\n\n",
+        &TABLE,
+        "kept",
+    )
+}
+
+/// `docs/service-fields.md`.
+pub fn service_fields() -> String {
+    fields(
+        "# Fields of a service\n\n\
+        What becomes of each field of ECS's CreateService and UpdateService. *Honoured*: it has its effect.\n\
+        *Ignored*: it has none, and the answer says so. *Refused*: a request in which it asks for something is\n\
+        refused, because running without it would be wrong or unsafe.\n\n\
+        Written from the table in `src/shapes/support/service.rs`; a test compares them.\n\n",
+        &service::TABLE,
+        "ignored",
+    )
+}
+
+fn fields(head: &str, table: &[Row], kept: &str) -> String {
+    let mut text = format!("{head}| Field | | Note |\n| --- | --- | --- |\n");
+    for row in table {
         let verdict = match row.verdict {
             Honoured => "honoured",
-            Kept => "kept",
+            Kept => kept,
             Refused(_) => "refused",
             Partly(_) => "in part",
         };

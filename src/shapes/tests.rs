@@ -629,22 +629,47 @@ fn every_shape_has_a_schema_that_is_understood_and_every_field_a_verdict() {
     }
 }
 
-/// `NEARGATE_BLESS=1 cargo test` writes the file anew.
 #[test]
-fn the_docs_are_written_from_the_table() {
-    let file = concat!(
-        env!("CARGO_MANIFEST_DIR"),
-        "/docs/task-definition-fields.md"
+fn every_field_of_a_service_has_a_verdict() {
+    let judged: Vec<&str> = support::service_paths().collect();
+    let named = |schema: &Schema, name: &str| schema.names().iter().any(|known| known == name);
+    let (create, update) = (
+        Schema::of::<CreateServiceRequest>(),
+        Schema::of::<UpdateServiceRequest>(),
     );
-    let text = task_definition_fields();
-    if std::env::var_os("NEARGATE_BLESS").is_some() {
-        std::fs::write(file, &text).unwrap();
+    for name in create.names().iter().chain(&update.names()) {
+        assert!(
+            judged.iter().any(|row| path::is_within(row, name)),
+            "no verdict on {name}"
+        );
     }
-    assert_eq!(
-        std::fs::read_to_string(file).unwrap_or_default(),
-        text,
-        "run it with NEARGATE_BLESS=1"
-    );
+    for row in judged {
+        let name = row.split('.').next().unwrap();
+        assert!(
+            named(&create, name) || named(&update, name),
+            "{row} is not a field"
+        );
+    }
+}
+
+/// `NEARGATE_BLESS=1 cargo test` writes the files anew.
+#[test]
+fn the_docs_are_written_from_the_tables() {
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/docs");
+    for (name, text) in [
+        ("task-definition-fields.md", task_definition_fields()),
+        ("service-fields.md", service_fields()),
+    ] {
+        let file = format!("{folder}/{name}");
+        if std::env::var_os("NEARGATE_BLESS").is_some() {
+            std::fs::write(&file, &text).unwrap();
+        }
+        assert_eq!(
+            std::fs::read_to_string(&file).unwrap_or_default(),
+            text,
+            "run it with NEARGATE_BLESS=1"
+        );
+    }
 }
 
 #[test]

@@ -21,6 +21,7 @@ mod refusals;
 mod routes;
 mod secrets;
 mod server;
+mod services;
 mod task_definitions;
 mod tasks;
 mod usage;
@@ -84,6 +85,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(clusters::routes())
         .merge(task_definitions::routes())
         .merge(tasks::routes())
+        .merge(services::routes())
         .merge(logs::routes())
         .merge(usage::routes())
         .merge(secrets::routes())

@@ -51,6 +51,10 @@ pub(super) fn frame() -> OpenApi {
             ),
             tag("tasks", "What runs and what ran."),
             tag(
+                "services",
+                "Tasks that are kept running, and moved from one revision to the next.",
+            ),
+            tag(
                 "usage",
                 "What tasks reserved, and for how long, to the millisecond.",
             ),

@@ -19,7 +19,7 @@ use super::extract::{Check, MaybeSent, Params, Segment, Sent};
 use super::openapi::Common;
 use super::problem::ApiError;
 use crate::control::{Control, RunTask};
-use crate::domain::{DesiredStatus, LastStatus};
+use crate::domain::{DesiredStatus, LastStatus, ServiceName};
 use crate::shapes::{
     Page, ParsedRunTask, Problem, RunTaskRequest, RunTaskResponse, StopTaskRequest, Task,
 };
@@ -147,6 +147,8 @@ struct ListTasks {
     started_by: Option<String>,
     /// Only tasks of this group.
     group: Option<String>,
+    /// Only tasks of this service, as its group `service:<name>` says.
+    service_name: Option<String>,
     /// Only tasks that should be `RUNNING`, or only those that should be `STOPPED`.
     desired_status: Option<String>,
     /// Only tasks in this state.
@@ -177,11 +179,19 @@ async fn list_tasks(
         .iter()
         .map(|status| status.as_str())
         .collect();
+    let service: Option<ServiceName> = check.parse("serviceName", query.service_name.as_deref());
+    if service.is_some() && query.group.is_some() {
+        check.add(
+            "group",
+            "cannot be there together with serviceName",
+            "a service's tasks have the group service:<name>",
+        );
+    }
     let filter = TaskFilter {
         cluster: check.parse("cluster", query.cluster.as_deref()),
         family: check.parse("family", query.family.as_deref()),
         started_by: query.started_by,
-        group: query.group,
+        group: service.map(|name| name.group()).or(query.group),
         desired_status: check.word(
             "desiredStatus",
             query.desired_status.as_deref(),

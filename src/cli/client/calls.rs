@@ -19,6 +19,16 @@ pub(in crate::cli) enum Syntax {
     Json,
 }
 
+impl Syntax {
+    /// How HTTP calls it.
+    pub(super) const fn content_type(self) -> &'static str {
+        match self {
+            Self::Yaml => "application/yaml",
+            Self::Json => "application/json",
+        }
+    }
+}
+
 /// Which tasks are wanted.
 #[derive(Clone, Debug, Default)]
 pub(in crate::cli) struct TaskQuery {
@@ -26,6 +36,8 @@ pub(in crate::cli) struct TaskQuery {
     pub(in crate::cli) cluster: Option<String>,
     /// What they were run from.
     pub(in crate::cli) family: Option<String>,
+    /// The service that they belong to.
+    pub(in crate::cli) service: Option<String>,
     /// What is.
     pub(in crate::cli) last_status: Option<String>,
 }
@@ -145,11 +157,7 @@ impl Client {
         syntax: Syntax,
         document: Vec<u8>,
     ) -> Result<Answer<TaskDefinition>, ClientError> {
-        let content_type = match syntax {
-            Syntax::Yaml => "application/yaml",
-            Syntax::Json => "application/json",
-        };
-        self.post_document(&["v1", "task-definitions"], content_type, document)
+        self.post_document(&["v1", "task-definitions"], syntax.content_type(), document)
             .await
     }
 
@@ -210,6 +218,7 @@ impl Client {
         let query = [
             ("cluster", query.cluster.as_deref()),
             ("family", query.family.as_deref()),
+            ("serviceName", query.service.as_deref()),
             ("lastStatus", query.last_status.as_deref()),
         ];
         self.list(&["v1", "tasks"], &query).await

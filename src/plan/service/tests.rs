@@ -200,6 +200,13 @@ impl Lab {
             .count()
     }
 
+    /// The tasks that have not stopped.
+    fn live(&self) -> Vec<TaskId> {
+        let live = |task: &&ServiceTask| task.last_status != LastStatus::Stopped;
+        let tasks = self.tasks.iter().filter(live);
+        tasks.map(|task| task.id.clone()).collect()
+    }
+
     fn says(&self, text: &str) -> usize {
         self.said.iter().filter(|said| said.contains(text)).count()
     }
@@ -335,6 +342,7 @@ fn a_deployment_without_room_says_what_it_waits_for() {
 fn a_bad_revision_is_given_up_and_the_last_good_one_comes_back() {
     let mut lab = Lab::new(4, breaker());
     lab.settle();
+    let before = lab.live();
     lab.deploy(2);
     for _ in 0..50 {
         lab.round();
@@ -350,6 +358,7 @@ fn a_bad_revision_is_given_up_and_the_last_good_one_comes_back() {
     assert_eq!(lab.says("deployment failed: tasks failed to start."), 1);
     let primary = &lab.service.deployments[0];
     assert_eq!(primary.cause, DeploymentCause::CircuitBreaker);
+    assert_eq!(lab.live(), before, "what was healthy serves on");
     assert_eq!(primary.rollout_state, RolloutState::Completed);
 }
 

@@ -12,6 +12,7 @@ mod linux;
 mod ports;
 mod run_task;
 mod secrets;
+mod service;
 mod size;
 mod task_definition;
 
@@ -19,6 +20,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use run_task::ParsedRunTask;
+pub use service::ParsedService;
 pub use task_definition::ParsedTaskDefinition;
 
 use super::document::Document;

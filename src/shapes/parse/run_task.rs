@@ -84,7 +84,12 @@ fn run(request: RunTaskRequest, value: &Value, faults: &mut Faults) -> Option<Pa
     })
 }
 
-fn name<T: FromStr<Err = InvalidName>>(text: &str, path: &str, faults: &mut Faults) -> Option<T> {
+/// The name at `path`.
+pub(super) fn name<T: FromStr<Err = InvalidName>>(
+    text: &str,
+    path: &str,
+    faults: &mut Faults,
+) -> Option<T> {
     text.parse()
         .map_err(|error: InvalidName| {
             faults.add_with_hint(

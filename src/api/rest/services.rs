@@ -1,0 +1,296 @@
+//! Services.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::{HeaderName, StatusCode, header};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Rest;
+use super::extract::{Check, Params, Segment, Sent};
+use super::openapi::Common;
+use super::problem::ApiError;
+use crate::control::{Control, default_cluster};
+use crate::domain::{ServiceKey, ServiceName};
+use crate::shapes::{
+    CreateServiceRequest, Page, ParsedService, Problem, Service, ServiceDeployment,
+    ServiceDeployments, UpdateServiceRequest,
+};
+
+/// Deployments that are shown of one service.
+const HISTORY: u32 = 1_000;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
+    OpenApiRouter::new()
+        .routes(routes!(list_services, create_service))
+        .routes(routes!(get_service, update_service, delete_service))
+        .routes(routes!(roll_back_service))
+        .routes(routes!(list_deployments))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct CreateIn {
+    /// Where it is to be, when the document does not say it; one that says something else is refused.
+    cluster: Option<String>,
+}
+
+/// Creates a service: so many tasks of one revision, kept running.
+///
+/// The document is the input of ECS's `CreateService`. The service is recorded when the answer comes, and its tasks
+/// start after that. What has no effect here is listed under `warnings`.
+#[utoipa::path(
+    post, path = "/v1/services", tag = "services",
+    params(CreateIn),
+    request_body(content(
+        (CreateServiceRequest = "application/yaml"),
+        (CreateServiceRequest = "application/json"),
+    )),
+    responses(
+        (status = 201, description = "The service.", body = Service, headers(("location", description = "Its path."))),
+        (status = 404, description = "There is no such cluster or task definition.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name is in use, or the revision is INACTIVE.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is neither JSON nor YAML.", body = Problem, content_type = "application/problem+json"),
+        (status = 507, description = "The disk is full; nothing was recorded.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn create_service(
+    State(control): State<Control>,
+    Params(query): Params<CreateIn>,
+    Sent(document): Sent,
+) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Service>), ApiError> {
+    let mut check = Check::default();
+    let cluster = check.parse("cluster", query.cluster.as_deref());
+    check.done()?;
+    let ParsedService { request, warnings } = ParsedService::create(&document, cluster.as_ref())
+        .map_err(|faults| ApiError::invalid(&faults))?;
+    let key = request.key.clone();
+    control.create_service(request).await?;
+    let location = format!("/v1/services/{}?cluster={}", key.name, key.cluster);
+    let service = shown(&control, &key, warnings).await?;
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(service),
+    ))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListServices {
+    /// Only services of this cluster; of all clusters unless one is named.
+    cluster: Option<String>,
+    /// How many at most; 100 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// Where to go on: the `nextToken` of the page before.
+    next_token: Option<String>,
+}
+
+/// Services that are not INACTIVE, newest first, without their events.
+#[utoipa::path(
+    get, path = "/v1/services", tag = "services",
+    params(ListServices),
+    responses((status = 200, description = "A page of services.", body = Page<Service>), Common)
+)]
+async fn list_services(
+    State(rest): State<Arc<Rest>>,
+    Params(query): Params<ListServices>,
+) -> Result<Json<Page<Service>>, ApiError> {
+    let mut check = Check::default();
+    let cluster = check.parse("cluster", query.cluster.as_deref());
+    let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
+    check.done()?;
+    let control = &rest.state.control;
+    let page = control.services(cluster, page).await?;
+    let now = control.now();
+    Ok(Json(Page {
+        items: page
+            .items
+            .iter()
+            .map(|view| Service::of(view, now))
+            .collect(),
+        next_token: page.next,
+    }))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct InCluster {
+    /// Where it is; `default` unless said otherwise.
+    cluster: Option<String>,
+}
+
+impl InCluster {
+    fn key(self, name: ServiceName) -> Result<ServiceKey, ApiError> {
+        key(self.cluster.as_deref(), name)
+    }
+}
+
+fn key(cluster: Option<&str>, name: ServiceName) -> Result<ServiceKey, ApiError> {
+    let mut check = Check::default();
+    let cluster = check.parse("cluster", cluster);
+    check.done()?;
+    Ok(ServiceKey {
+        cluster: cluster.unwrap_or_else(default_cluster),
+        name,
+    })
+}
+
+/// The service with its tasks counted, its events, and `warnings` about the request.
+async fn shown(
+    control: &Control,
+    key: &ServiceKey,
+    warnings: Vec<String>,
+) -> Result<Service, ApiError> {
+    let view = control.service(key).await?;
+    let events = control.service_events(&view.service).await?;
+    let mut service = Service::of(&view, control.now());
+    service.events = events.iter().map(Into::into).collect();
+    service.warnings.splice(0..0, warnings);
+    Ok(service)
+}
+
+/// One service, with the newest of what happened to it.
+///
+/// One that was deleted is still shown, as INACTIVE, until another one gets its name.
+#[utoipa::path(
+    get, path = "/v1/services/{service}", tag = "services",
+    params(("service" = String, Path, description = "Its name."), InCluster),
+    responses(
+        (status = 200, description = "The service.", body = Service),
+        (status = 404, description = "There is no such service.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn get_service(
+    State(control): State<Control>,
+    Segment(name): Segment<ServiceName>,
+    Params(query): Params<InCluster>,
+) -> Result<Json<Service>, ApiError> {
+    Ok(Json(shown(&control, &query.key(name)?, Vec::new()).await?))
+}
+
+/// Changes a service. What is absent stays as it is.
+///
+/// Another revision than now, or `forceNewDeployment`, begins a deployment, which takes over from the one in
+/// progress.
+#[utoipa::path(
+    patch, path = "/v1/services/{service}", tag = "services",
+    params(("service" = String, Path, description = "Its name."), InCluster),
+    request_body(content(
+        (UpdateServiceRequest = "application/json"),
+        (UpdateServiceRequest = "application/yaml"),
+    )),
+    responses(
+        (status = 200, description = "The service.", body = Service),
+        (status = 404, description = "There is no such service or task definition.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The service was deleted, or the revision is INACTIVE.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is neither JSON nor YAML.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn update_service(
+    State(control): State<Control>,
+    Segment(name): Segment<ServiceName>,
+    Params(query): Params<InCluster>,
+    Sent(document): Sent,
+) -> Result<Json<Service>, ApiError> {
+    let key = query.key(name)?;
+    let ParsedService { request, warnings } =
+        ParsedService::update(&document).map_err(|faults| ApiError::invalid(&faults))?;
+    control.update_service(&key, request).await?;
+    Ok(Json(shown(&control, &key, warnings).await?))
+}
+
+/// Goes back to the last revision that was deployed completely, whatever is in progress.
+#[utoipa::path(
+    post, path = "/v1/services/{service}/rollback", tag = "services",
+    params(("service" = String, Path, description = "Its name."), InCluster),
+    responses(
+        (status = 200, description = "The service, which has a new deployment.", body = Service),
+        (status = 404, description = "There is no such service.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "There is nothing to go back to, or the service was deleted.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn roll_back_service(
+    State(control): State<Control>,
+    Segment(name): Segment<ServiceName>,
+    Params(query): Params<InCluster>,
+) -> Result<Json<Service>, ApiError> {
+    let key = query.key(name)?;
+    control.roll_back_service(&key).await?;
+    Ok(Json(shown(&control, &key, Vec::new()).await?))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct DeleteService {
+    /// Where it is; `default` unless said otherwise.
+    cluster: Option<String>,
+    /// Also when it is to have tasks.
+    #[param(value_type = Option<bool>)]
+    force: Option<String>,
+}
+
+/// Deletes a service: its tasks are stopped, and it is INACTIVE when it has none left.
+#[utoipa::path(
+    delete, path = "/v1/services/{service}", tag = "services",
+    params(("service" = String, Path, description = "Its name."), DeleteService),
+    responses(
+        (status = 200, description = "The service, which is DRAINING.", body = Service),
+        (status = 404, description = "There is no such service.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It is to have tasks, and `force` is not there; or it was deleted already.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn delete_service(
+    State(control): State<Control>,
+    Segment(name): Segment<ServiceName>,
+    Params(query): Params<DeleteService>,
+) -> Result<Json<Service>, ApiError> {
+    let mut check = Check::default();
+    let force = check.flag("force", query.force.as_deref());
+    check.done()?;
+    let key = key(query.cluster.as_deref(), name)?;
+    control.delete_service(&key, force).await?;
+    Ok(Json(shown(&control, &key, Vec::new()).await?))
+}
+
+/// The deployments of a service, newest first: those that are over, too, with how they ended.
+#[utoipa::path(
+    get, path = "/v1/services/{service}/deployments", tag = "services",
+    params(("service" = String, Path, description = "Its name."), InCluster),
+    responses(
+        (status = 200, description = "Its deployments.", body = ServiceDeployments),
+        (status = 404, description = "There is no such service.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn list_deployments(
+    State(control): State<Control>,
+    Segment(name): Segment<ServiceName>,
+    Params(query): Params<InCluster>,
+) -> Result<Json<ServiceDeployments>, ApiError> {
+    let key = query.key(name)?;
+    let view = control.service(&key).await?;
+    let wanted = view.service.wanted();
+    let deployments = control.service_deployments(&key, HISTORY).await?;
+    Ok(Json(ServiceDeployments {
+        items: deployments
+            .iter()
+            .map(|one| ServiceDeployment::of(one, &view.tasks, wanted))
+            .collect(),
+    }))
+}

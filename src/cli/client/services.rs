@@ -1,0 +1,90 @@
+//! What the API can be asked about services.
+
+use reqwest::Method;
+use reqwest::header::CONTENT_TYPE;
+use serde_json::Value;
+
+use super::{Answer, Client, ClientError, Syntax};
+use crate::shapes::{Service, ServiceDeployments, UpdateServiceRequest};
+
+const SERVICES: [&str; 2] = ["v1", "services"];
+
+impl Client {
+    /// Makes a service of a document; in `cluster`, where the document names none.
+    pub(in crate::cli) async fn create_service(
+        &self,
+        cluster: Option<&str>,
+        syntax: Syntax,
+        document: Vec<u8>,
+    ) -> Result<Answer<Service>, ClientError> {
+        let request = self.request(Method::POST, &SERVICES, &[("cluster", cluster)])?;
+        let request = request.header(CONTENT_TYPE, syntax.content_type());
+        self.answer(request.body(document)).await
+    }
+
+    /// All services that are not INACTIVE, of a cluster or of all, newest first.
+    pub(in crate::cli) async fn services(
+        &self,
+        cluster: Option<&str>,
+    ) -> Result<Answer<Vec<Service>>, ClientError> {
+        self.list(&SERVICES, &[("cluster", cluster)]).await
+    }
+
+    /// One service.
+    pub(in crate::cli) async fn service(
+        &self,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Answer<Service>, ClientError> {
+        self.get(&["v1", "services", name], &[("cluster", Some(cluster))])
+            .await
+    }
+
+    /// Changes a service. What is `None` stays.
+    pub(in crate::cli) async fn update_service(
+        &self,
+        cluster: &str,
+        name: &str,
+        change: &UpdateServiceRequest,
+    ) -> Result<Answer<Service>, ClientError> {
+        let path = ["v1", "services", name];
+        let request = self.request(Method::PATCH, &path, &[("cluster", Some(cluster))])?;
+        self.answer(request.json(change)).await
+    }
+
+    /// Goes back to the last revision that was deployed completely.
+    pub(in crate::cli) async fn roll_back_service(
+        &self,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Answer<Service>, ClientError> {
+        let path = ["v1", "services", name, "rollback"];
+        let request = self.request(Method::POST, &path, &[("cluster", Some(cluster))])?;
+        self.answer(request).await
+    }
+
+    /// Deletes a service.
+    pub(in crate::cli) async fn delete_service(
+        &self,
+        cluster: &str,
+        name: &str,
+        force: bool,
+    ) -> Result<Answer<Value>, ClientError> {
+        let query = [
+            ("cluster", Some(cluster)),
+            ("force", force.then_some("true")),
+        ];
+        let request = self.request(Method::DELETE, &["v1", "services", name], &query)?;
+        self.answer(request).await
+    }
+
+    /// The deployments of a service, newest first.
+    pub(in crate::cli) async fn deployments(
+        &self,
+        cluster: &str,
+        name: &str,
+    ) -> Result<Answer<ServiceDeployments>, ClientError> {
+        let path = ["v1", "services", name, "deployments"];
+        self.get(&path, &[("cluster", Some(cluster))]).await
+    }
+}

@@ -1,0 +1,272 @@
+//! Services for a person: in a table, on a page, in a sentence.
+
+use crate::cli::describe::Page;
+use crate::cli::table::{Field, Look, Table, Tone};
+use crate::cli::time;
+use crate::domain::TimestampMs;
+use crate::shapes::{Service, ServiceDeployment};
+
+/// Events on a page; `neargate events --subject NAME` has them all.
+const EVENTS: usize = 10;
+/// Deployments on a page.
+const DEPLOYMENTS: usize = 10;
+
+/// Services under a head.
+pub(super) fn table(services: &[Service], now: TimestampMs) -> Table {
+    let mut table = Table::new(&[
+        "SERVICE",
+        "STATUS",
+        "DEFINITION",
+        "DESIRED",
+        "RUNNING",
+        "HEALTHY",
+        "DEPLOYMENT",
+        "CREATED",
+        "NOTE",
+    ]);
+    for service in services {
+        let rollout = service.deployments.first();
+        table.row([
+            (&service.service_name).into(),
+            Field::status(&service.status),
+            service
+                .task_definition
+                .as_deref()
+                .unwrap_or_default()
+                .into(),
+            service.desired_count.to_string().into(),
+            service.running_count.to_string().into(),
+            service.healthy_count.to_string().into(),
+            rollout_state(rollout.map_or("", |one| &one.rollout_state)),
+            time::ago(&service.created_at, now).into(),
+            service.waiting.as_deref().unwrap_or_default().into(),
+        ]);
+    }
+    table
+}
+
+fn rollout_state(state: &str) -> Field {
+    let tone = match state {
+        "COMPLETED" => Tone::Good,
+        "FAILED" => Tone::Bad,
+        _ => Tone::Busy,
+    };
+    Field::new(state, tone)
+}
+
+/// All that is known of a service. `history` has its deployments, newest first.
+pub(super) fn render(
+    service: &Service,
+    history: &[ServiceDeployment],
+    now: TimestampMs,
+    look: Look,
+) -> String {
+    let mut page = Page::default();
+    page.entry("Service", &service.service_name);
+    page.entry("Cluster", &service.cluster);
+    page.entry("Status", &service.status);
+    page.optional("Definition", service.task_definition.as_deref());
+    page.entry("Tasks", &tasks(service));
+    page.entry("State", &explain(service));
+    page.entry("Deployments", &bounds(service));
+    page.entry("Created", &time::ago(&service.created_at, now));
+    for warning in &service.warnings {
+        page.entry("Warning", warning);
+    }
+    page.heading("Deployments");
+    page.table(&deployments(history, now), look);
+    let failures: Vec<String> = history
+        .iter()
+        .take(DEPLOYMENTS)
+        .filter_map(|one| {
+            let failure = one.last_failure.as_ref()?;
+            Some(format!(
+                "{}: task {}: {}",
+                one.id, failure.task_id, failure.reason
+            ))
+        })
+        .collect();
+    if !failures.is_empty() {
+        page.heading("Last failures");
+        failures.iter().for_each(|failure| page.line(failure));
+    }
+    if !service.events.is_empty() {
+        page.heading("Events");
+        for event in service.events.iter().take(EVENTS) {
+            page.line(&format!("{}  {}", event.created_at, event.message));
+        }
+    }
+    page.finish()
+}
+
+fn tasks(service: &Service) -> String {
+    format!(
+        "{} desired, {} running, {} pending, {} healthy",
+        service.desired_count, service.running_count, service.pending_count, service.healthy_count
+    )
+}
+
+fn bounds(service: &Service) -> String {
+    let configuration = &service.deployment_configuration;
+    let percent = |percent: Option<u32>| percent.map_or(String::new(), |one| one.to_string());
+    let breaker = configuration.deployment_circuit_breaker.unwrap_or_default();
+    let breaker = match (breaker.enable, breaker.rollback) {
+        (false, _) => "circuit breaker off",
+        (true, false) => "circuit breaker on",
+        (true, true) => "circuit breaker on, with rollback",
+    };
+    format!(
+        "{} % healthy at least, {} % at most, {breaker}",
+        percent(configuration.minimum_healthy_percent),
+        percent(configuration.maximum_percent)
+    )
+}
+
+fn deployments(history: &[ServiceDeployment], now: TimestampMs) -> Table {
+    let mut table = Table::new(&[
+        "DEPLOYMENT",
+        "STATUS",
+        "DEFINITION",
+        "ROLLOUT",
+        "RUNNING",
+        "FAILED",
+        "CREATED",
+        "REASON",
+    ]);
+    for one in history.iter().take(DEPLOYMENTS) {
+        table.row([
+            (&one.id).into(),
+            Field::status(match one.status.as_str() {
+                "PRIMARY" => "PRIMARY",
+                other => other,
+            }),
+            (&one.task_definition).into(),
+            rollout_state(&one.rollout_state),
+            one.running_count.to_string().into(),
+            one.failed_tasks.to_string().into(),
+            time::ago(&one.created_at, now).into(),
+            (&one.rollout_state_reason).into(),
+        ]);
+    }
+    table
+}
+
+/// What a service waits for, in one sentence.
+pub(super) fn explain(service: &Service) -> String {
+    if let Some(waiting) = &service.waiting {
+        return waiting.clone();
+    }
+    match service.status.as_str() {
+        "ACTIVE" if service.steady => "it is in a steady state and waits for nothing".to_owned(),
+        "ACTIVE" => "it is about to be looked at".to_owned(),
+        "DRAINING" => "it was deleted, and its tasks are coming to their end".to_owned(),
+        _ => "it was deleted, and has no tasks left".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::tests::sample;
+    use crate::shapes::{
+        DeploymentCircuitBreaker, DeploymentConfiguration, ServiceEvent, ServiceTaskFailure,
+    };
+
+    fn service() -> Service {
+        let at = sample::running_task().created_at;
+        let primary = ServiceDeployment {
+            id: "ecs-svc/0000000000000000002".to_owned(),
+            status: "PRIMARY".to_owned(),
+            task_definition: "web:2".to_owned(),
+            desired_count: 2,
+            pending_count: 1,
+            running_count: 1,
+            failed_tasks: 1,
+            rollout_state: "IN_PROGRESS".to_owned(),
+            rollout_state_reason: "ECS deployment ecs-svc/0000000000000000002 in progress."
+                .to_owned(),
+            cause: "user".to_owned(),
+            last_failure: Some(ServiceTaskFailure {
+                task_id: "0123456789abcdef0123456789abcdef".to_owned(),
+                at: at.clone(),
+                reason: "Essential container in task exited".to_owned(),
+            }),
+            created_at: at.clone(),
+            updated_at: at.clone(),
+        };
+        Service {
+            service_name: "web".to_owned(),
+            cluster: "default".to_owned(),
+            status: "ACTIVE".to_owned(),
+            task_definition: Some("web:2".to_owned()),
+            desired_count: 2,
+            pending_count: 1,
+            running_count: 3,
+            healthy_count: 2,
+            waiting: Some("1 tasks wait: to be healthy".to_owned()),
+            deployment_configuration: DeploymentConfiguration {
+                minimum_healthy_percent: Some(100),
+                maximum_percent: Some(200),
+                deployment_circuit_breaker: Some(DeploymentCircuitBreaker {
+                    enable: true,
+                    rollback: true,
+                }),
+                ..DeploymentConfiguration::default()
+            },
+            deployments: vec![primary],
+            events: vec![ServiceEvent {
+                id: "7".to_owned(),
+                created_at: at.clone(),
+                message: "(service web) was created".to_owned(),
+            }],
+            created_at: at,
+            ..Service::default()
+        }
+    }
+
+    #[test]
+    fn a_table_of_services() {
+        assert_eq!(
+            table(&[service()], sample::now()).render(Look::default()),
+            "\
+SERVICE  STATUS  DEFINITION  DESIRED  RUNNING  HEALTHY  DEPLOYMENT   CREATED    NOTE
+web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  1 tasks wait: to be healthy
+"
+        );
+    }
+
+    #[test]
+    fn a_page_about_a_service() {
+        let service = service();
+        let text = render(
+            &service,
+            &service.deployments,
+            sample::now(),
+            Look::default(),
+        );
+        for words in [
+            "Tasks        2 desired, 3 running, 1 pending, 2 healthy",
+            "State        1 tasks wait: to be healthy",
+            "100 % healthy at least, 200 % at most, circuit breaker on, with rollback",
+            "ecs-svc/0000000000000000002  PRIMARY  web:2       IN_PROGRESS",
+            "task 0123456789abcdef0123456789abcdef: Essential container in task exited",
+            "(service web) was created",
+        ] {
+            assert!(text.contains(words), "no `{words}` in\n{text}");
+        }
+    }
+
+    #[test]
+    fn a_service_says_what_it_waits_for() {
+        let mut service = service();
+        assert_eq!(explain(&service), "1 tasks wait: to be healthy");
+        service.waiting = None;
+        service.steady = true;
+        assert_eq!(
+            explain(&service),
+            "it is in a steady state and waits for nothing"
+        );
+        "DRAINING".clone_into(&mut service.status);
+        assert!(explain(&service).contains("deleted"));
+    }
+}

@@ -1,0 +1,177 @@
+//! Requests to create and to change services.
+
+use std::sync::LazyLock;
+
+use super::run_task::name;
+use super::{Formed, environment, finish, form};
+use crate::control::{ConfigurationChange, CreateService, UpdateService};
+use crate::domain::{
+    self, CircuitBreaker, ClusterName, DEFAULT_CLUSTER, DurationMs, Faults, ServiceConfiguration,
+    ServiceKey, ServiceName, TaskDefinitionReference,
+};
+use crate::shapes::document::Document;
+use crate::shapes::schema::Schema;
+use crate::shapes::{
+    CreateServiceRequest, DeploymentConfiguration, PropagateTags, SchedulingStrategy,
+    UpdateServiceRequest, path, support,
+};
+
+static CREATE: LazyLock<Schema> = LazyLock::new(Schema::of::<CreateServiceRequest>);
+static UPDATE: LazyLock<Schema> = LazyLock::new(Schema::of::<UpdateServiceRequest>);
+
+/// What was asked for, and what its sender should know.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ParsedService<T> {
+    /// What was asked for.
+    pub request: T,
+    /// Fields that have no effect here, each with the reason.
+    pub warnings: Vec<String>,
+}
+
+impl ParsedService<CreateService> {
+    /// What `document` asks for, or all that is wrong with it. It must not ask for another cluster than `around`, if
+    /// that is given.
+    pub fn create(document: &Document, around: Option<&ClusterName>) -> Result<Self, Faults> {
+        let Formed {
+            request,
+            value,
+            faults: form,
+        } = form::<CreateServiceRequest>(document, &CREATE);
+        let mut faults = Faults::default();
+        let mut warnings = support::judge_service(&value, &mut faults);
+        if request.propagate_tags == Some(PropagateTags::TaskDefinition) {
+            warnings.push(
+                "propagateTags: `TASK_DEFINITION` has no effect yet: a service's tasks get its own tags, or none"
+                    .to_owned(),
+            );
+        }
+        let parsed = create(request, around, &mut faults);
+        let parsed = parsed.map(|request| Self { request, warnings });
+        finish(parsed, document, form, &faults)
+    }
+}
+
+impl ParsedService<UpdateService> {
+    /// What `document` asks for, or all that is wrong with it.
+    pub fn update(document: &Document) -> Result<Self, Faults> {
+        let Formed {
+            request,
+            value,
+            faults: form,
+        } = form::<UpdateServiceRequest>(document, &UPDATE);
+        let mut faults = Faults::default();
+        let warnings = support::judge_service(&value, &mut faults);
+        let parsed = update(&request, &mut faults);
+        let parsed = parsed.map(|request| Self { request, warnings });
+        finish(parsed, document, form, &faults)
+    }
+}
+
+fn create(
+    request: CreateServiceRequest,
+    around: Option<&ClusterName>,
+    faults: &mut Faults,
+) -> Option<CreateService> {
+    let sent = request.cluster.as_deref();
+    if let (Some(sent), Some(around)) =
+        (sent, around.filter(|around| Some(around.as_str()) != sent))
+    {
+        faults.add_with_hint(
+            "cluster",
+            format!("is {}, but `{around}` was named besides", path::quote(sent)),
+            "name one of the two",
+        );
+    }
+    let otherwise = around.map_or(DEFAULT_CLUSTER, ClusterName::as_str);
+    let cluster = name::<ClusterName>(sent.unwrap_or(otherwise), "cluster", faults);
+    let service = name::<ServiceName>(&request.service_name, "serviceName", faults);
+    let definition =
+        name::<TaskDefinitionReference>(&request.task_definition, "taskDefinition", faults);
+    let tags = environment::tags(request.tags.as_ref(), "tags", faults);
+    let strategy = request.scheduling_strategy.unwrap_or_default();
+    match (strategy, request.desired_count) {
+        (SchedulingStrategy::Replica, None) => faults.add_with_hint(
+            "desiredCount",
+            "is missing",
+            "say how many tasks the service is to have, as desiredCount: 2",
+        ),
+        (SchedulingStrategy::Daemon, Some(_)) => faults.add_with_hint(
+            "desiredCount",
+            "is there, but a DAEMON has one task on each host",
+            "take it out, or schedulingStrategy: REPLICA",
+        ),
+        _ => {}
+    }
+    let mut configuration = match strategy {
+        SchedulingStrategy::Replica => ServiceConfiguration::default(),
+        // As in ECS: the old task of a host makes room for the new one.
+        SchedulingStrategy::Daemon => ServiceConfiguration {
+            scheduling_strategy: domain::SchedulingStrategy::Daemon,
+            minimum_healthy_percent: 0,
+            maximum_percent: 100,
+            ..ServiceConfiguration::default()
+        },
+    };
+    if request.propagate_tags == Some(PropagateTags::Service) {
+        configuration.task_tags = tags.clone();
+    }
+    let desired_count = request.desired_count.unwrap_or_default();
+    let change = change(
+        request.deployment_configuration.as_ref(),
+        request.health_check_grace_period_seconds,
+    );
+    change.apply(&mut configuration);
+    faults.extend(configuration.faults(desired_count).iter().cloned());
+    Some(CreateService {
+        key: ServiceKey {
+            cluster: cluster?,
+            name: service?,
+        },
+        definition: definition?,
+        desired_count,
+        configuration,
+        tags,
+    })
+}
+
+fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateService> {
+    let definition = match &request.task_definition {
+        Some(text) => Some(name::<TaskDefinitionReference>(
+            text,
+            "taskDefinition",
+            faults,
+        )?),
+        None => None,
+    };
+    let change = change(
+        request.deployment_configuration.as_ref(),
+        request.health_check_grace_period_seconds,
+    );
+    // What stays was checked when it was set.
+    let mut changed = ServiceConfiguration::default();
+    change.apply(&mut changed);
+    let found = changed.faults(request.desired_count.unwrap_or_default());
+    faults.extend(found.iter().cloned());
+    Some(UpdateService {
+        definition,
+        desired_count: request.desired_count,
+        configuration: change,
+        force_new_deployment: request.force_new_deployment.unwrap_or_default(),
+    })
+}
+
+fn change(
+    configuration: Option<&DeploymentConfiguration>,
+    grace_period_seconds: Option<u32>,
+) -> ConfigurationChange {
+    let breaker = configuration.and_then(|sent| sent.deployment_circuit_breaker);
+    ConfigurationChange {
+        minimum_healthy_percent: configuration.and_then(|sent| sent.minimum_healthy_percent),
+        maximum_percent: configuration.and_then(|sent| sent.maximum_percent),
+        circuit_breaker: breaker.map(|breaker| CircuitBreaker {
+            enable: breaker.enable,
+            rollback: breaker.rollback,
+        }),
+        health_check_grace_period: grace_period_seconds.map(DurationMs::from_secs),
+    }
+}

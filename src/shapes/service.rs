@@ -1,0 +1,257 @@
+//! A service, as it is shown: the shape of ECS's `DescribeServices`, and what ECS does not tell.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::{DeploymentCircuitBreaker, DeploymentConfiguration, Tag};
+use crate::control::ServiceView;
+use crate::domain::{
+    self, DeploymentCause, DeploymentStatus, LastStatus, ServiceTask, TimestampMs,
+};
+
+/// A service. Times are RFC 3339 in UTC, to the millisecond.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Service {
+    /// Unique in its cluster among those that are not INACTIVE.
+    pub service_name: String,
+    /// Where its tasks run.
+    pub cluster: String,
+    /// `ACTIVE`; `DRAINING` when it was deleted and its tasks come to their end; then `INACTIVE`.
+    pub status: String,
+    /// `REPLICA` or `DAEMON`.
+    pub scheduling_strategy: String,
+    /// What its newest deployment moves to: `family:revision`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_definition: Option<String>,
+    /// How many tasks it is to have.
+    pub desired_count: u32,
+    /// Tasks that are PROVISIONING, PENDING or ACTIVATING.
+    pub pending_count: u32,
+    /// Tasks that are RUNNING.
+    pub running_count: u32,
+    /// Of those, the ones that count as healthy.
+    pub healthy_count: u32,
+    /// Whether it has all of its tasks, healthy, and of its newest deployment alone.
+    pub steady: bool,
+    /// What the scheduler waits for, in one sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub waiting: Option<String>,
+    /// How it moves from one revision to the next.
+    pub deployment_configuration: DeploymentConfiguration,
+    /// Seconds after its start in which a task's health is not held against it.
+    pub health_check_grace_period_seconds: u32,
+    /// The newest deployment, `PRIMARY`, and after it those that still have tasks, newest first.
+    pub deployments: Vec<ServiceDeployment>,
+    /// The revision that a rollback goes back to, if it is not the one that is deployed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_completed_task_definition: Option<String>,
+    /// The newest 100 of what happened to it, newest first. Not in lists.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub events: Vec<ServiceEvent>,
+    /// Key and value.
+    #[serde(default)]
+    pub tags: Vec<Tag>,
+    /// When it was created.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When it was deleted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub deleted_at: Option<String>,
+    /// What its user should know: fields without effect, bounds that leave no room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub warnings: Vec<String>,
+}
+
+/// One move of a service to a revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceDeployment {
+    /// `ecs-svc/` and 19 digits: what its tasks were started by.
+    pub id: String,
+    /// `PRIMARY`: what the service is to become; `ACTIVE`: an older one with tasks; `INACTIVE`: without.
+    pub status: String,
+    /// Where it moves to: `family:revision`.
+    pub task_definition: String,
+    /// Tasks of it that are to go on, or to be there in the end.
+    pub desired_count: u32,
+    /// Tasks of it that are PROVISIONING, PENDING or ACTIVATING.
+    pub pending_count: u32,
+    /// Tasks of it that are RUNNING.
+    pub running_count: u32,
+    /// Tasks of it that have failed since one was last healthy for long.
+    pub failed_tasks: u32,
+    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`.
+    pub rollout_state: String,
+    /// Why that is so.
+    pub rollout_state_reason: String,
+    /// Who asked for it: `user`, `rollback` (a user, of another deployment) or `circuitBreaker`.
+    pub cause: String,
+    /// The last of its tasks that failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_failure: Option<ServiceTaskFailure>,
+    /// When it was asked for.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// When its rollout state last changed.
+    #[schema(format = DateTime)]
+    pub updated_at: String,
+}
+
+/// A task of a service that came to an end by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceTaskFailure {
+    /// Which.
+    pub task_id: String,
+    /// When it had stopped.
+    #[schema(format = DateTime)]
+    pub at: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// Something that happened to a service, in ECS's words.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceEvent {
+    /// Its number among all events.
+    pub id: String,
+    /// When it happened.
+    #[schema(format = DateTime)]
+    pub created_at: String,
+    /// `(service web) has reached a steady state.`
+    pub message: String,
+}
+
+/// The deployments of a service.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct ServiceDeployments {
+    /// Newest first, 1,000 at most.
+    pub items: Vec<ServiceDeployment>,
+}
+
+impl Service {
+    /// `view` as it is at `now`.
+    pub fn of(view: &ServiceView, now: TimestampMs) -> Self {
+        let ServiceView { service, tasks } = view;
+        let configuration = &service.configuration;
+        let grace = configuration.health_check_grace_period;
+        let healthy = |task: &&ServiceTask| task.is_healthy(grace, now);
+        let wanted = service.wanted();
+        let primary = service.primary();
+        let current = primary.map(|primary| &primary.task_definition);
+        let back = service.last_completed.as_ref();
+        Self {
+            service_name: service.key.name.to_string(),
+            cluster: service.key.cluster.to_string(),
+            status: service.status.to_string(),
+            scheduling_strategy: match configuration.scheduling_strategy {
+                domain::SchedulingStrategy::Replica => "REPLICA",
+                domain::SchedulingStrategy::Daemon => "DAEMON",
+            }
+            .to_owned(),
+            task_definition: current.map(ToString::to_string),
+            desired_count: wanted,
+            pending_count: pending(tasks.iter()),
+            running_count: running(tasks.iter()),
+            healthy_count: count(tasks.iter().filter(healthy)),
+            steady: service.is_steady,
+            waiting: service.waiting.clone(),
+            deployment_configuration: DeploymentConfiguration::from(configuration),
+            health_check_grace_period_seconds: u32::try_from(grace.as_millis() / 1_000)
+                .unwrap_or_default(),
+            deployments: service
+                .deployments
+                .iter()
+                .map(|one| ServiceDeployment::of(one, tasks, wanted))
+                .collect(),
+            last_completed_task_definition: back
+                .filter(|back| Some(*back) != current)
+                .map(ToString::to_string),
+            events: Vec::new(),
+            tags: Tag::list(&service.tags),
+            created_at: service.created_at.to_string(),
+            deleted_at: service.deleted_at.map(|at| at.to_string()),
+            warnings: configuration.stuck(wanted).into_iter().collect(),
+        }
+    }
+}
+
+impl ServiceDeployment {
+    /// `deployment` of a service that is to have `wanted` tasks, and has `tasks`.
+    pub fn of(deployment: &domain::Deployment, tasks: &[ServiceTask], wanted: u32) -> Self {
+        let own = || {
+            tasks
+                .iter()
+                .filter(|task| task.deployment == deployment.id.as_str())
+        };
+        let failure = deployment.last_failure.as_ref();
+        Self {
+            id: deployment.id.to_string(),
+            status: deployment.status.to_string(),
+            task_definition: deployment.task_definition.to_string(),
+            desired_count: match deployment.status {
+                DeploymentStatus::Primary => wanted,
+                _ => count(own().filter(|task| task.is_wanted())),
+            },
+            pending_count: pending(own()),
+            running_count: running(own()),
+            failed_tasks: deployment.failed_tasks,
+            rollout_state: deployment.rollout_state.to_string(),
+            rollout_state_reason: deployment.rollout_state_reason.clone(),
+            cause: match deployment.cause {
+                DeploymentCause::User => "user",
+                DeploymentCause::Rollback => "rollback",
+                DeploymentCause::CircuitBreaker => "circuitBreaker",
+            }
+            .to_owned(),
+            last_failure: failure.map(|failure| ServiceTaskFailure {
+                task_id: failure.task.to_string(),
+                at: failure.at.to_string(),
+                reason: failure.reason.clone(),
+            }),
+            created_at: deployment.created_at.to_string(),
+            updated_at: deployment.updated_at.to_string(),
+        }
+    }
+}
+
+impl From<&domain::Event> for ServiceEvent {
+    fn from(event: &domain::Event) -> Self {
+        Self {
+            id: event.seq.to_string(),
+            created_at: event.event.at.to_string(),
+            message: event.event.message.clone(),
+        }
+    }
+}
+
+impl From<&domain::ServiceConfiguration> for DeploymentConfiguration {
+    fn from(configuration: &domain::ServiceConfiguration) -> Self {
+        let breaker = configuration.circuit_breaker;
+        Self {
+            minimum_healthy_percent: Some(configuration.minimum_healthy_percent),
+            maximum_percent: Some(configuration.maximum_percent),
+            deployment_circuit_breaker: Some(DeploymentCircuitBreaker {
+                enable: breaker.enable,
+                rollback: breaker.rollback,
+            }),
+            ..Self::default()
+        }
+    }
+}
+
+fn count<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
+    u32::try_from(tasks.count()).unwrap_or(u32::MAX)
+}
+
+fn pending<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
+    count(tasks.filter(|task| task.last_status < LastStatus::Running))
+}
+
+fn running<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
+    count(tasks.filter(|task| task.last_status == LastStatus::Running))
+}

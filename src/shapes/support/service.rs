@@ -1,0 +1,58 @@
+//! What becomes of each field of a service.
+
+use serde_json::Value;
+
+use super::Verdict::{Honoured, Kept, Partly, Refused};
+use super::{Row, given, row};
+
+fn not_ecs(value: &Value) -> bool {
+    given(value) && value != "ECS"
+}
+
+fn not_rolling(value: &Value) -> bool {
+    given(value) && value != "ROLLING"
+}
+
+fn enabled(value: &Value) -> bool {
+    given(&value["enable"]) || given(&value["enabled"])
+}
+
+/// In the order in which the API reference of ECS lists the fields.
+#[rustfmt::skip]
+pub(super) const TABLE: [Row; 35] = [
+    row("serviceName", Honoured, ""),
+    row("taskDefinition", Honoured, "`family` or `family:revision`"),
+    row("availabilityZoneRebalancing", Kept, "there is one host"),
+    row("capacityProviderStrategy", Kept, "there is one host"),
+    row("clientToken", Kept, "the name makes a service unique: making it twice is refused"),
+    row("cluster", Honoured, ""),
+    row("deploymentConfiguration.minimumHealthyPercent", Honoured, "0 to 100"),
+    row("deploymentConfiguration.maximumPercent", Honoured, "100 to 1000"),
+    row("deploymentConfiguration.deploymentCircuitBreaker", Honoured, ""),
+    row("deploymentConfiguration.strategy", Partly(not_rolling), "only `ROLLING` is supported"),
+    row("deploymentConfiguration.alarms", Refused(enabled), "is not supported: there are no alarms of CloudWatch here that could stop a bad deployment; deploymentCircuitBreaker can"),
+    row("deploymentConfiguration.bakeTimeInMinutes", Kept, "it belongs to deployments that are not rolling"),
+    row("deploymentConfiguration.lifecycleHooks", Refused(given), "is not supported: nothing would call them"),
+    row("deploymentConfiguration.linearConfiguration", Refused(given), "is not supported: deployments are rolling"),
+    row("deploymentConfiguration.canaryConfiguration", Refused(given), "is not supported: deployments are rolling"),
+    row("deploymentController.type", Partly(not_ecs), "only `ECS` is supported: the service's own rolling deployment"),
+    row("desiredCount", Honoured, "0 to 5,000"),
+    row("enableECSManagedTags", Kept, "tasks of a service are found by their group, `service:NAME`"),
+    row("enableExecuteCommand", Kept, "there is no ExecuteCommand yet"),
+    row("forceNewDeployment", Honoured, "of UpdateService"),
+    row("healthCheckGracePeriodSeconds", Honoured, ""),
+    row("launchType", Honoured, "there is one kind of host; each means that one"),
+    row("loadBalancers", Refused(given), "is not supported yet: nothing would send traffic to the tasks; their addresses are shown by neargate ps --service NAME"),
+    row("networkConfiguration", Kept, "each task has an address of its own in the network of this host"),
+    row("placementConstraints", Kept, "there is one host"),
+    row("placementStrategy", Kept, "there is one host"),
+    row("platformVersion", Kept, "there is one"),
+    row("propagateTags", Honoured, "`SERVICE`; `TASK_DEFINITION` has no effect yet, and the answer says so"),
+    row("role", Kept, "Neargate gives tasks no credentials of AWS"),
+    row("schedulingStrategy", Honoured, ""),
+    row("serviceConnectConfiguration", Refused(enabled), "is not supported yet: there is no Service Connect"),
+    row("serviceRegistries", Refused(given), "is not supported yet: there is no Cloud Map"),
+    row("tags", Honoured, "kept and given back"),
+    row("volumeConfigurations", Refused(given), "is not supported yet: a task has no volumes"),
+    row("vpcLatticeConfigurations", Refused(given), "is not supported: there is no VPC Lattice here"),
+];
