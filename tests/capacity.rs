@@ -1,6 +1,6 @@
 //! What the host has: no task is handed to the engine that it has no room for.
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::harness::{Server, docker, eventually, workload};
 
@@ -53,18 +53,18 @@ fn a_task_waits_until_the_host_has_room_and_waiting_is_free() {
 #[test]
 fn a_task_that_never_fits_is_refused_at_once() {
     let server = Server::start();
-    server.cli(&["status"]).ok();
     register(&server, "huge", host_mib() * 2);
-    eventually("the engine to have said what it has", || {
-        let (status, answer): (u16, Value) =
-            server.post("/v1/tasks", &json!({ "taskDefinition": "huge" }));
-        let said = answer.to_string();
-        if status == 409 && said.contains("RESOURCE:MEMORY") {
-            Ok(())
-        } else {
-            Err(said)
-        }
+    // What an engine has is known as soon as it has answered.
+    eventually("the engine to answer", || match server.get("/readyz") {
+        (200, _) => Ok(()),
+        (_, ready) => Err(format!("{ready:#}")),
     });
+    let (status, answer) = server.post("/v1/tasks", &json!({ "taskDefinition": "huge" }));
+    let said = answer.to_string();
+    assert!(
+        status == 409 && said.contains("RESOURCE:MEMORY"),
+        "{status} {said}"
+    );
     let (_, page) = server.get("/v1/tasks");
     assert_eq!(page["items"], json!([]), "nothing was recorded");
 }
