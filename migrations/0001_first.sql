@@ -142,6 +142,7 @@ CREATE INDEX tasks_by_started_by ON tasks (started_by) WHERE started_by IS NOT N
 CREATE INDEX tasks_unstopped ON tasks (cluster, last_status) WHERE last_status <> 'STOPPED';
 -- What a service is planned from.
 CREATE INDEX tasks_of_services ON tasks (cluster, task_group, seq) WHERE is_noted = 0 AND task_group GLOB 'service:*';
+CREATE INDEX tasks_provisioning ON tasks (seq, id) WHERE last_status = 'PROVISIONING';
 CREATE INDEX tasks_unfinished ON tasks (seq, id) WHERE cleaned_at IS NULL;
 
 CREATE TRIGGER tasks_only_move_forward BEFORE UPDATE OF last_status ON tasks
@@ -260,6 +261,26 @@ CREATE TABLE usage_intervals (
 
 CREATE INDEX usage_intervals_by_opening ON usage_intervals (opened_at, task_id);
 CREATE INDEX usage_intervals_by_closing ON usage_intervals (closed_at, opened_at);
+
+-- What all open intervals reserve together, so that it need not be summed up for each task that begins.
+CREATE TABLE reserved (
+    singleton  INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1),
+    cpu_units  INTEGER NOT NULL CHECK (cpu_units >= 0),
+    memory_mib INTEGER NOT NULL CHECK (memory_mib >= 0)
+) STRICT;
+
+INSERT INTO reserved (singleton, cpu_units, memory_mib) VALUES (1, 0, 0);
+
+CREATE TRIGGER usage_intervals_reserve AFTER INSERT ON usage_intervals WHEN NEW.closed_at IS NULL
+BEGIN
+    UPDATE reserved SET cpu_units = cpu_units + NEW.cpu_units, memory_mib = memory_mib + NEW.memory_mib;
+END;
+
+CREATE TRIGGER usage_intervals_give_back AFTER UPDATE OF closed_at ON usage_intervals
+WHEN OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL
+BEGIN
+    UPDATE reserved SET cpu_units = cpu_units - NEW.cpu_units, memory_mib = memory_mib - NEW.memory_mib;
+END;
 
 CREATE TRIGGER usage_intervals_stay BEFORE DELETE ON usage_intervals
 BEGIN

@@ -33,6 +33,8 @@ pub struct ConfigFile {
     pub warm_sandboxes: Option<u32>,
     /// How many containers are started at once.
     pub starts_at_once: Option<u32>,
+    /// How many times the host's CPU may be reserved. Memory never is more than once.
+    pub cpu_overcommit: Option<u32>,
     /// Address of the host on which the ports of `bridge` tasks are published.
     pub publish_ip: Option<std::net::IpAddr>,
     /// Where the networks of clusters get their addresses from: a block of 1,024 for each.

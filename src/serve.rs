@@ -48,6 +48,7 @@ struct Choices {
     settings: Settings,
     limits: Limits,
     policy: Policy,
+    cpu_overcommit: u32,
     metadata_port: u16,
 }
 
@@ -108,12 +109,25 @@ impl Choices {
             policy: Policy {
                 host_network: file.allow_host_network.unwrap_or_default(),
             },
+            cpu_overcommit: overcommit(file.cpu_overcommit)?,
             metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 ..limits
             },
         })
+    }
+}
+
+/// Few tasks use the CPU that they reserve all the time.
+const CPU_OVERCOMMIT: u32 = 4;
+
+fn overcommit(times: Option<u32>) -> Result<u32> {
+    match times.unwrap_or(CPU_OVERCOMMIT) {
+        times @ 1..=1_000 => Ok(times),
+        other => Err(anyhow!(
+            "cpu_overcommit is {other}, and must be from 1 to 1000\nhint: 1 reserves each processor once"
+        )),
     }
 }
 
@@ -159,7 +173,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let address = listener.local_addr()?;
 
     let engine = build_engine(&choices, &store, &clock, &ids)?;
-    let engine_status = EngineStatus::new(clock.now());
+    let engine_status = EngineStatus::new(clock.now()).with_cpu_overcommit(choices.cpu_overcommit);
     let bell = Bell::default();
     let stop = CancellationToken::new();
     let reconciler = Reconciler::new(Parts {
@@ -263,7 +277,10 @@ fn build_engine(
     let daemon: Arc<dyn Daemon> = match choices.engine {
         EngineKind::Docker => Arc::new(DockerClient::connect(choices.docker_host.as_deref())?),
         EngineKind::Sim => {
-            let daemon = SimDaemon::new(SimConfig::default(), Arc::new(SimTime(Arc::clone(clock))));
+            let mut config = SimConfig::default();
+            // Nothing really runs on it, so it has room for all that anybody wants to try.
+            (config.info.cpus, config.info.memory_bytes) = (4_096, 64 << 40);
+            let daemon = SimDaemon::new(config, Arc::new(SimTime(Arc::clone(clock))));
             tokio::spawn(daemon.drive());
             Arc::new(daemon)
         }

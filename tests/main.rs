@@ -9,6 +9,7 @@
 mod harness;
 
 mod bounds;
+mod capacity;
 mod cli;
 mod daemon_real;
 mod engine_contract;

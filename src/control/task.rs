@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
-    ClusterName, SERVICE_GROUP, StopCode, StopRequest, Task, TaskDefinitionReference,
-    TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+    Capacity, ClusterName, SERVICE_GROUP, Shortage, StopCode, StopRequest, Task,
+    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
@@ -81,6 +81,7 @@ impl Control {
             .overrides
             .apply(spec)
             .map_err(ControlError::Invalid)?;
+        self.check_fits(&spec)?;
         let tasks: Vec<Task> = (0..request.count)
             .map(|_| self.new_task(&request, &spec))
             .collect();
@@ -100,6 +101,20 @@ impl Control {
                 Ok(tasks)
             }
             Created::Replayed(ids) => self.tasks_with(ids).await,
+        }
+    }
+
+    /// A task that no empty host could take is refused at once.
+    fn check_fits(&self, spec: &TaskSpec) -> Result<(), ControlError> {
+        let Ok(host) = self.engine_status.capacity() else {
+            return Ok(());
+        };
+        match Shortage::of(host, Capacity::default(), Capacity::reserved_by(spec)) {
+            Some(Shortage::Never(why)) => Err(ControlError::conflict(
+                why,
+                "give the task a smaller cpu and memory, or allow more CPU to be reserved with cpu_overcommit",
+            )),
+            _ => Ok(()),
         }
     }
 

@@ -5,6 +5,7 @@
 //! outside is turned into these types once, at the edge.
 
 mod arn;
+mod capacity;
 mod cluster;
 mod event;
 mod fault;
@@ -21,6 +22,7 @@ mod time;
 mod usage;
 
 pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
+pub use capacity::{Capacity, Shortage};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};

@@ -3,7 +3,7 @@
 use tokio::sync::watch;
 
 use super::EngineInfo;
-use crate::domain::TimestampMs;
+use crate::domain::{Capacity, TimestampMs};
 
 /// Whether the engine answers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +23,10 @@ pub enum EngineState {
 #[derive(Clone, Debug)]
 pub struct EngineStatus {
     sender: watch::Sender<(EngineState, TimestampMs)>,
+    /// What the engine has to give, as it said last.
+    capacity: watch::Sender<Option<Capacity>>,
+    /// How many times the host's CPU may be reserved.
+    cpu_overcommit: u32,
     /// Why containers cannot ask about themselves, where that is so.
     no_metadata: watch::Sender<Option<String>>,
 }
@@ -32,12 +36,40 @@ impl EngineStatus {
     pub fn new(now: TimestampMs) -> Self {
         Self {
             sender: watch::channel((EngineState::Unknown, now)).0,
+            capacity: watch::channel(None).0,
+            cpu_overcommit: 1,
             no_metadata: watch::channel(None).0,
         }
     }
 
+    /// The same, where the host's CPU may be reserved so many times. Memory is never given away twice.
+    #[must_use]
+    pub fn with_cpu_overcommit(self, times: u32) -> Self {
+        Self {
+            cpu_overcommit: times,
+            ..self
+        }
+    }
+
+    /// What the engine has to give, also while it is away; why that is not known otherwise.
+    pub fn capacity(&self) -> Result<Capacity, String> {
+        (*self.capacity.borrow()).ok_or_else(|| match &self.sender.borrow().0 {
+            EngineState::Away { reason } => reason.clone(),
+            EngineState::Unknown | EngineState::Ok(_) => {
+                "the engine has not answered yet".to_owned()
+            }
+        })
+    }
+
     /// Notes the state at `now`. True when that is news.
     pub fn set(&self, state: EngineState, now: TimestampMs) -> bool {
+        if let EngineState::Ok(info) = &state {
+            let units = u64::from(info.cpus) * 1_024;
+            self.capacity.send_replace(Some(Capacity {
+                cpu_units: units * u64::from(self.cpu_overcommit),
+                memory_mib: info.memory_bytes / 1_048_576,
+            }));
+        }
         self.sender.send_if_modified(|current| {
             let same_kind = std::mem::discriminant(&current.0) == std::mem::discriminant(&state);
             if same_kind {

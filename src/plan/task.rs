@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use crate::domain::{
     ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord, ContainerState,
     ContainerStatus, DesiredStatus, EventKind, Goal, LastStatus, NetworkObservation, NewEvent,
-    Observation, PullProgress, StopCode, Task, TimestampMs,
+    Observation, PullProgress, Shortage, StopCode, Task, TimestampMs,
 };
 
 /// What is known of a task's objects on the engine.
@@ -17,6 +17,8 @@ use crate::domain::{
 pub enum Sighting<'a> {
     /// The engine was never asked for anything, so it has nothing.
     NeverAsked,
+    /// The same, and the host has no room for it.
+    NoRoom(&'a Shortage),
     /// The engine's answer.
     Seen(&'a Observation),
     /// The engine did not answer; why, in one sentence.
@@ -62,7 +64,7 @@ const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was 
 pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
     let mut next = task.clone();
     match sighting {
-        Sighting::NeverAsked => {}
+        Sighting::NeverAsked | Sighting::NoRoom(_) => {}
         Sighting::Seen(seen) => fold(&mut next, seen),
         Sighting::Unknown(reason) => {
             next.waiting = Some(reason.to_owned());
@@ -211,8 +213,11 @@ fn decide(task: &mut Task, sighting: Sighting<'_>) {
 fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, String)> {
     let seen = match sighting {
         Sighting::Seen(seen) => Some(seen),
-        Sighting::NeverAsked | Sighting::Unknown(_) => None,
+        Sighting::NeverAsked | Sighting::NoRoom(_) | Sighting::Unknown(_) => None,
     };
+    if let Sighting::NoRoom(Shortage::Never(reason)) = sighting {
+        return Some((StopCode::TaskFailedToStart, reason.clone()));
+    }
     if let Some(failure) = seen.and_then(|seen| seen.failure.as_ref())
         && failure.container.is_none()
     {
@@ -288,7 +293,12 @@ fn move_on(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
     if task.desired_status() == DesiredStatus::Stopped {
         return stop(task, sighting, now);
     }
+    if let Sighting::NoRoom(shortage) = sighting {
+        task.waiting = Some(shortage.to_string());
+        return Next::Nothing;
+    }
     if task.last_status == LastStatus::Provisioning {
+        task.waiting = None;
         task.last_status = LastStatus::Pending;
         task.pull_started_at = Some(now);
         return Next::Advance(Goal::Run);
@@ -339,7 +349,7 @@ fn stop(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
                 ContainerState::Created | ContainerState::Running
             )
         }),
-        Sighting::NeverAsked | Sighting::Unknown(_) => false,
+        Sighting::NeverAsked | Sighting::NoRoom(_) | Sighting::Unknown(_) => false,
     };
     if some_live {
         task.last_status = LastStatus::Stopping;

@@ -1,11 +1,17 @@
 //! One round of one task: look, decide, make the decision durable, and only then act on it.
 
 use super::Reconciler;
-use crate::domain::{ContainerStatus, Goal, Known, LastStatus, Observation, Task, TaskId};
+use crate::domain::{
+    Capacity, ContainerStatus, Goal, Known, LastStatus, Observation, Shortage, Task, TaskId,
+    UsageChange,
+};
 use crate::engine::{EngineError, Order};
 use crate::meter;
 use crate::plan::task::{self as plan, Next, Sighting};
 use crate::store::StoreError;
+
+/// Waiting tasks that are looked at when one has ended; more of them can hardly fit.
+const RUNG_AT_ONCE: u32 = 64;
 
 /// Why a round could not be finished. It is tried again.
 #[derive(Debug, thiserror::Error)]
@@ -38,10 +44,16 @@ impl Reconciler {
                 Err(error) => return self.note_silence(task, error).await,
             }
         }
+        let shortage = self.shortage(&task).await?;
         let mut reached_for = None;
         loop {
             let only_looked = reached_for.is_none();
-            let next = self.decide(&mut task, seen.as_ref(), only_looked).await?;
+            let sighting = match (&seen, &shortage) {
+                (Some(seen), _) => Sighting::Seen(seen),
+                (None, Some(shortage)) => Sighting::NoRoom(shortage),
+                (None, None) => Sighting::NeverAsked,
+            };
+            let next = self.decide(&mut task, sighting, only_looked).await?;
             let goal = match next {
                 Next::Nothing => return Ok(()),
                 Next::Clean => return self.clean(task).await,
@@ -79,10 +91,9 @@ impl Reconciler {
     async fn decide(
         &self,
         task: &mut Task,
-        seen: Option<&Observation>,
+        sighting: Sighting<'_>,
         only_looked: bool,
     ) -> Result<Next, StoreError> {
-        let sighting = seen.map_or(Sighting::NeverAsked, Sighting::Seen);
         let mut plan = plan::plan(task, sighting, self.parts.clock.now());
         if only_looked && plan.events.is_empty() && matches!(plan.next, Next::Advance(_)) {
             plan.task.waiting.clone_from(&task.waiting);
@@ -102,10 +113,17 @@ impl Reconciler {
         if *task == new && events.is_empty() {
             return Ok(());
         }
-        self.parts
-            .store
-            .record_task(&new, events, &meter::fold(task, &new))
-            .await?;
+        let (store, usage) = (&self.parts.store, meter::fold(task, &new));
+        let begins = |change: &UsageChange| matches!(change, UsageChange::Open(_));
+        match self.parts.engine_status.capacity() {
+            Ok(host) if usage.iter().any(begins) => {
+                store.admit_task(&new, events, &usage, host).await?;
+            }
+            _ => store.record_task(&new, events, &usage).await?,
+        }
+        if usage.iter().any(|change| !begins(change)) {
+            self.ring_waiting().await?;
+        }
         if let Some(service) = new.service()
             && matters_to_a_service(task, &new)
         {
@@ -113,6 +131,28 @@ impl Reconciler {
         }
         *task = new;
         task.version += 1;
+        Ok(())
+    }
+
+    /// Why a task that nothing was asked for yet cannot be handed to the engine, if so.
+    async fn shortage(&self, task: &Task) -> Result<Option<Shortage>, StoreError> {
+        if task.last_status != LastStatus::Provisioning {
+            return Ok(None);
+        }
+        let host = match self.parts.engine_status.capacity() {
+            Ok(host) => host,
+            Err(why) => return Ok(Some(Shortage::Now(why))),
+        };
+        let reserved = self.parts.store.reserved().await?;
+        let wanted = Capacity::reserved_by(&task.spec);
+        Ok(Shortage::of(host, reserved, wanted))
+    }
+
+    /// Asks for a look at tasks that may wait for what was just given back, the oldest first.
+    async fn ring_waiting(&self) -> Result<(), StoreError> {
+        for task in &self.parts.store.provisioning_tasks(RUNG_AT_ONCE).await? {
+            self.parts.bell.ring(task);
+        }
         Ok(())
     }
 

@@ -33,6 +33,9 @@ pub enum StoreError {
     /// The write would break a rule that the database keeps.
     #[error("the record was refused: {0}")]
     Refused(String),
+    /// The host has no room for a task: somebody else was given it in between.
+    #[error("the host has no room left")]
+    NoRoom,
     /// The task was recorded by somebody else in between: read it again.
     #[error("the task was changed in between")]
     Stale,
@@ -99,6 +102,7 @@ impl StoreError {
             | Self::AlreadyExists { .. }
             | Self::ClusterInUse { .. }
             | Self::Refused(_)
+            | Self::NoRoom
             | Self::TokenReused
             | Self::BadToken
             // Somebody has to do something first.
@@ -121,6 +125,7 @@ impl StoreError {
             | Self::AlreadyExists { .. }
             | Self::ClusterInUse { .. }
             | Self::Refused(_)
+            | Self::NoRoom
             | Self::Stale
             | Self::TokenReused
             | Self::BadToken

@@ -10,7 +10,7 @@ use super::column::{from_json, to_json};
 use super::task_row::{self, NewTaskRow};
 use super::{Store, StoreError, cluster, event, usage};
 use crate::domain::{
-    ClusterName, DurationMs, EventKind, NewEvent, StopRequest, Task, TaskId, TimestampMs,
+    Capacity, ClusterName, DurationMs, EventKind, NewEvent, StopRequest, Task, TaskId, TimestampMs,
     UsageChange,
 };
 
@@ -126,6 +126,28 @@ impl Store {
         events: &[NewEvent],
         usage: &[UsageChange],
     ) -> Result<(), StoreError> {
+        self.record(task, events, usage, None).await
+    }
+
+    /// The same for a task that begins to reserve. Fails with [`StoreError::NoRoom`] if more would be reserved then than
+    /// `host` has.
+    pub async fn admit_task(
+        &self,
+        task: &Task,
+        events: &[NewEvent],
+        usage: &[UsageChange],
+        host: Capacity,
+    ) -> Result<(), StoreError> {
+        self.record(task, events, usage, Some(host)).await
+    }
+
+    async fn record(
+        &self,
+        task: &Task,
+        events: &[NewEvent],
+        usage: &[UsageChange],
+        host: Option<Capacity>,
+    ) -> Result<(), StoreError> {
         let (task, events, usage) = (task.clone(), events.to_vec(), usage.to_vec());
         self.writer()
             .write(move |db| {
@@ -137,6 +159,11 @@ impl Store {
                     task_row::put_containers(db, &task).await?;
                     for change in &usage {
                         usage::apply(db, &task, change).await?;
+                    }
+                    if let Some(host) = host
+                        && !usage::reserved(&mut *db).await?.fits(host)
+                    {
+                        return Err(StoreError::NoRoom);
                     }
                     for event in &events {
                         event::insert(db, event).await?;

@@ -146,6 +146,18 @@ impl Store {
         parse_ids(ids)
     }
 
+    /// The tasks that were accepted and not yet handed to the engine, oldest first, `limit` of them at most.
+    pub async fn provisioning_tasks(&self, limit: u32) -> Result<Vec<TaskId>, StoreError> {
+        let ids = sqlx::query_scalar!(
+            "SELECT id FROM tasks INDEXED BY tasks_provisioning
+              WHERE last_status = 'PROVISIONING' ORDER BY seq LIMIT ?1",
+            limit
+        )
+        .fetch_all(self.readers())
+        .await?;
+        parse_ids(ids)
+    }
+
     /// The tasks for which something is still to be done, oldest first. Costs as much as there are.
     pub async fn unfinished_tasks(&self) -> Result<Vec<TaskId>, StoreError> {
         let ids = sqlx::query_scalar!(

@@ -3,13 +3,13 @@
 //! An interval is opened once, closed once and never deleted; the database itself refuses anything else.
 //! It carries the names that a bill is grouped by, so a bill needs no other table.
 
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::column::{from_word, to_unsigned};
 use super::page::List;
 use super::{Page, PageRequest, Store, StoreError};
 use crate::domain::{
-    ClusterName, CpuUnits, EndEvidence, Family, FamilyRevision, MemoryMib, Task, TaskId,
+    Capacity, ClusterName, CpuUnits, EndEvidence, Family, FamilyRevision, MemoryMib, Task, TaskId,
     TimestampMs, UsageChange, UsageInterval,
 };
 
@@ -35,6 +35,11 @@ impl Store {
         .fetch_optional(self.readers())
         .await?;
         row.map(UsageInterval::try_from).transpose()
+    }
+
+    /// What all tasks reserve now: those whose interval is open.
+    pub async fn reserved(&self) -> Result<Capacity, StoreError> {
+        reserved(self.readers()).await
     }
 
     /// The intervals of which a part lies in the time from `from` up to, but not including, `to`, in the
@@ -100,6 +105,17 @@ impl Store {
         .await?;
         Ok(first.unwrap_or(i64::MAX))
     }
+}
+
+/// What all open intervals reserve together.
+pub(super) async fn reserved(db: impl SqliteExecutor<'_>) -> Result<Capacity, StoreError> {
+    let row = sqlx::query!("SELECT cpu_units, memory_mib FROM reserved")
+        .fetch_one(db)
+        .await?;
+    Ok(Capacity {
+        cpu_units: to_unsigned("reserved.cpuUnits", row.cpu_units)?,
+        memory_mib: to_unsigned("reserved.memoryMib", row.memory_mib)?,
+    })
 }
 
 /// Opens or closes the interval of `task`. Opening what is open and closing what is closed change nothing.
@@ -291,6 +307,34 @@ mod tests {
             let found = fixture.store.usage(&task.id).await.unwrap();
             assert_eq!(found, Some(expected));
         }
+    }
+
+    #[tokio::test]
+    async fn what_is_reserved_is_counted_and_never_more_than_the_host_has() {
+        let fixture = Fixture::new().await;
+        let host = Capacity {
+            cpu_units: 512,
+            memory_mib: 2_048,
+        };
+        let mut tasks = Vec::new();
+        for _ in 0..3 {
+            tasks.push(fixture.created().await);
+        }
+        let mut admitted = Vec::new();
+        for task in &tasks {
+            let open = [UsageChange::Open(opened(task, 10))];
+            admitted.push(fixture.store.admit_task(task, &[], &open, host).await);
+        }
+        assert_eq!(admitted, [Ok(()), Ok(()), Err(StoreError::NoRoom)]);
+        assert_eq!(fixture.store.usage(&tasks[2].id).await.unwrap(), None);
+        let reserved = fixture.store.reserved().await.unwrap();
+        assert_eq!((reserved.cpu_units, reserved.memory_mib), (512, 1_024));
+        tasks[0].version += 1;
+        let end = [close(20, EndEvidence::Engine)];
+        record(&fixture, &mut tasks[0], &end).await.unwrap();
+        record(&fixture, &mut tasks[0], &end).await.unwrap();
+        let reserved = fixture.store.reserved().await.unwrap();
+        assert_eq!((reserved.cpu_units, reserved.memory_mib), (256, 512));
     }
 
     #[tokio::test]

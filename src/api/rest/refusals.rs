@@ -54,6 +54,7 @@ impl From<StoreError> for ApiError {
             .internal(&error)
             .retry_soon(),
             StoreError::Refused(_)
+            | StoreError::NoRoom
             | StoreError::Locked { .. }
             | StoreError::NewerDatabase { .. }
             | StoreError::Damaged(_)

@@ -1,7 +1,7 @@
 //! The seam below the Docker adapter that is not the daemon: the machine on which its containers run, as far
 //! as Neargate may know it and write to it.
 //!
-//! Two things stand behind it: this machine ([`super::cgroup`]), and the model of one
+//! Two things stand behind it: this machine (`cgroup`), and the model of one
 //! ([`crate::engine::sim`]). A daemon on another machine has none, and what is asked here stays unknown.
 //! Nothing here knows what a container is called or decides what it may have.
 

@@ -390,3 +390,23 @@ fn what_holds_a_task_to_its_size_is_recorded() {
     let task = plan(&task, Sighting::Seen(&seen(&[])), at(2_300)).task;
     assert_eq!(task.limits, report.limits);
 }
+
+#[test]
+fn a_task_without_room_waits_and_says_for_what_and_one_that_never_fits_fails_at_once() {
+    let now = Shortage::Now("it waits for memory: 512 MiB needed, 100 MiB free".to_owned());
+    let waits = plan(&accepted(), Sighting::NoRoom(&now), at(1_500));
+    assert_eq!(waits.next, Next::Nothing);
+    assert_eq!(waits.task.last_status, LastStatus::Provisioning);
+    assert_eq!(waits.task.pull_started_at, None, "waiting is free");
+    assert_eq!(waits.task.waiting, Some(now.to_string()));
+    let goes_on = plan(&waits.task, Sighting::NeverAsked, at(1_600));
+    assert_eq!(goes_on.task.last_status, LastStatus::Pending);
+    assert_eq!(goes_on.task.waiting, None);
+
+    let never = Shortage::Never("RESOURCE:MEMORY: the task needs more".to_owned());
+    let fails = plan(&accepted(), Sighting::NoRoom(&never), at(1_500)).task;
+    assert_eq!(fails.last_status, LastStatus::Stopped);
+    assert_eq!(fails.stop_code, Some(StopCode::TaskFailedToStart));
+    assert_eq!(fails.stopped_reason, Some(never.to_string()));
+    assert!(fails.is_finished(), "the engine has nothing of it");
+}
