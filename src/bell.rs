@@ -172,7 +172,7 @@ mod tests {
     async fn tasks_take_turns_and_wait_only_once() {
         let bell = Bell::default();
         for n in [1, 2, 1, 3, 2] {
-            bell.ring(&task(n));
+            bell.ring(task(n));
         }
         assert_eq!(bell.waiting(), 3);
         for n in [1, 2, 3] {
@@ -183,10 +183,10 @@ mod tests {
     #[tokio::test]
     async fn a_ring_during_a_look_leads_to_one_more_look_and_never_to_two_at_once() {
         let bell = Bell::default();
-        bell.ring(&task(1));
+        bell.ring(task(1));
         let first = bell.next().await;
-        bell.ring(&task(1));
-        bell.ring(&task(1));
+        bell.ring(task(1));
+        bell.ring(task(1));
         assert_eq!(bell.waiting(), 0, "it is being looked at");
         bell.done(&first);
         assert_eq!(bell.next().await, task(1));
@@ -198,9 +198,9 @@ mod tests {
     async fn an_alarm_rings_at_its_time_and_the_earlier_one_wins() {
         let bell = Bell::default();
         let start = Instant::now();
-        bell.ring_at(&task(1), start + Duration::from_mins(1));
-        bell.ring_at(&task(1), start + Duration::from_secs(5));
-        bell.ring_at(&task(1), start + Duration::from_secs(90));
+        bell.ring_at(task(1), start + Duration::from_mins(1));
+        bell.ring_at(task(1), start + Duration::from_secs(5));
+        bell.ring_at(task(1), start + Duration::from_secs(90));
         assert_eq!(bell.next().await, task(1));
         assert_eq!(start.elapsed(), Duration::from_secs(5));
         bell.done(&task(1));

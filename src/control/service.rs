@@ -110,7 +110,7 @@ impl Control {
         let id = DeploymentId::generate(self.ids.as_ref());
         let reason = format!("ECS deployment {id} in progress.");
         service.deploy(id, revision, DeploymentCause::User, reason, now);
-        let mut events = vec![self.event(&service, "was created".to_owned())];
+        let mut events = vec![self.event(&service, "was created")];
         events.extend(self.warning(&service));
         let created = self
             .store
@@ -190,7 +190,7 @@ impl Control {
             let id = DeploymentId::generate(self.ids.as_ref());
             let reason = format!("ECS deployment rolled back to task definition {back_to}.");
             service.return_to(id, back_to, DeploymentCause::Rollback, reason, self.clock.now());
-            Ok(vec![self.event(service, said)])
+            Ok(vec![self.event(service, &said)])
         })
         .await
     }
@@ -216,7 +216,7 @@ impl Control {
             service.status = ServiceStatus::Draining;
             service.deleted_at = Some(now);
             service.is_steady = false;
-            Ok(vec![self.event(service, "was deleted; its tasks are stopped".to_owned())])
+            Ok(vec![self.event(service, "was deleted; its tasks are stopped")])
         })
         .await
     }
@@ -325,10 +325,10 @@ impl Control {
 
     fn warning(&self, service: &Service) -> Option<NewEvent> {
         let why = service.configuration.stuck(service.wanted())?;
-        Some(self.event(service, why))
+        Some(self.event(service, &why))
     }
 
-    fn event(&self, service: &Service, message: String) -> NewEvent {
+    fn event(&self, service: &Service, message: &str) -> NewEvent {
         NewEvent {
             at: self.clock.now(),
             kind: EventKind::ServiceEvent,

@@ -165,8 +165,8 @@ impl Round {
         self.plan.wake_at = Some(self.plan.wake_at.map_or(at, |earlier| earlier.min(at)));
     }
 
-    fn tell(&mut self, message: String) {
-        self.plan.tell(&message, self.now);
+    fn tell(&mut self, message: &str) {
+        self.plan.tell(message, self.now);
     }
 
     /// Takes the stopped tasks into the deployments' counts, each once.
@@ -192,7 +192,7 @@ impl Round {
             };
             let message = format!("(task {}) failed: {}", task.id, failure.reason);
             deployment.last_failure = Some(failure);
-            self.tell(message);
+            self.tell(&message);
         }
     }
 
@@ -219,7 +219,7 @@ impl Round {
         );
         primary.updated_at = now;
         let failed = primary.task_definition.clone();
-        self.tell(format!(
+        self.tell(&format!(
             "(deployment {id}) deployment failed: tasks failed to start."
         ));
         if let Some(back_to) = back_to.filter(|back_to| breaker.rollback && *back_to != failed) {
@@ -228,7 +228,7 @@ impl Round {
     }
 
     fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: FamilyRevision) {
-        self.tell(format!("rolling back to task definition {back_to}."));
+        self.tell(&format!("rolling back to task definition {back_to}."));
         let reason =
             format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
         self.plan.service.return_to(
@@ -250,7 +250,7 @@ impl Round {
             match patient_until {
                 Some(until) if until > self.now => self.wake(until),
                 _ => {
-                    self.tell(format!("(task {}) is unhealthy and is replaced.", task.id));
+                    self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
                     self.stop(task, UNHEALTHY.to_owned());
                 }
             }
@@ -393,7 +393,7 @@ impl Round {
         let stopped = self.plan.stop.iter().map(|(id, _)| id);
         if stopped.len() > 0 {
             let (count, listed) = (stopped.len(), listed(stopped));
-            self.tell(format!("has stopped {count} running tasks: {listed}."));
+            self.tell(&format!("has stopped {count} running tasks: {listed}."));
         }
     }
 
@@ -497,11 +497,11 @@ impl Round {
             primary.failed_tasks = 0;
             let revision = primary.task_definition.clone();
             self.plan.service.last_completed = Some(revision);
-            self.tell(format!("(deployment {id}) deployment completed."));
+            self.tell(&format!("(deployment {id}) deployment completed."));
         }
         if !self.plan.service.is_steady {
             self.plan.service.is_steady = true;
-            self.tell("has reached a steady state.".to_owned());
+            self.tell("has reached a steady state.");
         }
     }
 

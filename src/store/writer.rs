@@ -270,13 +270,12 @@ impl Desk {
     }
 
     async fn connection(&mut self) -> Result<&mut SqliteConnection, StoreError> {
-        let connection = match self.connection.take() {
-            Some(connection) => connection,
-            None => {
-                let mut connection = self.options.connect().await?;
-                listen(&mut connection, &self.inserted_seq).await?;
-                connection
-            }
+        let connection = if let Some(connection) = self.connection.take() {
+            connection
+        } else {
+            let mut connection = self.options.connect().await?;
+            listen(&mut connection, &self.inserted_seq).await?;
+            connection
         };
         Ok(self.connection.insert(connection))
     }
