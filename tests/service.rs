@@ -215,10 +215,9 @@ fn a_bad_revision_is_rolled_back_with_the_reason() {
     assert_eq!(failed["taskDefinition"], "web:2", "{history:#}");
     let reason = failed["lastFailure"]["reason"].as_str().unwrap();
     assert!(reason.contains("CannotPullContainerError"), "{history:#}");
-    assert_eq!(
-        history["items"][0]["cause"], "circuitBreaker",
-        "{history:#}"
-    );
+    let back = &history["items"][1];
+    assert_eq!(back["status"], "PRIMARY", "{history:#}");
+    assert_eq!(back["cause"], "circuitBreaker", "{history:#}");
     server.send("DELETE", "/v1/services/web?force=true", None, "");
     server.wait_until_clean();
 }

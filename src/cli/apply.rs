@@ -309,6 +309,8 @@ fn cluster(session: &Session, wanted: &Wanted) -> String {
     named.unwrap_or_else(|| session.cluster())
 }
 
+const CONFIGURATION: &str = "deploymentConfiguration";
+
 /// What of a service can be changed and is named by `wanted`: as it is, and as it is to be.
 fn compared(current: &Service, wanted: &Value, revision: &str) -> (Value, Value) {
     let is = json!(current);
@@ -319,7 +321,6 @@ fn compared(current: &Service, wanted: &Value, revision: &str) -> (Value, Value)
             then[name] = wanted[name].clone();
         }
     }
-    const CONFIGURATION: &str = "deploymentConfiguration";
     for name in [
         "minimumHealthyPercent",
         "maximumPercent",

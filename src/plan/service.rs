@@ -109,6 +109,7 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
             events: Vec::new(),
             wake_at: None,
         },
+        is_held_back: false,
     };
     round.take_note(world.tasks);
     round.give_up_if_broken(world.next_deployment);
@@ -129,6 +130,8 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
 struct Round {
     now: TimestampMs,
     plan: ServicePlan,
+    /// Whether the next start has to wait because others have failed; why, has been said.
+    is_held_back: bool,
 }
 
 impl Round {
@@ -370,6 +373,7 @@ impl Round {
                 "{failed} tasks have failed in a row; the next one is started at {at}. The last one said: {}",
                 reason.unwrap_or_default()
             ));
+            self.is_held_back = true;
             self.wake(at);
             return;
         }
@@ -412,13 +416,18 @@ impl Round {
         self.wake_for_grace(live);
         if self.plan.service.status == ServiceStatus::Draining && live.is_empty() {
             self.plan.service.status = ServiceStatus::Inactive;
-            self.plan.service.deployments.clear();
+            let mut over = std::mem::take(&mut self.plan.service.deployments);
+            for deployment in &mut over {
+                deployment.status = DeploymentStatus::Inactive;
+                deployment.updated_at = self.now;
+            }
+            self.plan.retired.append(&mut over);
             self.plan.service.waiting = None;
             return;
         }
         if !is_settled {
             self.plan.service.is_steady = false;
-            if self.plan.wake_at.is_none() || self.plan.start > 0 {
+            if !self.is_held_back {
                 self.plan.service.waiting = self.explain(live, wanted, healthy_of_primary);
             }
             return;

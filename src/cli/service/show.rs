@@ -88,7 +88,9 @@ pub(super) fn render(
         .collect();
     if !failures.is_empty() {
         page.heading("Last failures");
-        failures.iter().for_each(|failure| page.line(failure));
+        for failure in &failures {
+            page.line(failure);
+        }
     }
     if !service.events.is_empty() {
         page.heading("Events");

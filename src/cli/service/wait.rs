@@ -4,6 +4,7 @@
 //! a rollback by the circuit breaker the wait goes on until the service is steady again, and is then a failure: a
 //! script that reads the exit code knows that nothing moves any more.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use serde_json::Value;
@@ -106,13 +107,12 @@ fn verdict(service: &Service, target: &str) -> Verdict {
             failure(primary)
         )),
         (true, _) if is_steady => Verdict::Steady,
-        (true, _) => Verdict::Going,
         (false, _) if primary.cause != "circuitBreaker" => Verdict::Failed(format!(
             "another deployment of service {name} has taken over: {} of {}",
             primary.id, primary.task_definition
         )),
         (false, _) if is_steady => Verdict::RolledBack,
-        (false, _) => Verdict::Going,
+        _ => Verdict::Going,
     }
 }
 
@@ -145,7 +145,8 @@ fn progress(service: &Service) -> String {
         .map(|one| one.running_count + one.pending_count)
         .sum();
     if older > 0 {
-        line += &format!(", {older} older");
+        // Writing to a string cannot fail.
+        let _ = write!(line, ", {older} older");
     }
     match &service.waiting {
         Some(waiting) => line + "; " + waiting,

@@ -31,6 +31,7 @@ struct Lab {
     now: TimestampMs,
     ids: u128,
     said: Vec<String>,
+    retired: Vec<Deployment>,
 }
 
 impl Lab {
@@ -57,6 +58,7 @@ impl Lab {
             now: at(0),
             ids: 0,
             said: Vec::new(),
+            retired: Vec::new(),
         };
         lab.deploy(1);
         lab
@@ -94,6 +96,7 @@ impl Lab {
             && plan.noted.is_empty()
             && plan.events.is_empty();
         self.service = plan.service;
+        self.retired.extend(plan.retired);
         self.said
             .extend(plan.events.into_iter().map(|event| event.message));
         self.tasks.retain(|task| !plan.noted.contains(&task.id));
@@ -270,6 +273,24 @@ fn an_unhealthy_task_is_replaced_but_not_within_its_grace_period() {
 }
 
 #[test]
+fn within_the_grace_period_it_says_what_it_waits_for() {
+    let mut lab = Lab::new(
+        2,
+        ServiceConfiguration {
+            health_check_grace_period: DurationMs::from_secs(30),
+            ..ServiceConfiguration::default()
+        },
+    );
+    while lab.running(1) < 2 {
+        lab.round();
+        lab.engine();
+    }
+    lab.round();
+    let waiting = lab.service.waiting.as_deref();
+    assert_eq!(waiting, Some("2 tasks wait: to be healthy"));
+}
+
+#[test]
 fn scaling_in_spares_the_protected_and_takes_the_newest() {
     let mut lab = Lab::new(3, ServiceConfiguration::default());
     lab.settle();
@@ -398,6 +419,12 @@ fn a_deleted_service_starts_nothing_and_ends_when_its_last_task_has() {
     lab.settle();
     assert_eq!(lab.tasks, []);
     assert_eq!(lab.service.status, ServiceStatus::Inactive);
+    let ends: Vec<_> = lab.retired.iter().map(|one| one.status).collect();
+    assert_eq!(
+        ends,
+        [DeploymentStatus::Inactive],
+        "it is in the history as what it is"
+    );
 }
 
 #[test]

@@ -45,7 +45,7 @@ impl ParsedService<CreateService> {
                     .to_owned(),
             );
         }
-        let parsed = create(request, around, &mut faults);
+        let parsed = create(&request, around, &mut faults);
         let parsed = parsed.map(|request| Self { request, warnings });
         finish(parsed, document, form, &faults)
     }
@@ -68,7 +68,7 @@ impl ParsedService<UpdateService> {
 }
 
 fn create(
-    request: CreateServiceRequest,
+    request: &CreateServiceRequest,
     around: Option<&ClusterName>,
     faults: &mut Faults,
 ) -> Option<CreateService> {
