@@ -10,13 +10,14 @@
     reason = "it is what a benchmark is for"
 )]
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::{ContainerSpec, Daemon};
 use serde_json::{Value, json};
@@ -24,6 +25,11 @@ use serde_json::{Value, json};
 const IMAGE: &str = "neargate/workload:latest";
 const ROUNDS: usize = 15;
 const CALLS: usize = 300;
+/// Tasks of a burst, and how often it is measured.
+const BURST: usize = 32;
+const BURSTS: usize = 3;
+/// Raw starts under way at the same time: more of them only lengthen each one.
+const AT_ONCE: usize = 8;
 
 fn main() -> Result<()> {
     // `cargo test --all-targets` runs benchmarks too; there is nothing to prove then.
@@ -86,15 +92,33 @@ async fn bench() -> Result<()> {
     row(
         "run to RUNNING, no warm sandbox, × raw",
         ratio(&launches.cold, &launches.raw),
-        "",
+        "1.15",
     );
     row(
         "stop to STOPPED, × raw stop",
         ratio(&launches.stop, &launches.raw_stop),
         "",
     );
+    let noticed = noticed(&daemon, &server).await?;
+    row(
+        "a container killed from outside, to STOPPED",
+        format!("{} ms", median(&noticed).as_millis()),
+        "50 ms",
+    );
     drop(cold);
     drop(server);
+    let pool = BURST.to_string();
+    let many = Server::start(&["--warm-sandboxes", &pool]).await?;
+    many.register("sleep", &["sleep"]).await?;
+    let (raw, ours) = bursts(&daemon, &many).await?;
+    row(
+        &format!(
+            "{BURST} tasks at once, all RUNNING, as many warm sandboxes, × raw at {AT_ONCE} at once"
+        ),
+        ratio(&ours, &raw),
+        "0.6",
+    );
+    drop(many);
 
     let sim = Server::start(&["--engine", "sim"]).await?;
     sim.register("sleep", &["sleep"]).await?;
@@ -143,9 +167,59 @@ async fn launches(daemon: &DockerClient, warm: &Server, cold: &Server) -> Result
     Ok(all)
 }
 
-/// Creates and starts the container as anybody would, and stops it again.
-async fn raw(daemon: &DockerClient, round: usize) -> Result<(Duration, Duration)> {
-    let spec = ContainerSpec {
+/// From the kill of a task's container behind Neargate's back to the event that says STOPPED.
+async fn noticed(daemon: &DockerClient, server: &Server) -> Result<Vec<Duration>> {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let mut events = server.events().await?;
+        let id = server.run(1).await?.remove(0);
+        wait_for(&mut events, std::slice::from_ref(&id), "RUNNING").await?;
+        let begun = Instant::now();
+        let container = format!("neargate-{id}-main");
+        daemon.signal_container(&container, "SIGKILL").await?;
+        wait_for(&mut events, &[id], "STOPPED").await?;
+        times.push(begun.elapsed());
+    }
+    Ok(times)
+}
+
+/// The same number of containers, raw and as tasks, in turns.
+async fn bursts(daemon: &DockerClient, server: &Server) -> Result<(Vec<Duration>, Vec<Duration>)> {
+    let (mut raws, mut ours) = (Vec::new(), Vec::new());
+    for burst in 0..BURSTS {
+        let begun = Instant::now();
+        let names: Vec<String> = futures_util::stream::iter(0..BURST)
+            .map(|n| async move {
+                let spec = raw_spec(burst * BURST + n);
+                let id = daemon.create_container(&spec).await?;
+                daemon.start_container(&id).await?;
+                anyhow::Ok(id)
+            })
+            .buffer_unordered(AT_ONCE)
+            .try_collect()
+            .await?;
+        raws.push(begun.elapsed());
+        for id in names {
+            daemon.remove_container(&id).await?;
+        }
+        server.until_warm(daemon, BURST).await?;
+        let mut events = server.events().await?;
+        let begun = Instant::now();
+        let tasks = server.run(BURST).await?;
+        wait_for(&mut events, &tasks, "RUNNING").await?;
+        ours.push(begun.elapsed());
+        for id in &tasks {
+            server
+                .post(&format!("/v1/tasks/{id}/stop"), &json!({}))
+                .await?;
+        }
+        wait_for(&mut events, &tasks, "STOPPED").await?;
+    }
+    Ok((raws, ours))
+}
+
+fn raw_spec(round: usize) -> ContainerSpec {
+    ContainerSpec {
         name: format!("neargate-bench-{}-{round}", std::process::id()),
         image: IMAGE.to_owned(),
         labels: [("neargate.bench".to_owned(), "raw".to_owned())].into(),
@@ -156,7 +230,12 @@ async fn raw(daemon: &DockerClient, round: usize) -> Result<(Duration, Duration)
         pids_limit: Some(4_096),
         log_max_bytes: Some(10_485_760),
         ..ContainerSpec::default()
-    };
+    }
+}
+
+/// Creates and starts the container as anybody would, and stops it again.
+async fn raw(daemon: &DockerClient, round: usize) -> Result<(Duration, Duration)> {
+    let spec = raw_spec(round);
     let begun = Instant::now();
     let id = daemon.create_container(&spec).await?;
     daemon.start_container(&id).await?;
@@ -268,27 +347,58 @@ impl Server {
     async fn launch(&self) -> Result<(Duration, Duration)> {
         // Let the pool of warm sandboxes refill, and whatever was removed be gone.
         tokio::time::sleep(Duration::from_millis(900)).await;
-        let mut events = self
-            .client
-            .get(format!("{}/v1/events/stream", self.endpoint))
-            .send()
-            .await?
-            .bytes_stream();
+        let mut events = self.events().await?;
         let begun = Instant::now();
-        let answer = self
-            .post("/v1/tasks", &json!({ "taskDefinition": "sleep" }))
-            .await?;
-        let id = answer["tasks"][0]["taskId"]
-            .as_str()
-            .context("a task ID")?
-            .to_owned();
-        wait_for(&mut events, &id, "RUNNING").await?;
+        let id = self.run(1).await?.remove(0);
+        wait_for(&mut events, std::slice::from_ref(&id), "RUNNING").await?;
         let running = begun.elapsed();
         let begun = Instant::now();
         self.post(&format!("/v1/tasks/{id}/stop"), &json!({}))
             .await?;
-        wait_for(&mut events, &id, "STOPPED").await?;
+        wait_for(&mut events, &[id], "STOPPED").await?;
         Ok((running, begun.elapsed()))
+    }
+
+    async fn events(
+        &self,
+    ) -> Result<impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin + use<>> {
+        let answer = self
+            .client
+            .get(format!("{}/v1/events/stream", self.endpoint))
+            .send()
+            .await?;
+        Ok(answer.bytes_stream())
+    }
+
+    /// Runs so many tasks; their IDs.
+    async fn run(&self, count: usize) -> Result<Vec<String>> {
+        let request = json!({ "taskDefinition": "sleep", "count": count });
+        let answer = self.post("/v1/tasks", &request).await?;
+        let tasks = answer["tasks"].as_array().context("tasks")?;
+        tasks
+            .iter()
+            .map(|task| Ok(task["taskId"].as_str().context("a task ID")?.to_owned()))
+            .collect()
+    }
+
+    /// Waits until so many sandboxes are ready.
+    async fn until_warm(&self, daemon: &DockerClient, count: usize) -> Result<()> {
+        let status = self.get("/readyz").await?;
+        let instance = status["version"]["instanceId"]
+            .as_str()
+            .context("an instance")?;
+        let label = format!("neargate.instance={instance}");
+        loop {
+            let listed = daemon.list_containers(&label).await?;
+            let is_warm = |name: &str| name.starts_with("neargate-warm-");
+            let ready = listed
+                .iter()
+                .filter(|one| is_warm(&one.name) && one.status == "running");
+            if ready.count() >= count {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
     }
 
     async fn run_calls(&self, count: usize) -> Result<Vec<Duration>> {
@@ -348,26 +458,28 @@ impl Drop for Server {
     }
 }
 
+/// Until the events have said of each of these tasks that it is so.
 async fn wait_for(
     events: &mut (impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin),
-    id: &str,
+    ids: &[String],
     status: &str,
 ) -> Result<()> {
-    let wanted = [
-        format!("\"subject\":\"{id}\""),
-        format!("\"status\":\"{status}\""),
-    ];
+    let mut waiting: BTreeSet<String> = ids
+        .iter()
+        .map(|id| format!("\"subject\":\"{id}\""))
+        .collect();
+    let wanted = format!("\"status\":\"{status}\"");
     let mut text = String::new();
-    loop {
+    while !waiting.is_empty() {
         let piece = events.next().await.context("the event stream ended")??;
         text.push_str(&String::from_utf8_lossy(&piece));
-        if text
-            .lines()
-            .any(|line| wanted.iter().all(|part| line.contains(part.as_str())))
-        {
-            return Ok(());
+        let whole = text.rfind('\n').map_or(0, |end| end + 1);
+        for line in text[..whole].lines().filter(|line| line.contains(&wanted)) {
+            waiting.retain(|subject| !line.contains(subject));
         }
+        text.drain(..whole);
     }
+    Ok(())
 }
 
 fn percentile(times: &[Duration], percent: usize) -> Duration {

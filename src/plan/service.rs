@@ -9,6 +9,8 @@
 //! Source of the rules: Amazon ECS developer guide, "Amazon ECS service deployment controllers: rolling update" and
 //! "How the Amazon ECS deployment circuit breaker detects failures".
 
+use std::collections::BTreeSet;
+
 use crate::domain::{
     CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DurationMs,
     EventKind, FamilyRevision, HealthStatus, LastStatus, NewEvent, RolloutState, Service,
@@ -109,6 +111,7 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
             events: Vec::new(),
             wake_at: None,
         },
+        stopped: BTreeSet::new(),
         is_held_back: false,
     };
     round.take_note(world.tasks);
@@ -130,6 +133,8 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
 struct Round {
     now: TimestampMs,
     plan: ServicePlan,
+    /// The tasks that `plan.stop` names.
+    stopped: BTreeSet<TaskId>,
     /// Whether the next start has to wait because others have failed; why, has been said.
     is_held_back: bool,
 }
@@ -145,7 +150,7 @@ impl Round {
 
     /// Whether a task is to go on, also after what this round has decided so far.
     fn goes_on(&self, task: &ServiceTask) -> bool {
-        task.is_wanted() && !self.plan.stop.iter().any(|(id, _)| *id == task.id)
+        task.is_wanted() && !self.stopped.contains(&task.id)
     }
 
     fn is_of_primary(&self, task: &ServiceTask) -> bool {
@@ -158,6 +163,7 @@ impl Round {
     }
 
     fn stop(&mut self, task: &ServiceTask, reason: String) {
+        self.stopped.insert(task.id.clone());
         self.plan.stop.push((task.id.clone(), reason));
     }
 
