@@ -59,7 +59,6 @@ impl Store {
         self.writer()
             .write(move |db| {
                 Box::pin(async move {
-                    cluster::require(db, &cluster).await?;
                     if let Some(token) = &token
                         && let Some(ids) = replay(db, &cluster, token, now).await?
                     {
@@ -201,6 +200,7 @@ pub(super) async fn stop(
 
 pub(super) async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Result<(), StoreError> {
     if !row.insert(db).await? {
+        cluster::require(db, &row.task.cluster).await?;
         return Err(StoreError::AlreadyExists {
             what: format!("task `{}`", row.task.id),
         });

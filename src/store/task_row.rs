@@ -1,5 +1,7 @@
 //! How a task lies in its tables: one row of `tasks`, and one of `containers` for each container.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
@@ -7,7 +9,7 @@ use super::StoreError;
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
 use crate::domain::{
     ContainerName, ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus,
-    LimitsEnforcedBy, NetworkBinding, PullProgress, StopCode, StopRequest, Task, TaskId,
+    LimitsEnforcedBy, NetworkBinding, PullProgress, StopCode, StopRequest, Task, TaskId, TaskSpec,
     TimestampMs,
 };
 
@@ -72,11 +74,17 @@ pub(super) use task_rows;
 impl TaskRow {
     /// The task, with what is known of its containers.
     pub(super) fn into_task(self) -> Result<Task, StoreError> {
-        let containers: Vec<ContainerRow> = from_json("task.containers", &self.containers)?;
-        let containers = containers
-            .into_iter()
-            .map(|row| Ok((row.name.parse()?, row.try_into()?)))
-            .collect::<Result<_, StoreError>>()?;
+        let spec: TaskSpec = from_json("task.spec", &self.spec)?;
+        // One that nothing was recorded of has no row: it was not asked for yet.
+        let mut containers: BTreeMap<ContainerName, ContainerRecord> = spec
+            .containers
+            .iter()
+            .map(|container| (container.name.clone(), ContainerRecord::default()))
+            .collect();
+        let rows: Vec<ContainerRow> = from_json("task.containers", &self.containers)?;
+        for row in rows {
+            containers.insert(row.name.parse()?, row.try_into()?);
+        }
         let stop_code = self
             .stop_code
             .map(|word| from_word("task.stopCode", &word, StopCode::parse))
@@ -84,7 +92,7 @@ impl TaskRow {
         Ok(Task {
             id: self.id.parse()?,
             cluster: self.cluster.parse()?,
-            spec: from_json("task.spec", &self.spec)?,
+            spec,
             group: self.task_group,
             started_by: self.started_by,
             tags: from_json("task.tags", &self.tags)?,
@@ -166,7 +174,8 @@ impl NewTaskRow {
         })
     }
 
-    /// Writes the task's rows. `false` if there is a task of that ID already.
+    /// Writes the task's row, and those of its containers if there is anything to say of them yet. `false` if there is a
+    /// task of that ID already, or if its cluster does not exist.
     pub(super) async fn insert(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
         let task = &self.task;
         let (id, cluster) = (task.id.as_str(), task.cluster.as_str());
@@ -184,7 +193,8 @@ impl NewTaskRow {
                 (id, cluster, family, spec, task_group, started_by, tags, overrides,
                  stop_requested_at, stop_request_reason, created_at,
                  planned_status, last_status, version, stop_request_code, health)
-             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'RUNNING', 'PROVISIONING', ?12, ?13, ?14)
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'RUNNING', 'PROVISIONING', ?12, ?13, ?14
+              WHERE EXISTS (SELECT 1 FROM clusters WHERE name = ?2 AND deleted_at IS NULL)
              ON CONFLICT (id) DO NOTHING",
             id,
             cluster,
@@ -210,7 +220,10 @@ impl NewTaskRow {
         if !is_new(task) {
             update(db, task, task.version).await?;
         }
-        put_containers(db, task).await?;
+        let is_new = |record: &ContainerRecord| *record == ContainerRecord::default();
+        if !task.containers.values().all(is_new) {
+            put_containers(db, task).await?;
+        }
         Ok(true)
     }
 }

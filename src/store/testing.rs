@@ -9,9 +9,9 @@ use tempfile::TempDir;
 
 use super::{Store, StoreError, Tuning};
 use crate::domain::{
-    ClusterName, ContainerDefinition, ContainerSecrets, CpuUnits, DEFAULT_STOP_TIMEOUT,
-    DesiredStatus, IdSource, LastStatus, LinuxParameters, MemoryMib, NetworkMode, Task,
-    TaskDefinition, TaskId, TaskSize, TaskSpec, TimestampMs,
+    ClusterName, ContainerDefinition, ContainerRecord, ContainerSecrets, CpuUnits,
+    DEFAULT_STOP_TIMEOUT, DesiredStatus, IdSource, LastStatus, LinuxParameters, MemoryMib,
+    NetworkMode, Task, TaskDefinition, TaskId, TaskSize, TaskSpec, TimestampMs,
 };
 
 /// Identifiers that count up.
@@ -141,7 +141,7 @@ pub(super) fn task(id: TaskId) -> Task {
         stopped_reason: None,
         waiting: None,
         last_status: LastStatus::Provisioning,
-        containers: BTreeMap::new(),
+        containers: [("app".parse().unwrap(), ContainerRecord::default())].into(),
         address: None,
         limits: None,
         created_at: at(1_000),
