@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt};
 use neargate::engine::docker::client::DockerClient;
-use neargate::engine::docker::daemon::{ContainerSpec, Daemon};
+use neargate::engine::docker::daemon::{ContainerSpec, Daemon, NetworkSpec};
 use serde_json::{Value, json};
 
 const IMAGE: &str = "neargate/workload:latest";
@@ -80,8 +80,13 @@ async fn bench() -> Result<()> {
     let launches = launches(&daemon, &server, &cold).await?;
     let raw = median(&launches.raw);
     row(
-        "raw create + start on a bridge, median",
+        "raw create + start on Docker's default bridge, median",
         format!("{} ms", raw.as_millis()),
+        "",
+    );
+    row(
+        "raw on a bridge of its own, as tasks are, × that",
+        ratio(&launches.raw_own, &launches.raw),
         "",
     );
     row(
@@ -92,6 +97,11 @@ async fn bench() -> Result<()> {
     row(
         "run to RUNNING, no warm sandbox, × raw",
         ratio(&launches.cold, &launches.raw),
+        "1.15",
+    );
+    row(
+        "run to RUNNING, no warm sandbox, × raw on a bridge of its own",
+        ratio(&launches.cold, &launches.raw_own),
         "1.15",
     );
     row(
@@ -143,6 +153,7 @@ fn row(what: &str, figure: impl std::fmt::Display, bound: &str) {
 #[derive(Default)]
 struct Launches {
     raw: Vec<Duration>,
+    raw_own: Vec<Duration>,
     raw_stop: Vec<Duration>,
     warm: Vec<Duration>,
     cold: Vec<Duration>,
@@ -151,19 +162,27 @@ struct Launches {
 
 async fn launches(daemon: &DockerClient, warm: &Server, cold: &Server) -> Result<Launches> {
     let mut all = Launches::default();
+    let own = NetworkSpec {
+        name: format!("neargate-bench-{}", std::process::id()),
+        ..NetworkSpec::default()
+    };
+    daemon.ensure_network(&own).await?;
     for round in 0..=ROUNDS {
-        let (start, stop) = raw(daemon, round).await?;
+        let (start, stop) = raw(daemon, round, "bridge").await?;
+        let (own_start, _) = raw(daemon, round, &own.name).await?;
         let (warm_start, warm_stop) = warm.launch().await?;
         let (cold_start, _) = cold.launch().await?;
         // The first round only warms up.
         if round > 0 {
             all.raw.push(start);
+            all.raw_own.push(own_start);
             all.raw_stop.push(stop);
             all.warm.push(warm_start);
             all.stop.push(warm_stop);
             all.cold.push(cold_start);
         }
     }
+    daemon.remove_network(&own.name).await?;
     Ok(all)
 }
 
@@ -234,19 +253,24 @@ fn raw_spec(round: usize) -> ContainerSpec {
 }
 
 /// Creates and starts the container as anybody would, and stops it again.
-async fn raw(daemon: &DockerClient, round: usize) -> Result<(Duration, Duration)> {
-    let spec = raw_spec(round);
+async fn raw(daemon: &DockerClient, round: usize, network: &str) -> Result<(Duration, Duration)> {
+    let spec = ContainerSpec {
+        network_mode: network.to_owned(),
+        ..raw_spec(round)
+    };
     let begun = Instant::now();
     let id = daemon.create_container(&spec).await?;
     daemon.start_container(&id).await?;
     let started = begun.elapsed();
     let begun = Instant::now();
-    daemon.signal_container(&id, "SIGTERM").await?;
-    while daemon
-        .inspect_container(&id)
-        .await?
-        .is_some_and(|seen| seen.status == "running")
-    {}
+    // A process that has just been started may not listen yet, and as process 1 it is then deaf to the signal.
+    loop {
+        daemon.signal_container(&id, "SIGTERM").await?;
+        let seen = daemon.inspect_container(&id).await?;
+        if seen.is_none_or(|seen| seen.status != "running") {
+            break;
+        }
+    }
     let stopped = begun.elapsed();
     daemon.remove_container(&id).await?;
     Ok((started, stopped))
