@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::domain::{
-    Condition, ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord,
-    ContainerSecrets, ContainerState, CpuUnits, DEFAULT_STOP_TIMEOUT, Dependency, DesiredStatus,
-    FamilyRevision, HealthStatus, LastStatus, LinuxParameters, MemoryMib, NetworkMode,
-    NetworkObservation, Observation, Task, TaskSize, TaskSpec, TimestampMs,
+    Condition, ContainerDefinition, ContainerName, ContainerObservation, ContainerSecrets,
+    ContainerState, CpuUnits, DEFAULT_STOP_TIMEOUT, Dependency, FamilyRevision, HealthStatus,
+    LinuxParameters, MemoryMib, NetworkMode, NetworkObservation, Observation, Task, TaskSize,
+    TaskSpec, TimestampMs,
 };
 
 /// A point in time of a test, in milliseconds.
@@ -76,39 +76,8 @@ pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
 
 /// A task that was accepted at 1,000 ms.
 pub(crate) fn task(spec: TaskSpec) -> Task {
-    let containers = spec
-        .containers
-        .iter()
-        .map(|one| (one.name.clone(), ContainerRecord::default()))
-        .collect();
-    Task {
-        id: "0123456789abcdef0123456789abcdef".parse().unwrap(),
-        cluster: "default".parse().unwrap(),
-        spec,
-        group: "family:web".to_owned(),
-        started_by: None,
-        tags: BTreeMap::new(),
-        overrides: serde_json::Value::Null,
-        stop_request: None,
-        planned_status: DesiredStatus::Running,
-        stop_code: None,
-        stopped_reason: None,
-        waiting: None,
-        last_status: LastStatus::Provisioning,
-        containers,
-        address: None,
-        limits: None,
-        created_at: at(1_000),
-        pull_started_at: None,
-        pull_stopped_at: None,
-        pull: None,
-        started_at: None,
-        stopping_at: None,
-        execution_stopped_at: None,
-        stopped_at: None,
-        cleaned_at: None,
-        version: 1,
-    }
+    let id = "0123456789abcdef0123456789abcdef".parse().unwrap();
+    Task::new(id, "default".parse().unwrap(), spec, at(1_000))
 }
 
 pub(crate) fn up() -> NetworkObservation {

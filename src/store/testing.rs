@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use serde_json::json;
 use sqlx::{ConnectOptions as _, SqliteConnection};
 use tempfile::TempDir;
 
 use super::{Store, StoreError, Tuning};
 use crate::domain::{
-    ClusterName, ContainerDefinition, ContainerRecord, ContainerSecrets, CpuUnits,
-    DEFAULT_STOP_TIMEOUT, DesiredStatus, IdSource, LastStatus, LinuxParameters, MemoryMib,
-    NetworkMode, Task, TaskDefinition, TaskId, TaskSize, TaskSpec, TimestampMs,
+    ClusterName, ContainerDefinition, ContainerSecrets, CpuUnits, DEFAULT_STOP_TIMEOUT,
+    DesiredStatus, IdSource, LastStatus, LinuxParameters, MemoryMib, NetworkMode, Task,
+    TaskDefinition, TaskId, TaskSize, TaskSpec, TimestampMs,
 };
 
 /// Identifiers that count up.
@@ -127,33 +126,10 @@ fn container(name: &str) -> ContainerDefinition {
 }
 
 pub(super) fn task(id: TaskId) -> Task {
+    let spec = TaskSpec::new(definition("web"), 1);
     Task {
-        id,
-        cluster: cluster("default"),
-        spec: TaskSpec::new(definition("web"), 1),
-        group: "family:web".to_owned(),
-        started_by: None,
-        tags: BTreeMap::new(),
-        overrides: json!({}),
-        stop_request: None,
-        planned_status: DesiredStatus::Running,
-        stop_code: None,
-        stopped_reason: None,
-        waiting: None,
-        last_status: LastStatus::Provisioning,
-        containers: [("app".parse().unwrap(), ContainerRecord::default())].into(),
-        address: None,
-        limits: None,
-        created_at: at(1_000),
-        pull_started_at: None,
-        pull_stopped_at: None,
-        pull: None,
-        started_at: None,
-        stopping_at: None,
-        execution_stopped_at: None,
-        stopped_at: None,
-        cleaned_at: None,
         version: 0,
+        ..Task::new(id, cluster("default"), spec, at(1_000))
     }
 }
 
