@@ -236,6 +236,8 @@ impl DockerEngine {
         place: Option<(&dyn Host, &Group)>,
     ) -> Result<Result<(), String>, EngineError> {
         let facts = self.prepared().await?;
+        // A sweep that comes in between would take it for a warm one that nobody can use.
+        let _making = self.making.lock().await;
         let name = self.names.warm(self.ids.next_id());
         let spec = ContainerSpec {
             network_mode: "none".to_owned(),
