@@ -389,6 +389,27 @@ fn what_cannot_be_done_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_service_that_is_made_anew_has_nothing_of_the_one_before() {
+    let server = sim();
+    server.register_workload("web", &["sleep"]);
+    let old = document(1, "").replace("taskDefinition: web", "taskDefinition: web:1");
+    create(&server, &old);
+    steady(&server, 1, "web:1");
+    run(&server, &["service", "delete", "web", "--force"]).ok();
+    server.wait_until_clean();
+    create(&server, &document(1, ""));
+    steady(&server, 1, "web:2");
+    let (_, history) = server.get("/v1/services/web/deployments");
+    assert_eq!(history["items"].as_array().unwrap().len(), 1, "{history}");
+    let rollback = run(&server, &["service", "rollback", "web"]);
+    fails(
+        &rollback,
+        1,
+        &["has no earlier revision that was deployed completely"],
+    );
+}
+
+#[test]
 fn bounds_that_leave_no_room_are_accepted_with_a_warning() {
     let server = sim();
     let stuck = "deploymentConfiguration: {minimumHealthyPercent: 100, maximumPercent: 100}\n";

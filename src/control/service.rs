@@ -172,6 +172,7 @@ impl Control {
             let current = service.primary().map(|primary| primary.task_definition.clone());
             let completed = history
                 .iter()
+                .filter(|deployment| service.began(deployment))
                 .filter(|deployment| deployment.rollout_state == RolloutState::Completed)
                 .map(|deployment| &deployment.task_definition);
             let back_to = service
@@ -251,16 +252,15 @@ impl Control {
         Ok(Page { items: views, next })
     }
 
-    /// Deployments of a service, newest first.
+    /// Deployments of a service since it was created, newest first.
     pub async fn service_deployments(
         &self,
-        key: &ServiceKey,
+        service: &Service,
         limit: u32,
     ) -> Result<Vec<Deployment>, ControlError> {
-        if self.store.service(key).await?.is_none() {
-            return Err(no_such_service(key));
-        }
-        Ok(self.store.service_deployments(key, limit).await?)
+        let mut all = self.store.service_deployments(&service.key, limit).await?;
+        all.retain(|deployment| service.began(deployment));
+        Ok(all)
     }
 
     /// What happened to a service since it was created, newest first; as many as ECS shows.
@@ -317,6 +317,7 @@ impl Control {
                 format!("deploy the newest active one: {}", wanted.family),
             ));
         }
+        self.check_network_mode(found.definition.network_mode)?;
         Ok(FamilyRevision {
             family: found.definition.family,
             revision: found.revision,

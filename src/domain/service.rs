@@ -259,6 +259,9 @@ pub struct Deployment {
     pub rollout_state_reason: String,
     /// Tasks of it that have failed since one was last healthy.
     pub failed_tasks: u32,
+    /// How many times in a row tasks were started and failed: those that are started together are one attempt.
+    #[serde(default)]
+    pub failed_attempts: u32,
     /// When the last of those failed, and of what.
     pub last_failure: Option<TaskFailure>,
     /// Who or what asked for it: `user`, `rollback` or `circuit breaker`.
@@ -327,6 +330,11 @@ impl Service {
         self.deployments.first()
     }
 
+    /// Whether a deployment is this service's own, not that of an earlier one that had its name.
+    pub fn began(&self, deployment: &Deployment) -> bool {
+        deployment.created_at >= self.created_at
+    }
+
     /// How many tasks it is to have now: none when it is being deleted, one for a DAEMON, as there is one host.
     pub fn wanted(&self) -> u32 {
         match (self.status, self.configuration.scheduling_strategy) {
@@ -363,7 +371,7 @@ impl Service {
         back.status = DeploymentStatus::Primary;
         back.rollout_state = RolloutState::InProgress;
         back.rollout_state_reason = reason;
-        back.failed_tasks = 0;
+        (back.failed_tasks, back.failed_attempts) = (0, 0);
         back.cause = cause;
         back.updated_at = now;
         self.is_steady = false;
@@ -392,6 +400,7 @@ impl Service {
                 rollout_state: RolloutState::InProgress,
                 rollout_state_reason: reason,
                 failed_tasks: 0,
+                failed_attempts: 0,
                 last_failure: None,
                 cause,
                 created_at: now,

@@ -94,7 +94,7 @@ const STARTS_AT_ONCE: u32 = 100;
 /// A task that ran for so long before it ended did not fail to start: the next one is not held back.
 const RAN_WELL: DurationMs = DurationMs::from_secs(60);
 
-/// Failures in a row without a pause. After that comes one of a second, and each is twice the one before.
+/// Failed attempts in a row without a pause. After that comes one of a second, and each is twice the one before.
 const FREE_FAILURES: u32 = 2;
 const LONGEST_PAUSE_S: u32 = 300;
 
@@ -190,12 +190,19 @@ impl Round {
             let Some(deployment) = self.plan.service.deployments.iter_mut().find(of) else {
                 continue;
             };
+            // Tasks that were started together fail together: that is one attempt.
+            let is_new_attempt = deployment
+                .last_failure
+                .as_ref()
+                .is_none_or(|last| task.created_at >= last.at);
             let ran_well = ran_for(task).is_some_and(|length| length >= RAN_WELL);
-            deployment.failed_tasks = if ran_well {
-                1
-            } else {
-                deployment.failed_tasks.saturating_add(1)
-            };
+            if ran_well {
+                (deployment.failed_tasks, deployment.failed_attempts) = (0, 0);
+            }
+            deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
+            deployment.failed_attempts = deployment
+                .failed_attempts
+                .saturating_add(u32::from(ran_well || is_new_attempt));
             let message = format!("(task {}) failed: {}", task.id, failure.reason);
             deployment.last_failure = Some(failure);
             self.tell(&message);
@@ -273,17 +280,24 @@ impl Round {
             .copied()
             .filter(|task| self.goes_on(task))
             .collect();
-        // While a deployment is on its way there may be more; the older ones are taken care of by it.
+        // While a deployment is on its way there may be more; the older ones are taken care of by it. One that was given
+        // up takes care of nothing.
+        let is_given_up = self
+            .plan
+            .service
+            .primary()
+            .is_some_and(|primary| primary.rollout_state == RolloutState::Failed);
+        let of_all = wanted == 0 || is_given_up;
         let of_primary = going_on
             .iter()
             .filter(|task| self.is_of_primary(task))
             .count();
-        let surplus = if wanted == 0 {
-            going_on.len()
+        let surplus = if of_all {
+            going_on.len().saturating_sub(wanted)
         } else {
             of_primary.saturating_sub(wanted)
         };
-        if wanted > 0 {
+        if !of_all {
             going_on.retain(|task| self.is_of_primary(task));
         }
         going_on.sort_by_key(|task| {
@@ -376,21 +390,25 @@ impl Round {
                     .map(|failure| failure.reason.clone()),
             );
             self.plan.service.waiting = Some(format!(
-                "{failed} tasks have failed in a row; the next one is started at {at}. The last one said: {}",
+                "{failed} tasks have failed; the next one is started at {at}. The last one said: {}",
                 reason.unwrap_or_default()
             ));
             self.is_held_back = true;
             self.wake(at);
             return;
         }
-        let most = if primary.failed_tasks > FREE_FAILURES {
-            1
+        let most = if primary.failed_attempts > FREE_FAILURES {
+            // One shows whether it works now; the others follow when it has.
+            let is_tried = live
+                .iter()
+                .any(|task| self.goes_on(task) && self.is_of_primary(task) && !self.healthy(task));
+            u32::from(!is_tried)
         } else {
             STARTS_AT_ONCE
         };
         let count = missing.min(self.room(live)).min(most);
         self.plan.start = count;
-        if count < missing && count == most {
+        if count < missing && count == STARTS_AT_ONCE {
             self.wake(self.now);
         }
     }
@@ -472,7 +490,7 @@ impl Round {
                 .as_ref()
                 .is_some_and(|failure| failure.at.plus(RAN_WELL) <= now)
         {
-            primary.failed_tasks = 0;
+            (primary.failed_tasks, primary.failed_attempts) = (0, 0);
         }
     }
 
@@ -500,7 +518,7 @@ impl Round {
             primary.rollout_state = RolloutState::Completed;
             primary.rollout_state_reason = format!("ECS deployment {id} completed.");
             primary.updated_at = now;
-            primary.failed_tasks = 0;
+            (primary.failed_tasks, primary.failed_attempts) = (0, 0);
             let revision = primary.task_definition.clone();
             self.plan.service.last_completed = Some(revision);
             self.tell(&format!("(deployment {id}) deployment completed."));
@@ -584,7 +602,7 @@ fn ran_for(task: &ServiceTask) -> Option<DurationMs> {
 /// When the next task of a deployment may be started after the last one has failed.
 fn next_start(deployment: &Deployment) -> Option<TimestampMs> {
     let failure = deployment.last_failure.as_ref()?;
-    let paid = deployment.failed_tasks.checked_sub(FREE_FAILURES + 1)?;
+    let paid = deployment.failed_attempts.checked_sub(FREE_FAILURES + 1)?;
     let pause_s = (1 << paid.min(16)).min(LONGEST_PAUSE_S);
     Some(failure.at.plus(DurationMs::from_secs(pause_s)))
 }

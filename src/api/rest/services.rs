@@ -286,7 +286,7 @@ async fn list_deployments(
     let key = query.key(name)?;
     let view = control.service(&key).await?;
     let wanted = view.service.wanted();
-    let deployments = control.service_deployments(&key, HISTORY).await?;
+    let deployments = control.service_deployments(&view.service, HISTORY).await?;
     Ok(Json(ServiceDeployments {
         items: deployments
             .iter()

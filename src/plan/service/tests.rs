@@ -395,7 +395,61 @@ fn without_a_breaker_failures_are_followed_by_growing_pauses() {
         lab.pass(1);
     }
     assert!((5..20).contains(&starts), "{starts} starts in ten minutes");
-    assert!(lab.service.waiting.unwrap().contains("failed in a row"));
+    assert!(lab.service.waiting.unwrap().contains("tasks have failed"));
+}
+
+#[test]
+fn tasks_that_fail_together_cost_one_pause_and_then_one_is_tried_at_a_time() {
+    let mut lab = Lab::new(10, ServiceConfiguration::default());
+    for _ in 0..3 {
+        lab.round();
+        assert_eq!(lab.tasks.len(), 10, "no attempt so far had to wait");
+        lab.pass(1);
+        lab.fail(1);
+        lab.round();
+        lab.pass(1);
+    }
+    lab.pass(2);
+    for _ in 0..5 {
+        lab.round();
+        assert_eq!(
+            lab.tasks.len(),
+            1,
+            "the others wait until it has shown that it works"
+        );
+    }
+    for _ in 0..20 {
+        lab.engine();
+        lab.round();
+    }
+    assert_eq!(lab.running(1), 10);
+}
+
+#[test]
+fn a_deployment_that_was_given_up_does_not_keep_the_service_from_being_scaled_in() {
+    let no_rollback = ServiceConfiguration {
+        circuit_breaker: CircuitBreaker {
+            enable: true,
+            rollback: false,
+        },
+        ..ServiceConfiguration::default()
+    };
+    let mut lab = Lab::new(4, no_rollback);
+    lab.settle();
+    lab.deploy(2);
+    for _ in 0..10 {
+        lab.round();
+        lab.fail(2);
+        lab.pass(10);
+    }
+    assert_eq!(
+        lab.service.deployments[0].rollout_state,
+        RolloutState::Failed
+    );
+    assert_eq!(lab.running(1), 4, "they serve on");
+    lab.service.desired_count = 1;
+    lab.settle();
+    assert_eq!(lab.running(1), 1);
 }
 
 #[test]
