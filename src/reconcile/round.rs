@@ -121,9 +121,6 @@ impl Reconciler {
             }
             _ => store.record_task(&new, events, &usage).await?,
         }
-        if usage.iter().any(|change| !begins(change)) {
-            self.ring_waiting().await?;
-        }
         if let Some(service) = new.service()
             && matters_to_a_service(task, &new)
         {
@@ -131,6 +128,9 @@ impl Reconciler {
         }
         *task = new;
         task.version += 1;
+        if usage.iter().any(|change| !begins(change)) {
+            self.ring_waiting().await?;
+        }
         Ok(())
     }
 

@@ -87,6 +87,10 @@ impl Reconciler {
                 self.parts.bell.ring(task);
             }
         }
+        // What a task's round rang for is lost when it is given up right after it was recorded.
+        for service in &self.parts.store.unsettled_services().await? {
+            self.parts.bell.ring(service);
+        }
         for task in listed.keys().filter(|task| !unfinished.contains(*task)) {
             self.remove_leftover(task).await?;
         }

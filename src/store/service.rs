@@ -147,19 +147,32 @@ impl Store {
 
     /// The services that have to be kept or brought to their end.
     pub async fn unfinished_services(&self) -> Result<Vec<ServiceKey>, StoreError> {
-        let rows = sqlx::query!(
+        let rows = sqlx::query_as!(
+            KeyRow,
             "SELECT cluster, name FROM services INDEXED BY services_by_name WHERE status <> 'INACTIVE'"
         )
         .fetch_all(self.readers())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(ServiceKey {
-                    cluster: row.cluster.parse()?,
-                    name: row.name.parse()?,
-                })
-            })
-            .collect()
+        rows.into_iter().map(ServiceKey::try_from).collect()
+    }
+
+    /// Those of them that may have something to do: they are not in their steady state, or have a task that does not
+    /// run and count as healthy. Costs as much as there are live tasks of services.
+    pub async fn unsettled_services(&self) -> Result<Vec<ServiceKey>, StoreError> {
+        let rows = sqlx::query_as!(
+            KeyRow,
+            "SELECT cluster, name FROM services INDEXED BY services_by_name
+              WHERE status <> 'INACTIVE'
+                AND (is_steady = 0 OR EXISTS
+                     (SELECT 1 FROM tasks INDEXED BY tasks_of_services
+                       WHERE tasks.cluster = services.cluster AND task_group = 'service:' || services.name
+                         AND is_noted = 0 AND task_group GLOB 'service:*'
+                         AND (last_status <> 'RUNNING' OR planned_status <> 'RUNNING'
+                              OR stop_requested_at IS NOT NULL OR health <> 'HEALTHY')))"
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(ServiceKey::try_from).collect()
     }
 
     /// The tasks of a service that have not stopped, and those that have and were not taken note of; oldest first.
@@ -377,6 +390,22 @@ impl TryFrom<ServiceRow> for Service {
     }
 }
 
+struct KeyRow {
+    cluster: String,
+    name: String,
+}
+
+impl TryFrom<KeyRow> for ServiceKey {
+    type Error = StoreError;
+
+    fn try_from(row: KeyRow) -> Result<Self, StoreError> {
+        Ok(Self {
+            cluster: row.cluster.parse()?,
+            name: row.name.parse()?,
+        })
+    }
+}
+
 struct ServiceTaskRow {
     id: String,
     started_by: Option<String>,
@@ -426,5 +455,68 @@ impl TryFrom<ServiceTaskRow> for ServiceTask {
             waiting: row.waiting,
             protected_until: to_time(row.protected_until),
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::ServiceConfiguration;
+    use crate::store::testing::{Fixture, at, stopped};
+
+    fn service() -> Service {
+        Service {
+            key: ServiceKey {
+                cluster: "default".parse().unwrap(),
+                name: "web".parse().unwrap(),
+            },
+            status: ServiceStatus::Active,
+            desired_count: 1,
+            configuration: ServiceConfiguration::default(),
+            tags: std::collections::BTreeMap::new(),
+            deployments: Vec::new(),
+            last_completed: None,
+            is_steady: true,
+            waiting: None,
+            created_at: at(0),
+            deleted_at: None,
+            version: 1,
+        }
+    }
+
+    #[tokio::test]
+    async fn a_service_is_unsettled_until_it_is_steady_and_has_noted_every_end() {
+        let fixture = Fixture::new().await;
+        let store = &fixture.store;
+        let mut service = service();
+        let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
+        store.create_service(record(&service)).await.unwrap();
+        assert_eq!(store.unsettled_services().await.unwrap(), []);
+
+        let mut task = fixture.task();
+        task.group = service.key.name.group();
+        store
+            .create_tasks(std::slice::from_ref(&task), None)
+            .await
+            .unwrap();
+        let all = std::slice::from_ref(&service.key);
+        assert_eq!(store.unsettled_services().await.unwrap(), all, "it starts");
+        let ended = stopped(task.clone());
+        store.record_task(&ended, &[], &[]).await.unwrap();
+        assert_eq!(
+            store.unsettled_services().await.unwrap(),
+            all,
+            "it has ended, and the service does not know"
+        );
+        let noted = ServiceRecord {
+            noted: vec![task.id],
+            ..record(&service)
+        };
+        store.record_service(noted).await.unwrap();
+        assert_eq!(store.unsettled_services().await.unwrap(), []);
+        service.version = 2;
+        service.is_steady = false;
+        store.record_service(record(&service)).await.unwrap();
+        assert_eq!(store.unsettled_services().await.unwrap(), all);
     }
 }
