@@ -202,6 +202,9 @@ impl DockerEngine {
         let Some(host) = self.daemon.host().await? else {
             return Ok(Err("the engine does not run on this machine".to_owned()));
         };
+        // A sweep that comes in between would take the probe for a warm sandbox that nobody can use, and its group for
+        // one that was left over.
+        let _making = self.making.lock().await;
         let group = self.names.group(PROBE);
         if let Err(why) = host.hold(&group, PROBE_LIMITS).await {
             return Ok(Err(why));
@@ -236,8 +239,6 @@ impl DockerEngine {
         place: Option<(&dyn Host, &Group)>,
     ) -> Result<Result<(), String>, EngineError> {
         let facts = self.prepared().await?;
-        // A sweep that comes in between would take it for a warm one that nobody can use.
-        let _making = self.making.lock().await;
         let name = self.names.warm(self.ids.next_id());
         let spec = ContainerSpec {
             network_mode: "none".to_owned(),

@@ -43,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 pub use self::images::PullBehavior;
 
 use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
-use self::host::KnownHost;
+use self::host::{KnownHost, PROBE};
 use self::images::Sought;
 use self::names::{LABEL_VOLUMES, Names};
 use self::network::Recent;
@@ -444,7 +444,6 @@ impl Engine for DockerEngine {
         if making.is_ok() {
             warm::sort_out(self, &before, &listed).await;
         }
-        drop(making);
         listed.sort_by(|a, b| a.id.cmp(&b.id));
         let mut hashers: BTreeMap<TaskId, DefaultHasher> = BTreeMap::new();
         for one in &listed {
@@ -458,9 +457,15 @@ impl Engine for DockerEngine {
             for group in host.groups(self.names.instance()).await {
                 if let Ok(task) = group.name.parse() {
                     hashers.entry(task).or_default();
+                } else if group.name == PROBE
+                    && making.is_ok()
+                    && let Err(why) = host.remove(&group).await
+                {
+                    tracing::debug!(why, "the cgroup of the probe stays for now");
                 }
             }
         }
+        drop(making);
         Ok(hashers
             .into_iter()
             .map(|(task, hasher)| (task, Fingerprint(hasher.finish())))
