@@ -459,7 +459,14 @@ impl ServiceTask {
         }
         match self.health {
             Some(health) => health == HealthStatus::Healthy,
-            None => self.started_at.is_some_and(|at| at.plus(grace) <= now),
+            None => self.started_at.is_some() && self.in_grace_until(grace, now).is_none(),
         }
+    }
+
+    /// Until when its health is not held against it, if that is not over. A start in the future says that the clock was
+    /// set back: then nobody knows how long the task has run, and it has had its time.
+    pub fn in_grace_until(&self, grace: DurationMs, now: TimestampMs) -> Option<TimestampMs> {
+        let started_at = self.started_at.filter(|at| *at <= now)?;
+        Some(started_at.plus(grace)).filter(|until| *until > now)
     }
 }

@@ -62,7 +62,8 @@ pub struct Task {
     pub pull_stopped_at: Option<TimestampMs>,
     /// How far the pull of its images has come, while it goes on.
     pub pull: Option<PullProgress>,
-    /// When the task became RUNNING: the engine's time of the last container's start.
+    /// When the task became RUNNING: the engine's time of the last container's start, but no later than when Neargate
+    /// saw it, should the engine's clock be ahead.
     pub started_at: Option<TimestampMs>,
     /// When it was decided that the task stops.
     pub stopping_at: Option<TimestampMs>,

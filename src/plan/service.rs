@@ -259,14 +259,12 @@ impl Round {
             if !self.goes_on(task) || task.health != Some(HealthStatus::Unhealthy) {
                 continue;
             }
-            let patient_until = task.started_at.map(|at| at.plus(self.grace()));
-            match patient_until {
-                Some(until) if until > self.now => self.wake(until),
-                _ => {
-                    self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
-                    self.stop(task, UNHEALTHY.to_owned());
-                }
+            if let Some(until) = task.in_grace_until(self.grace(), self.now) {
+                self.wake(until);
+                continue;
             }
+            self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
+            self.stop(task, UNHEALTHY.to_owned());
         }
     }
 
@@ -274,7 +272,6 @@ impl Round {
     /// then the newest; never a protected one while the service is kept.
     fn scale_in(&mut self, live: &[&ServiceTask]) {
         let wanted = self.plan.service.wanted() as usize;
-        let is_kept = self.plan.service.status == ServiceStatus::Active;
         let mut going_on: Vec<&ServiceTask> = live
             .iter()
             .copied()
@@ -307,42 +304,55 @@ impl Round {
                 std::cmp::Reverse(task.created_at),
             )
         });
-        let reason = self.scaling_reason();
-        let now = self.now;
-        let may_go = going_on
-            .into_iter()
-            .filter(|task| !is_kept || task.protected_until.is_none_or(|until| until <= now));
-        for task in may_go.take(surplus) {
-            self.stop(task, reason.clone());
-        }
+        self.stop_some(live, &going_on, surplus);
     }
 
-    /// Stops tasks of older deployments as far as enough healthy ones remain: first those that count for nothing.
+    /// Stops tasks of older deployments: first those that count for nothing.
     fn replace_older(&mut self, live: &[&ServiceTask]) {
-        let service = &self.plan.service;
         // A deployment that was given up takes nobody's place any more.
-        if service
+        if self
+            .plan
+            .service
             .primary()
             .is_some_and(|primary| primary.rollout_state == RolloutState::Failed)
         {
             return;
         }
-        let lower = service.configuration.lower_bound(service.wanted()) as usize;
         let mut older: Vec<&ServiceTask> = live
             .iter()
             .copied()
             .filter(|task| self.goes_on(task) && !self.is_of_primary(task))
             .collect();
         older.sort_by_key(|task| (self.healthy(task), task.created_at));
+        self.stop_some(live, &older, usize::MAX);
+    }
+
+    /// Stops the first `most` of these tasks, as far as enough healthy ones remain. A protected one goes on while the
+    /// service is kept, as in ECS: neither scaling in nor a deployment ends it.
+    fn stop_some(&mut self, live: &[&ServiceTask], tasks: &[&ServiceTask], most: usize) {
+        let service = &self.plan.service;
+        let is_kept = service.status == ServiceStatus::Active;
+        let lower = service.configuration.lower_bound(service.wanted()) as usize;
         let mut healthy = live.iter().filter(|task| self.healthy(task)).count();
+        let mut left = most;
         let reason = self.scaling_reason();
-        for task in older {
+        for task in tasks {
+            if left == 0 {
+                return;
+            }
+            if let Some(until) = task.protected_until.filter(|until| *until > self.now)
+                && is_kept
+            {
+                self.wake(until);
+                continue;
+            }
             if self.healthy(task) {
                 if healthy <= lower {
-                    break;
+                    return;
                 }
                 healthy -= 1;
             }
+            left -= 1;
             self.stop(task, reason.clone());
         }
     }
@@ -499,8 +509,7 @@ impl Round {
         let due = live
             .iter()
             .filter(|task| self.goes_on(task) && task.health.is_none())
-            .filter_map(|task| Some(task.started_at?.plus(self.grace())))
-            .filter(|at| *at > self.now)
+            .filter_map(|task| task.in_grace_until(self.grace(), self.now))
             .min();
         if let Some(at) = due {
             self.wake(at);
@@ -607,5 +616,9 @@ fn next_start(deployment: &Deployment) -> Option<TimestampMs> {
     Some(failure.at.plus(DurationMs::from_secs(pause_s)))
 }
 
+#[cfg(test)]
+mod lab;
+#[cfg(test)]
+mod properties;
 #[cfg(test)]
 mod tests;

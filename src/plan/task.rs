@@ -325,7 +325,9 @@ fn move_on(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
             .containers
             .values()
             .filter_map(|record| record.started_at)
-            .max();
+            .max()
+            // The engine's clock may be ahead of this one, by which a grace period is measured.
+            .map(|at| at.min(now));
         task.waiting = None;
         task.pull = None;
     }

@@ -9,6 +9,7 @@
 mod ledger;
 mod mortal;
 mod regressions;
+mod services;
 mod story;
 mod world;
 
@@ -151,20 +152,26 @@ async fn live_through(
 ) -> Result<(), String> {
     world.start();
     let steps = 15 + rng.below(60);
+    let mut changes = services::Changes::default();
     for _ in 0..steps {
         let at = world.now();
         let mut log = Vec::new();
+        if rng.one_in(6) {
+            services::step(world, &mut changes, rng, &mut log).await;
+        }
         story::step(world, ledger, rng, &mut log).await;
         told.lock()
             .unwrap()
             .extend(log.into_iter().map(|line| format!("{at} {line}")));
         ledger.check(world).await?;
+        services::check(world, ledger, &changes).await?;
     }
     told.lock().unwrap().push(format!("{} calm", world.now()));
     calm_down(world, ledger).await
 }
 
-/// The faults stop, every task is asked to stop: then everything comes to its end, and stays there.
+/// The faults stop, every task is asked to stop, every service becomes what was asked for and is deleted: then everything
+/// comes to its end, and stays there.
 async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String> {
     world.daemon.inject(Fault::Calm);
     if let Some(life) = &world.life {
@@ -189,6 +196,7 @@ async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String>
     for id in unfinished {
         life.control.stop_task(&id, None).await.unwrap();
     }
+    services::calm_down(world, ledger).await?;
     let begun = world.now();
     while world.now().since(begun).to_std() < PATIENCE {
         world.pass(Duration::from_secs(5)).await;

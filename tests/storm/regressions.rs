@@ -364,3 +364,17 @@ fn where_no_cgroup_can_be_made_the_size_is_spread_over_the_containers() {
         );
     });
 }
+
+#[test]
+fn the_cgroup_of_a_probe_that_the_daemon_removes_late_is_swept() {
+    in_virtual_time(async {
+        let mut world = world_with_cgroups().await;
+        world.kill();
+        world.daemon.fail_next(CallKind::Remove, late(2_000));
+        world.start();
+        secs(&world, 1).await;
+        assert_ne!(world.daemon.snapshot().groups, [], "the probe is in it");
+        secs(&world, 60).await;
+        assert_eq!(world.daemon.snapshot().groups, []);
+    });
+}

@@ -73,12 +73,9 @@ async fn run(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
 
 /// Runs tasks of a definition, if it is one.
 pub async fn run_document(control: &Control, document: &Value, count: u32) -> Option<Vec<TaskId>> {
-    let read = Document::read(document.to_string().as_bytes(), Format::Json).unwrap();
-    let parsed = ParsedTaskDefinition::parse(&read).ok()?;
-    control
-        .register_task_definition(&parsed.definition, document, &[])
-        .await
-        .unwrap();
+    if !register(control, document).await {
+        return None;
+    }
     let request = RunTask {
         cluster: "default".parse::<ClusterName>().unwrap(),
         definition: TaskDefinitionReference {
@@ -95,6 +92,19 @@ pub async fn run_document(control: &Control, document: &Value, count: u32) -> Op
     };
     let tasks = control.run_task(request).await.unwrap();
     Some(tasks.into_iter().map(|task| task.id).collect())
+}
+
+/// Registers a definition, if it is one.
+pub async fn register(control: &Control, document: &Value) -> bool {
+    let read = Document::read(document.to_string().as_bytes(), Format::Json).unwrap();
+    let Ok(parsed) = ParsedTaskDefinition::parse(&read) else {
+        return false;
+    };
+    control
+        .register_task_definition(&parsed.definition, document, &[])
+        .await
+        .unwrap();
+    true
 }
 
 async fn stop(world: &mut World, ledger: &Ledger, rng: &mut Rng, log: &mut Vec<String>) {
@@ -134,7 +144,7 @@ async fn end_of_life(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {
     }
 }
 
-fn definition(rng: &mut Rng) -> Value {
+pub fn definition(rng: &mut Rng) -> Value {
     let count = 1 + if rng.one_in(2) { rng.below(4) } else { 0 };
     let main = rng.below(count);
     let containers: Vec<Value> = (0..count)

@@ -1,219 +1,6 @@
-use std::collections::BTreeMap;
-
+use super::lab::{Lab, at, revision};
 use super::*;
-use crate::domain::{
-    DesiredStatus, IdSource, SchedulingStrategy, ServiceConfiguration, ServiceKey,
-};
-
-struct Fixed(u128);
-
-impl IdSource for Fixed {
-    fn next_id(&self) -> u128 {
-        self.0
-    }
-}
-
-fn at(ms: i64) -> TimestampMs {
-    TimestampMs::from_millis(ms)
-}
-
-fn revision(number: u32) -> FamilyRevision {
-    FamilyRevision {
-        family: "web".parse().unwrap(),
-        revision: number,
-    }
-}
-
-/// A service in the making, and a world that carries out its plans.
-struct Lab {
-    service: Service,
-    tasks: Vec<ServiceTask>,
-    now: TimestampMs,
-    ids: u128,
-    said: Vec<String>,
-    retired: Vec<Deployment>,
-}
-
-impl Lab {
-    fn new(desired: u32, configuration: ServiceConfiguration) -> Self {
-        let mut lab = Self {
-            service: Service {
-                key: ServiceKey {
-                    cluster: "default".parse().unwrap(),
-                    name: "web".parse().unwrap(),
-                },
-                status: ServiceStatus::Active,
-                desired_count: desired,
-                configuration,
-                tags: BTreeMap::new(),
-                deployments: Vec::new(),
-                last_completed: None,
-                is_steady: false,
-                waiting: None,
-                created_at: at(0),
-                deleted_at: None,
-                version: 1,
-            },
-            tasks: Vec::new(),
-            now: at(0),
-            ids: 0,
-            said: Vec::new(),
-            retired: Vec::new(),
-        };
-        lab.deploy(1);
-        lab
-    }
-
-    fn next_id(&mut self) -> Fixed {
-        self.ids += 1;
-        Fixed(self.ids)
-    }
-
-    fn deploy(&mut self, number: u32) {
-        let id = DeploymentId::generate(&self.next_id());
-        let now = self.now;
-        self.service.deploy(
-            id,
-            revision(number),
-            DeploymentCause::User,
-            String::new(),
-            now,
-        );
-    }
-
-    /// One round, carried out. True when it changed nothing.
-    fn round(&mut self) -> bool {
-        let next = DeploymentId::generate(&self.next_id());
-        let plan = plan(ServiceWorld {
-            service: &self.service,
-            tasks: &self.tasks,
-            next_deployment: &next,
-            now: self.now,
-        });
-        let is_empty = plan.service == self.service
-            && plan.start == 0
-            && plan.stop.is_empty()
-            && plan.noted.is_empty()
-            && plan.events.is_empty();
-        self.service = plan.service;
-        self.retired.extend(plan.retired);
-        self.said
-            .extend(plan.events.into_iter().map(|event| event.message));
-        self.tasks.retain(|task| !plan.noted.contains(&task.id));
-        for (id, reason) in plan.stop {
-            let task = self.tasks.iter_mut().find(|task| task.id == id).unwrap();
-            task.desired_status = DesiredStatus::Stopped;
-            task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
-            task.stopped_reason = Some(reason);
-        }
-        for _ in 0..plan.start {
-            let id = TaskId::generate(&self.next_id());
-            self.tasks.push(ServiceTask {
-                id,
-                deployment: self.service.deployments[0].id.to_string(),
-                created_at: self.now,
-                last_status: LastStatus::Provisioning,
-                desired_status: DesiredStatus::Running,
-                health: None,
-                started_at: None,
-                stopped_at: None,
-                stop_code: None,
-                stopped_reason: None,
-                waiting: None,
-                protected_until: None,
-            });
-        }
-        is_empty
-    }
-
-    /// Lets the engine do what is wanted of it: start what is to run, end what is to stop.
-    fn engine(&mut self) {
-        for task in &mut self.tasks {
-            if task.desired_status == DesiredStatus::Stopped {
-                task.last_status = LastStatus::Stopped;
-                task.stopped_at = Some(self.now);
-            } else if task.last_status < LastStatus::Running {
-                task.last_status = LastStatus::Running;
-                task.started_at = Some(self.now);
-            }
-        }
-    }
-
-    /// Lets every task of a revision fail to start.
-    fn fail(&mut self, number: u32) {
-        let broken: Vec<String> = self
-            .service
-            .deployments
-            .iter()
-            .filter(|deployment| deployment.task_definition == revision(number))
-            .map(|deployment| deployment.id.to_string())
-            .collect();
-        for task in &mut self.tasks {
-            if broken.contains(&task.deployment) && task.last_status != LastStatus::Stopped {
-                task.last_status = LastStatus::Stopped;
-                task.desired_status = DesiredStatus::Stopped;
-                task.stopped_at = Some(self.now);
-                task.stop_code = Some(StopCode::TaskFailedToStart);
-                task.stopped_reason = Some("CannotPullContainerError: no such image".to_owned());
-            }
-        }
-    }
-
-    fn pass(&mut self, secs: u32) {
-        self.now = self.now.plus(DurationMs::from_secs(secs));
-    }
-
-    /// Rounds and engine in turns until nothing changes.
-    fn settle(&mut self) {
-        for _ in 0..1_000 {
-            let is_empty = self.round();
-            self.engine();
-            self.bounds();
-            if is_empty {
-                return;
-            }
-        }
-        panic!("it does not settle: {:#?}", self.service);
-    }
-
-    fn bounds(&self) {
-        let upper = self
-            .service
-            .configuration
-            .upper_bound(self.service.wanted());
-        let there = self.tasks.iter().filter(|task| task.occupies()).count();
-        let surplus = self.tasks.iter().filter(|task| !task.is_wanted()).count();
-        assert!(
-            there <= upper as usize + surplus,
-            "{there} tasks, {upper} at most"
-        );
-    }
-
-    fn running(&self, number: u32) -> usize {
-        let of = |task: &&ServiceTask| {
-            self.service.deployments.iter().any(|deployment| {
-                deployment.id.as_str() == task.deployment
-                    && deployment.task_definition == revision(number)
-            })
-        };
-        self.tasks
-            .iter()
-            .filter(|task| task.last_status == LastStatus::Running)
-            .filter(of)
-            .count()
-    }
-
-    /// The tasks that have not stopped.
-    fn live(&self) -> Vec<TaskId> {
-        let live = |task: &&ServiceTask| task.last_status != LastStatus::Stopped;
-        let tasks = self.tasks.iter().filter(live);
-        tasks.map(|task| task.id.clone()).collect()
-    }
-
-    fn says(&self, text: &str) -> usize {
-        self.said.iter().filter(|said| said.contains(text)).count()
-    }
-}
+use crate::domain::{DesiredStatus, SchedulingStrategy, ServiceConfiguration};
 
 fn breaker() -> ServiceConfiguration {
     ServiceConfiguration {
@@ -423,6 +210,21 @@ fn tasks_that_fail_together_cost_one_pause_and_then_one_is_tried_at_a_time() {
         lab.round();
     }
     assert_eq!(lab.running(1), 10);
+}
+
+#[test]
+fn a_clock_that_is_set_back_does_not_make_a_grace_period_longer() {
+    let grace = ServiceConfiguration {
+        health_check_grace_period: DurationMs::from_secs(5),
+        ..ServiceConfiguration::default()
+    };
+    let mut lab = Lab::new(1, grace);
+    lab.pass(3_600);
+    lab.round();
+    lab.engine();
+    lab.now = at(0);
+    lab.round();
+    assert!(lab.service.is_steady, "{:#?}", lab.service);
 }
 
 #[test]

@@ -67,6 +67,8 @@ fn it_is_running_once_every_container_has_been_started() {
         (LastStatus::Running, Next::Nothing)
     );
     assert_eq!(whole.task.started_at, Some(at(2_000)), "the engine's time");
+    let behind = plan(&half.task, Sighting::Seen(&both), at(1_900));
+    assert_eq!(behind.task.started_at, Some(at(1_900)), "not in the future");
     assert_eq!(whole.task.address.as_deref(), Some("172.18.0.2"));
 }
 
