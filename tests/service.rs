@@ -11,14 +11,14 @@ use crate::cli::{fails, file, run};
 use crate::harness::{Server, docker, eventually};
 
 /// The document of a service `web` of family `web`.
-fn document(count: u32, more: &str) -> String {
+pub fn document(count: u32, more: &str) -> String {
     format!("serviceName: web\ntaskDefinition: web\ndesiredCount: {count}\n{more}")
 }
 
-const BREAKER: &str =
+pub const BREAKER: &str =
     "deploymentConfiguration:\n  deploymentCircuitBreaker: {enable: true, rollback: true}\n";
 
-fn create(server: &Server, yaml: &str) -> Value {
+pub fn create(server: &Server, yaml: &str) -> Value {
     let (status, answer) = server.send(
         "POST",
         "/v1/services",
@@ -29,7 +29,7 @@ fn create(server: &Server, yaml: &str) -> Value {
     answer
 }
 
-fn update(server: &Server, change: &Value) -> Value {
+pub fn update(server: &Server, change: &Value) -> Value {
     let (status, answer) = server.send(
         "PATCH",
         "/v1/services/web",
@@ -40,14 +40,14 @@ fn update(server: &Server, change: &Value) -> Value {
     answer
 }
 
-fn service(server: &Server) -> Value {
+pub fn service(server: &Server) -> Value {
     let (status, service) = server.get("/v1/services/web");
     assert_eq!(status, 200, "{service:#}");
     service
 }
 
 /// The tasks of the service that have not stopped.
-fn tasks(server: &Server) -> Vec<Value> {
+pub fn tasks(server: &Server) -> Vec<Value> {
     let (status, page) = server.get("/v1/tasks?serviceName=web&limit=1000");
     assert_eq!(status, 200, "{page:#}");
     let is_live = |task: &&Value| task["lastStatus"] != "STOPPED";
@@ -61,7 +61,7 @@ fn ids(tasks: &[Value]) -> BTreeSet<String> {
 }
 
 /// Waits until the service is in a steady state with `count` tasks, all of `definition`.
-fn steady(server: &Server, count: usize, definition: &str) -> Vec<Value> {
+pub fn steady(server: &Server, count: usize, definition: &str) -> Vec<Value> {
     let what = format!("{count} tasks of {definition} in a steady state");
     eventually(&what, || {
         let (service, tasks) = (service(server), tasks(server));
@@ -80,7 +80,7 @@ fn steady(server: &Server, count: usize, definition: &str) -> Vec<Value> {
     })
 }
 
-fn kill_container(task: &Value) {
+pub fn kill_container(task: &Value) {
     let container = task["containers"][0]["runtimeId"].as_str().unwrap();
     docker(&["kill", container]).unwrap();
 }

@@ -1,7 +1,7 @@
 //! The command that serves HTTP: enough of a web application to try a service with.
 //!
 //! One thread for each connection, one request on each connection, and a limit on both. SIGTERM ends the
-//! process at once: requests that are under way are cut off.
+//! process: at once, so that requests that are under way are cut off, or after a while in which it serves on.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, TcpListener, TcpStream};
@@ -40,6 +40,11 @@ pub const SERVE: Command = Command {
             value: Some("N"),
             about: "/healthz answers 503 when the process is N ms old (never)",
         },
+        Flag {
+            name: "--drain-ms",
+            value: Some("N"),
+            about: "how long it serves on after SIGTERM (0)",
+        },
     ],
     positionals: &[],
     on_termination: OnTermination::Command,
@@ -60,6 +65,7 @@ fn serve(arguments: &Arguments) -> Result<u8, Failure> {
     };
     let port = arguments.number("--port", 1..=u16::MAX)?.unwrap_or(8080);
     let delay = arguments.duration("--delay-ms")?.unwrap_or_default();
+    let drain = arguments.duration("--drain-ms")?.unwrap_or_default();
     if system::wait_for_termination(Some(delay)) {
         return Ok(0);
     }
@@ -72,6 +78,7 @@ fn serve(arguments: &Arguments) -> Result<u8, Failure> {
         .map_err(|error| Failure::at("cannot start a thread", error))?;
     system::wait_for_termination(None);
     say("SIGTERM: stopping");
+    thread::sleep(drain);
     Ok(0)
 }
 
