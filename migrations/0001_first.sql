@@ -138,8 +138,9 @@ CREATE INDEX tasks_by_cluster ON tasks (cluster);
 CREATE INDEX tasks_by_family ON tasks (family);
 CREATE INDEX tasks_by_group ON tasks (task_group);
 CREATE INDEX tasks_by_started_by ON tasks (started_by) WHERE started_by IS NOT NULL;
--- These two stay as small as what is going on, however long the history is.
+-- These stay as small as what is going on, however long the history is.
 CREATE INDEX tasks_unstopped ON tasks (cluster, last_status) WHERE last_status <> 'STOPPED';
+CREATE INDEX tasks_unstopped_by_group ON tasks (task_group) WHERE last_status <> 'STOPPED';
 -- What a service is planned from.
 CREATE INDEX tasks_of_services ON tasks (cluster, task_group, seq) WHERE is_noted = 0 AND task_group GLOB 'service:*';
 CREATE INDEX tasks_provisioning ON tasks (seq, id) WHERE last_status = 'PROVISIONING';

@@ -30,6 +30,7 @@ pub struct TaskFilter {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Along {
     Unstopped,
+    UnstoppedOfGroup,
     StartedBy,
     Group,
     Family,
@@ -44,7 +45,9 @@ impl TaskFilter {
             .is_some_and(|status| status != LastStatus::Stopped)
             // No task that has stopped was meant to run: a CHECK of the table says so.
             || self.desired_status == Some(DesiredStatus::Running);
-        if is_unstopped {
+        if is_unstopped && self.group.is_some() {
+            Along::UnstoppedOfGroup
+        } else if is_unstopped {
             Along::Unstopped
         } else if self.started_by.is_some() {
             Along::StartedBy
@@ -118,7 +121,13 @@ impl Store {
             };
         }
         Ok(match filter.along() {
-            Along::Unstopped => along!("INDEXED BY tasks_unstopped WHERE last_status <> 'STOPPED'"),
+            // What has not stopped is not cleaned up either, and that index is in the order of the list.
+            Along::Unstopped => along!(
+                "INDEXED BY tasks_unfinished WHERE cleaned_at IS NULL AND last_status <> 'STOPPED'"
+            ),
+            Along::UnstoppedOfGroup => along!(
+                "INDEXED BY tasks_unstopped_by_group WHERE last_status <> 'STOPPED' AND task_group = ?5"
+            ),
             Along::StartedBy => along!("INDEXED BY tasks_by_started_by WHERE started_by = ?4"),
             Along::Group => along!("INDEXED BY tasks_by_group WHERE task_group = ?5"),
             Along::Family => along!("INDEXED BY tasks_by_family WHERE family = ?3"),

@@ -55,6 +55,10 @@ impl Model {
         self.next_container += 1;
         self.by_name.insert(container.name.clone(), number);
         self.by_id.insert(id.clone(), number);
+        for (key, value) in container.labels() {
+            let of_label = self.by_label.entry(format!("{key}={value}")).or_default();
+            of_label.insert(number);
+        }
         self.containers.insert(number, container);
         self.tell(number, "create");
         Ok(id)

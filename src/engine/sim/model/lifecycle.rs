@@ -342,6 +342,15 @@ impl Model {
         if let Some(container) = self.containers.remove(&number) {
             self.by_name.remove(&container.name);
             self.by_id.remove(&container.id);
+            for (key, value) in container.labels() {
+                let label = format!("{key}={value}");
+                if let Some(others) = self.by_label.get_mut(&label) {
+                    others.remove(&number);
+                    if others.is_empty() {
+                        self.by_label.remove(&label);
+                    }
+                }
+            }
             self.changes += 1;
         }
     }

@@ -21,7 +21,7 @@ mod pull;
 mod request;
 mod volume;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
@@ -60,6 +60,8 @@ pub(crate) struct Model {
     /// Names and full IDs.
     by_name: BTreeMap<String, u64>,
     by_id: BTreeMap<String, u64>,
+    /// By each of their labels, as `key=value`: most lists ask for one.
+    by_label: BTreeMap<String, BTreeSet<u64>>,
     next_container: u64,
     next_pid: u32,
     images: Images,
@@ -126,6 +128,7 @@ impl Model {
             containers: BTreeMap::new(),
             by_name: BTreeMap::new(),
             by_id: BTreeMap::new(),
+            by_label: BTreeMap::new(),
             next_container: 1,
             next_pid: 1_000,
             images: Images::default(),
@@ -290,6 +293,15 @@ impl Model {
 
     /// All containers with a label `key=value` (or `key`), the newest first.
     pub(crate) fn list(&self, label: &str) -> Vec<ContainerSummary> {
+        if label.contains('=') {
+            let numbers = self.by_label.get(label);
+            return numbers
+                .into_iter()
+                .flat_map(|numbers| numbers.iter().rev())
+                .filter_map(|number| self.containers.get(number))
+                .map(Container::summary)
+                .collect();
+        }
         self.containers
             .values()
             .rev()
