@@ -43,6 +43,9 @@ pub struct ConfigFile {
     pub metadata_port: Option<u16>,
     /// Whether tasks may use the host's own network.
     pub allow_host_network: Option<bool>,
+    /// Folders of the engine's host that tasks may have, with everything below.
+    #[serde(default)]
+    pub allowed_host_paths: Vec<PathBuf>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
     /// When an image is pulled that is there already.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::future::Future;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,7 +25,7 @@ use crate::control::{Control, Policy};
 use crate::domain::{IdSource, SecretName, SecretReference, SecretValue, TimestampMs};
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
-use crate::engine::docker::{DockerEngine, PullBehavior, Settings};
+use crate::engine::docker::{DockerEngine, HostPaths, PullBehavior, Settings};
 use crate::engine::sim::{SimClock, SimConfig, SimDaemon};
 use crate::engine::{Engine, EngineError, EngineStatus, Secrets};
 use crate::reconcile::{Limits, Parts, Reconciler};
@@ -78,6 +78,11 @@ impl Choices {
             .transpose()
             .map_err(|weak| anyhow!("{weak}\nhint: {}", weak.hint()))?;
         let (settings, limits) = (Settings::default(), Limits::default());
+        let host_paths = HostPaths {
+            allowed: allowed_host_paths(file.allowed_host_paths)?,
+            forbidden: data_dir.iter().map(|folder| absolute(folder)).collect(),
+        };
+        let has_host_paths = !host_paths.allowed.is_empty();
         Ok(Self {
             listen: args.listen.or(file.listen).unwrap_or(cli::DEFAULT_LISTEN),
             data_dir: data_dir.ok_or_else(|| {
@@ -105,9 +110,11 @@ impl Choices {
                     .map_or(settings.pull_inactivity_timeout, Duration::from_secs),
                 registry_logins: registry_logins(file.registry_logins)?,
                 address_pool: file.address_pool.unwrap_or(settings.address_pool),
+                host_paths,
             },
             policy: Policy {
                 host_network: file.allow_host_network.unwrap_or_default(),
+                host_paths: has_host_paths,
             },
             cpu_overcommit: overcommit(file.cpu_overcommit)?,
             metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
@@ -129,6 +136,24 @@ fn overcommit(times: Option<u32>) -> Result<u32> {
             "cpu_overcommit is {other}, and must be from 1 to 1000\nhint: 1 reserves each processor once"
         )),
     }
+}
+
+fn allowed_host_paths(folders: Vec<PathBuf>) -> Result<Vec<PathBuf>> {
+    for folder in &folders {
+        if !folder.is_absolute() || folder.parent().is_none() {
+            return Err(anyhow!(
+                "allowed_host_paths has {}, which is not a folder that tasks may have\nhint: write absolute paths \
+                 such as /srv/data, and not /, which is everything",
+                folder.display()
+            ));
+        }
+    }
+    Ok(folders)
+}
+
+/// The engine's paths have nothing to do with this process's working directory.
+fn absolute(folder: &Path) -> PathBuf {
+    std::path::absolute(folder).unwrap_or_else(|_| folder.to_owned())
 }
 
 fn pull_behavior(behavior: ImagePullBehavior) -> PullBehavior {

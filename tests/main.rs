@@ -29,3 +29,4 @@ mod serve;
 mod service;
 mod storm;
 mod terminal;
+mod volumes;

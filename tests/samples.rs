@@ -19,6 +19,7 @@ const SAMPLES: &[(&str, Fate)] = &[
     ("ports", Fate::Runs),
     ("sidecar", Fate::Runs),
     ("stubborn", Fate::Runs),
+    ("volume", Fate::Ends(0)),
     ("web", Fate::Runs),
 ];
 

@@ -145,6 +145,7 @@ async fn request(
         started_by: args.started_by,
         group: args.group,
         client_token: args.client_token,
+        volume_configurations: None,
     })
 }
 

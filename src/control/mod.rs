@@ -25,8 +25,8 @@ pub use task::RunTask;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::domain::{IdSource, NetworkMode, TimestampMs};
-use crate::engine::{Engine, EngineState, EngineStatus};
+use crate::domain::{Faults, IdSource, NetworkMode, TimestampMs, Volume, VolumeSource};
+use crate::engine::{Engine, EngineError, EngineState, EngineStatus};
 use crate::store::Store;
 
 /// How many tasks one call may ask for.
@@ -37,6 +37,8 @@ pub const MAX_COUNT: u32 = 100;
 pub struct Policy {
     /// Tasks may use the host's own network.
     pub host_network: bool,
+    /// Tasks may have some folders of the engine's host; which ones, the engine knows.
+    pub host_paths: bool,
 }
 
 /// The use cases, and what they work with. Clones are cheap and share everything.
@@ -92,6 +94,36 @@ impl Control {
         Ok(())
     }
 
+    /// Whether the operator lets tasks have folders of the host at all.
+    fn check_volumes(&self, volumes: &[Volume]) -> Result<(), ControlError> {
+        match host_paths(volumes).next() {
+            Some((index, _)) if !self.policy.host_paths => Err(ControlError::invalid(
+                &format!("volumes[{index}].host.sourcePath"),
+                "is not allowed here: the task would have a folder of the host",
+                "use a volume with only a name, or list the folder in allowed_host_paths in the server's \
+                 configuration",
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// Whether tasks may have the folders of the host that `volumes` name. Only an engine that answers is asked;
+    /// it looks again when it creates the containers.
+    async fn check_host_paths(&self, volumes: &[Volume]) -> Result<(), ControlError> {
+        self.check_volumes(volumes)?;
+        if !matches!(self.engine_status.get().0, EngineState::Ok(_)) {
+            return Ok(());
+        }
+        for (index, path) in host_paths(volumes) {
+            if let Err(EngineError::Refused(why)) = self.engine.check_host_path(path).await {
+                let mut faults = Faults::default();
+                faults.add(format!("volumes[{index}].host.sourcePath"), why);
+                return Err(ControlError::Invalid(faults));
+            }
+        }
+        Ok(())
+    }
+
     /// Now, by the clock that everything else goes by.
     pub fn now(&self) -> TimestampMs {
         self.clock.now()
@@ -117,6 +149,15 @@ impl Control {
     pub fn queue_length(&self) -> usize {
         self.bell.waiting()
     }
+}
+
+/// The folders of the host among `volumes`, with their places.
+fn host_paths(volumes: &[Volume]) -> impl Iterator<Item = (usize, &str)> {
+    let volumes = volumes.iter().enumerate();
+    volumes.filter_map(|(index, volume)| match &volume.source {
+        VolumeSource::Host { path } => Some((index, path.as_str())),
+        VolumeSource::Task { .. } | VolumeSource::Cluster { .. } => None,
+    })
 }
 
 /// The cluster that is meant when none is named.

@@ -318,6 +318,7 @@ impl Control {
             ));
         }
         self.check_network_mode(found.definition.network_mode)?;
+        self.check_host_paths(&found.definition.volumes).await?;
         Ok(FamilyRevision {
             family: found.definition.family,
             revision: found.revision,

@@ -76,6 +76,8 @@ impl Control {
             ));
         }
         self.check_network_mode(registered.definition.network_mode)?;
+        self.check_host_paths(&registered.definition.volumes)
+            .await?;
         let spec = TaskSpec::new(registered.definition, registered.revision);
         let spec = request
             .overrides

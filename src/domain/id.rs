@@ -105,6 +105,10 @@ text_newtype!(
     ContainerName, "container name", is_ecs_name, NAME_RULE
 );
 text_newtype!(
+    /// The name of a volume within its task, or within its cluster for one that outlives its tasks.
+    VolumeName, "volume name", is_ecs_name, NAME_RULE
+);
+text_newtype!(
     /// The name of a service within its cluster.
     ServiceName, "service name", is_ecs_name, NAME_RULE
 );

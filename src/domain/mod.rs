@@ -20,6 +20,7 @@ mod task;
 mod task_definition;
 mod time;
 mod usage;
+mod volume;
 
 pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
 pub use capacity::{Capacity, Shortage};
@@ -28,7 +29,7 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    SecretName, ServiceName, TaskDefinitionReference, TaskId,
+    SecretName, ServiceName, TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
@@ -57,3 +58,4 @@ pub use task_definition::{
 };
 pub use time::{DurationMs, TimestampMs};
 pub use usage::{EndEvidence, UsageChange, UsageInterval};
+pub use volume::{Mount, Volume, VolumeSource};

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
     NetworkMode, PortMapping, Protocol, PullProgress, ServiceKey, ServiceName, TaskDefinition,
-    TaskId, TaskSize, TimestampMs,
+    TaskId, TaskSize, TimestampMs, Volume, VolumeName,
 };
 
 /// A task, as it is recorded.
@@ -89,6 +89,9 @@ pub struct TaskSpec {
     pub network_mode: NetworkMode,
     /// At least one; in the definition's order.
     pub containers: Vec<ContainerDefinition>,
+    /// What the containers can mount.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
 }
 
 impl TaskSpec {
@@ -99,12 +102,14 @@ impl TaskSpec {
             size,
             network_mode,
             containers,
+            volumes,
         } = definition;
         Self {
             definition: FamilyRevision { family, revision },
             size,
             network_mode,
             containers,
+            volumes,
         }
     }
 
@@ -118,6 +123,12 @@ impl TaskSpec {
         self.containers
             .iter()
             .find(|container| container.name == *name)
+    }
+
+    /// The volume of that name, and its place among all.
+    pub fn volume(&self, name: &VolumeName) -> Option<(usize, &Volume)> {
+        let mut volumes = self.volumes.iter().enumerate();
+        volumes.find(|(_, volume)| volume.name == *name)
     }
 
     /// The CPU that the task reserves: its size, or the sum of its containers.

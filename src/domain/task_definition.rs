@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, TaskSize, TimestampMs,
+    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, Mount, TaskSize,
+    TimestampMs, Volume,
 };
 
 /// What a task definition says, parsed. A revision of one never changes.
@@ -21,6 +22,9 @@ pub struct TaskDefinition {
     pub network_mode: NetworkMode,
     /// From 1 to 10 of them; names are unique, at least one is essential, dependencies form no cycle.
     pub containers: Vec<ContainerDefinition>,
+    /// What the containers can mount; names are unique.
+    #[serde(default)]
+    pub volumes: Vec<Volume>,
 }
 
 /// Whether tasks can still be run from a revision.
@@ -115,6 +119,9 @@ pub struct ContainerDefinition {
     /// What it takes from the secret store: names only, never values.
     #[serde(default)]
     pub secrets: ContainerSecrets,
+    /// Volumes that it has, those that it takes from other containers (`volumesFrom`) among them.
+    #[serde(default)]
+    pub mounts: Vec<Mount>,
 }
 
 /// The default of `stopTimeout`, as on Fargate.

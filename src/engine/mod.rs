@@ -75,6 +75,13 @@ pub trait Engine: Send + Sync + 'static {
     /// Removes that for clusters which are gone, unless a task is on it.
     async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError>;
 
+    /// Whether a task may have the folder of the engine's host at `path`; [`EngineError::Refused`] says why not.
+    async fn check_host_path(&self, path: &str) -> Result<(), EngineError> {
+        Err(EngineError::Refused(format!(
+            "{path} cannot be had: this engine has no folders of a host to give away"
+        )))
+    }
+
     /// Gives back what was made ahead of need (warm sandboxes, the network if nothing is left on it).
     /// Tasks go on.
     async fn shut_down(&self);

@@ -47,6 +47,7 @@ pub(crate) fn container(text: &str) -> ContainerDefinition {
         linux_parameters: LinuxParameters::default(),
         system_controls: Vec::new(),
         secrets: ContainerSecrets::default(),
+        mounts: Vec::new(),
     }
 }
 
@@ -71,6 +72,7 @@ pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
         size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
         network_mode: NetworkMode::Awsvpc,
         containers,
+        volumes: Vec::new(),
     }
 }
 

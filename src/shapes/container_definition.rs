@@ -52,6 +52,7 @@ pub struct ContainerDefinition {
     /// Files of environment variables.
     pub environment_files: Option<Vec<EnvironmentFile>>,
     /// Volumes of the task that are mounted here.
+    #[schema(max_items = 100)]
     pub mount_points: Option<Vec<MountPoint>>,
     /// Containers whose mounts are mounted here, too.
     pub volumes_from: Option<Vec<VolumeFrom>>,

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{KeyValuePair, Task};
@@ -41,6 +42,9 @@ pub struct RunTaskRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(min_length = 1, max_length = 64)]
     pub client_token: Option<String>,
+    /// Refused: there is no EBS.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub volume_configurations: Option<Value>,
 }
 
 /// What a run changes of its task definition.

@@ -89,7 +89,7 @@ pub struct CreateServiceRequest {
     /// Refused: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_registries: Option<Value>,
-    /// Refused: tasks have no volumes.
+    /// Refused: there is no EBS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_configurations: Option<Value>,
     /// Refused: there are none.
@@ -155,7 +155,7 @@ pub struct UpdateServiceRequest {
     /// Refused: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_registries: Option<Value>,
-    /// Refused: tasks have no volumes.
+    /// Refused: there is no EBS.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub volume_configurations: Option<Value>,
     /// Refused: there are none.

@@ -43,13 +43,23 @@ use Verdict::{Honoured, Kept, Partly, Refused};
 
 /// In the order in which the API reference of ECS lists the fields.
 #[rustfmt::skip]
-const TABLE: [Row; 93] = [
+const TABLE: [Row; 106] = [
     row("family", Honoured, ""),
     row("taskRoleArn", Kept, "Neargate gives tasks no credentials of AWS"),
     row("executionRoleArn", Kept, "Neargate pulls images and reads secrets by itself"),
     row("networkMode", Honoured, "`host` only where the operator sets `allow_host_network`"),
     row("placementConstraints", Kept, "there is one host"),
-    row("volumes", Refused(given), "is not supported yet: a task has no volumes"),
+    row("volumes[].name", Honoured, "with no more than a name (and an empty `host`): made for the task, shared by its containers, removed with it; an empty one gets what the image has at that place"),
+    row("volumes[].host.sourcePath", Honoured, "a folder of the engine's host, only below those in the operator's `allowed_host_paths`; see docs/volumes.md"),
+    row("volumes[].dockerVolumeConfiguration.scope", Honoured, "`task`: as with a name alone; `shared`: the cluster's volume of that name, which outlives its tasks"),
+    row("volumes[].dockerVolumeConfiguration.autoprovision", Honoured, "of `shared`; without it the volume must be there, with Neargate's labels: see docs/volumes.md"),
+    row("volumes[].dockerVolumeConfiguration.driver", Partly(not_local), "only `local` is supported: what another driver mounts, nobody could check; the operator can make such a volume for the cluster, see docs/volumes.md"),
+    row("volumes[].dockerVolumeConfiguration.driverOpts", Refused(given), "is not supported: with options, the local driver mounts whatever the host has; the operator can make such a volume for the cluster, see docs/volumes.md"),
+    row("volumes[].dockerVolumeConfiguration.labels", Honoured, "of a volume that is made; none may begin with `neargate.`"),
+    row("volumes[].efsVolumeConfiguration", Refused(given), "is not supported: there is no EFS here; use dockerVolumeConfiguration with `scope: shared` (which the operator can put on NFS, see docs/volumes.md), or a host.sourcePath"),
+    row("volumes[].s3filesVolumeConfiguration", Refused(given), "is not supported: there is no S3 Files here; use dockerVolumeConfiguration with `scope: shared`, or a host.sourcePath"),
+    row("volumes[].fsxWindowsFileServerVolumeConfiguration", Refused(given), "is not supported: there are no Windows containers here; use dockerVolumeConfiguration with `scope: shared`, or a host.sourcePath"),
+    row("volumes[].configuredAtLaunch", Refused(given), "is not supported: there is no EBS here that a run could describe; a volume with only a name is as large as the engine's disk"),
     row("requiresCompatibilities", Honoured, "with `FARGATE`, `cpu` and `memory` are required and `networkMode` is `awsvpc`"),
     row("cpu", Honoured, "one of Fargate's sizes, together with `memory`"),
     row("memory", Honoured, "one of Fargate's sizes, together with `cpu`"),
@@ -58,7 +68,7 @@ const TABLE: [Row; 93] = [
     row("ipcMode", Partly(not_none), "only `none` is supported yet: each container has its own shared memory"),
     row("proxyConfiguration", Refused(given), "is not supported: there is no App Mesh here, and traffic would go unprotected"),
     row("inferenceAccelerators", Refused(given), "is not supported: there are no accelerators of Elastic Inference here"),
-    row("ephemeralStorage", Kept, "a task's disk is as large as the engine lets it be"),
+    row("ephemeralStorage", Kept, "it is not enforced: what a task writes to its containers and volumes is as large as the engine lets it be"),
     row("runtimePlatform.operatingSystemFamily", Partly(not_linux), "only `LINUX` is supported"),
     row("runtimePlatform.cpuArchitecture", Kept, "images run on the architecture of the engine"),
     row("enableFaultInjection", Kept, "there is no endpoint through which a task could ask for faults"),
@@ -87,8 +97,11 @@ const TABLE: [Row; 93] = [
     row("containerDefinitions[].environment[].value", Honoured, ""),
     row("containerDefinitions[].environmentFiles[].value", Honoured, "there is no S3 here: the secret of that name holds the lines of the file, `BUCKET/KEY` for the ARN of an object (`neargate secret put BUCKET/KEY --from-file app.env`)"),
     row("containerDefinitions[].environmentFiles[].type", Honoured, "`s3`"),
-    row("containerDefinitions[].mountPoints", Refused(given), "is not supported yet: a task has no volumes"),
-    row("containerDefinitions[].volumesFrom", Refused(given), "is not supported yet: a task has no volumes"),
+    row("containerDefinitions[].mountPoints[].sourceVolume", Honoured, ""),
+    row("containerDefinitions[].mountPoints[].containerPath", Honoured, "not `/`, `/dev`, or anything in `/proc` or `/sys`"),
+    row("containerDefinitions[].mountPoints[].readOnly", Honoured, "of a folder of the host, file systems that are mounted below it are then not seen"),
+    row("containerDefinitions[].volumesFrom[].sourceContainer", Honoured, "its `mountPoints`, and what it takes from others itself; not what its image declares with VOLUME. Nobody waits for anybody"),
+    row("containerDefinitions[].volumesFrom[].readOnly", Honoured, ""),
     row("containerDefinitions[].linuxParameters.capabilities.add", Honoured, "only `SYS_PTRACE`, as on Fargate"),
     row("containerDefinitions[].linuxParameters.capabilities.drop", Honoured, ""),
     row("containerDefinitions[].linuxParameters.devices", Refused(given), "is not supported: a container reaches no device of the host"),
@@ -160,6 +173,10 @@ fn given(value: &Value) -> bool {
 
 fn not_none(value: &Value) -> bool {
     given(value) && value != "none"
+}
+
+fn not_local(value: &Value) -> bool {
+    given(value) && value != "local"
 }
 
 fn not_linux(value: &Value) -> bool {

@@ -28,6 +28,7 @@ pub struct RegisterTaskDefinitionRequest {
     #[schema(required = true, min_items = 1, max_items = 10)]
     pub container_definitions: Vec<ContainerDefinition>,
     /// Volumes that the containers can mount.
+    #[schema(max_items = 100)]
     pub volumes: Option<Vec<Volume>>,
     /// Rules for the choice of a host.
     pub placement_constraints: Option<Vec<TaskDefinitionConstraint>>,

@@ -16,6 +16,8 @@ use super::schema::Schema;
 use super::*;
 use crate::domain::{Faults, TaskDefinitionReference};
 
+mod volumes;
+
 fn parse(text: &str, format: Format) -> Result<ParsedTaskDefinition, Faults> {
     ParsedTaskDefinition::parse(&Document::read(text.as_bytes(), format)?)
 }
@@ -168,7 +170,7 @@ fn what_cannot_be_honoured_is_refused_with_the_reason() {
     check(
         "\
 family: app
-volumes: [{name: data, host: {sourcePath: /}}]
+volumes: [{name: data, efsVolumeConfiguration: {fileSystemId: fs-1}}]
 pidMode: host
 containerDefinitions:
   - name: app
@@ -183,7 +185,7 @@ containerDefinitions:
     dnsServers: []
 ",
         "\
-2:1: volumes: is not supported yet: a task has no volumes
+2:24: volumes[0].efsVolumeConfiguration: is not supported: there is no EFS here; use dockerVolumeConfiguration with `scope: shared` (which the operator can put on NFS, see docs/volumes.md), or a host.sourcePath
 3:1: pidMode: is not supported yet: each container sees its own processes only
 5:5: containerDefinitions[0].memory: is missing; neither the task nor the container says how much memory it needs (give the task a size, as cpu: \"256\" and memory: \"512\", or the container a memory or memoryReservation)
 7:27: containerDefinitions[0].secrets[0].valueFrom: does not name a secret (write the name of a secret of Neargate (neargate secret list), NAME:JSON_KEY::, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME)
@@ -598,6 +600,17 @@ fn requests_to_run_are_parsed_with_their_defaults() {
     assert_eq!(
         serde_json::to_string(&sent).unwrap(),
         r#"{"taskDefinition":"web","count":2}"#
+    );
+}
+
+#[test]
+fn a_run_does_not_describe_volumes() {
+    let text = r#"{"taskDefinition": "web", "volumeConfigurations": [{"name": "data", "managedEBSVolume": {"sizeInGiB": 1}}]}"#;
+    let document = Document::read(text.as_bytes(), Format::Json).unwrap();
+    let told = told(&ParsedRunTask::parse(&document).unwrap_err());
+    assert!(
+        told.starts_with("1:27: volumeConfigurations: is not supported: there is no EBS here"),
+        "{told}"
     );
 }
 

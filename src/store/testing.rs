@@ -91,6 +91,7 @@ pub(super) fn definition(family: &str) -> TaskDefinition {
         size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
         network_mode: NetworkMode::Awsvpc,
         containers: vec![container("app")],
+        volumes: Vec::new(),
     }
 }
 
@@ -122,6 +123,7 @@ fn container(name: &str) -> ContainerDefinition {
         linux_parameters: LinuxParameters::default(),
         system_controls: Vec::new(),
         secrets: ContainerSecrets::default(),
+        mounts: Vec::new(),
     }
 }
 

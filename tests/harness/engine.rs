@@ -36,7 +36,7 @@ pub fn docker(args: &[&str]) -> Result<String, String> {
     }
 }
 
-/// Everything on the engine that carries the label of `instance`: containers and networks, a line each.
+/// Everything on the engine that carries the label of `instance`: containers, networks and volumes, a line each.
 pub fn leftovers(instance: &str) -> Vec<String> {
     let label = format!("label=neargate.instance={instance}");
     let containers = docker(&[
@@ -55,7 +55,15 @@ pub fn leftovers(instance: &str) -> Vec<String> {
         "--format",
         "network {{.Name}}",
     ]);
-    [containers, networks]
+    let volumes = docker(&[
+        "volume",
+        "ls",
+        "--filter",
+        &label,
+        "--format",
+        "volume {{.Name}}",
+    ]);
+    [containers, networks, volumes]
         .into_iter()
         .flat_map(|lines| {
             lines
@@ -78,6 +86,10 @@ pub fn remove_all(instance: &str) {
         (
             vec!["network", "ls", "--quiet", "--filter", &label],
             vec!["network", "rm"],
+        ),
+        (
+            vec!["volume", "ls", "--quiet", "--filter", &label],
+            vec!["volume", "rm", "--force"],
         ),
     ] {
         let ids = docker(&list).unwrap_or_default();

@@ -36,6 +36,8 @@ pub struct Ledger {
     boots: BTreeMap<String, String>,
     /// Containers that somebody else removed.
     pub removed: BTreeSet<String>,
+    /// Which volume each name has stood for.
+    volumes: BTreeMap<String, u64>,
     /// What was asked of the daemon to change, lately.
     pub asked: VecDeque<String>,
 }
@@ -94,6 +96,7 @@ impl Ledger {
         groups(&world.daemon.snapshot())?;
         self.events(world).await?;
         self.records(world, &before).await?;
+        self.volumes(&world.daemon.snapshot())?;
         self.leftovers(&world.daemon.containers())
     }
 
@@ -288,6 +291,29 @@ impl Ledger {
         Ok(())
     }
 
+    /// A volume is one and the same for as long as its task lives, and that of a cluster for ever.
+    fn volumes(&mut self, seen: &Snapshot) -> Result<(), String> {
+        for volume in &seen.volumes {
+            let was = self.volumes.insert(volume.name.clone(), volume.number);
+            let task = volume.labels.get(TASK).and_then(|task| task.parse().ok());
+            let known = task.and_then(|task: TaskId| self.tasks.get(&task));
+            let is_over = known.is_some_and(|known| known.task.is_finished());
+            if was.is_some_and(|was| was != volume.number) && !is_over {
+                return Err(format!(
+                    "what was in a volume is lost only when its task is over: {was:?} and then {volume:#?}"
+                ));
+            }
+        }
+        let is_there = |name: &String| seen.volumes.iter().any(|volume| volume.name == *name);
+        let kept = self
+            .volumes
+            .keys()
+            .find(|name| name.contains('.') && !is_there(name));
+        kept.map_or(Ok(()), |name| {
+            Err(format!("the volume of a cluster is never removed: {name}"))
+        })
+    }
+
     /// An exit code that was made up is not recorded, and one that may have been made up need not be.
     fn is_right(&self, id: &str, truth: i64, recorded: Option<i64>, boot: &str) -> bool {
         if self.lost.contains(id) {
@@ -353,6 +379,11 @@ impl Ledger {
             let warm = one.name.starts_with("neargate-warm-") && one.status == "running";
             if !warm {
                 return Err(format!("nothing is left over: {one:#?}"));
+            }
+        }
+        for volume in world.daemon.snapshot().volumes {
+            if volume.labels.contains_key(TASK) {
+                return Err(format!("no volume of a task is left over: {volume:#?}"));
             }
         }
         let warm = all

@@ -11,7 +11,7 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
 };
 use neargate::engine::docker::host::Host;
 use neargate::engine::sim::SimDaemon;
@@ -161,6 +161,20 @@ impl Daemon for Mortal {
         label: &str,
     ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
         self.call(self.inner.list_volumes(label)).await
+    }
+
+    async fn ensure_volume(
+        &self,
+        spec: &VolumeSpec,
+    ) -> Result<BTreeMap<String, String>, EngineError> {
+        self.call(self.inner.ensure_volume(spec)).await
+    }
+
+    async fn inspect_volume(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+        self.call(self.inner.inspect_volume(name)).await
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {

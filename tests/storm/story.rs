@@ -151,6 +151,9 @@ pub fn definition(rng: &mut Rng) -> Value {
         .map(|index| container(rng, index, index == main))
         .collect();
     let mut document = json!({ "family": "storm", "containerDefinitions": containers });
+    if rng.one_in(3) {
+        with_volumes(&mut document, rng);
+    }
     if rng.one_in(2) {
         document["cpu"] = json!("256");
         document["memory"] = json!("512");
@@ -162,6 +165,22 @@ pub fn definition(rng: &mut Rng) -> Value {
             json!([{ "containerPort": 8080, "hostPort": host_port }]);
     }
     document
+}
+
+/// A volume of the task and one of the cluster, each mounted by some containers.
+fn with_volumes(document: &mut Value, rng: &mut Rng) {
+    document["volumes"] = json!([
+        { "name": "own" },
+        { "name": "shared", "dockerVolumeConfiguration": { "scope": "shared", "autoprovision": true } },
+    ]);
+    for container in document["containerDefinitions"].as_array_mut().unwrap() {
+        let mounts: Vec<Value> = ["own", "shared"]
+            .into_iter()
+            .filter(|_| rng.one_in(2))
+            .map(|name| json!({ "sourceVolume": name, "containerPath": format!("/{name}") }))
+            .collect();
+        container["mountPoints"] = json!(mounts);
+    }
 }
 
 fn container(rng: &mut Rng, index: usize, essential: bool) -> Value {

@@ -19,6 +19,8 @@ use crate::plan::pod::PodAction;
 
 /// ECS's word for a task that cannot have what it needs before its containers start.
 const NO_SECRETS: &str = "ResourceInitializationError";
+/// The word of ECS's agent for a volume that cannot be had.
+const NO_VOLUME: &str = "CannotCreateVolumeError";
 
 impl DockerEngine {
     /// Carries out one action and takes its effect into `seen`.
@@ -195,6 +197,10 @@ impl DockerEngine {
         if let Err(error) = self.hand_over_secrets(order, definition, &mut spec).await {
             return failure(None, NO_SECRETS, error);
         }
+        spec.mounts = match self.mounts(order, definition).await {
+            Ok(mounts) => mounts,
+            Err(error) => return failure(Some(name), NO_VOLUME, error),
+        };
         let limits = self.restrict(order, &facts, definition, &mut spec).await?;
         spec.env
             .extend(self.own_environment(order, definition).await?);

@@ -62,6 +62,8 @@ pub struct LocalHost {
     proc: PathBuf,
     /// Or why there is none, in one sentence.
     tree: Result<Arc<Tree>, String>,
+    /// The engine's own; or why its files are not those that are seen here.
+    engine_files: Result<Vec<PathBuf>, String>,
 }
 
 /// Whether an engine that says so of itself runs on this machine: the same kernel, and the same memory to the
@@ -96,6 +98,16 @@ impl LocalHost {
         Self {
             proc: proc.to_owned(),
             tree: tree.map(Arc::new),
+            engine_files: Err("nobody has looked which files the engine sees".to_owned()),
+        }
+    }
+
+    /// The same, where it is known which of its files are the engine's, or why the engine does not see the same.
+    #[must_use]
+    pub fn with_files(self, engine_files: Result<Vec<PathBuf>, String>) -> Self {
+        Self {
+            engine_files,
+            ..self
         }
     }
 
@@ -115,6 +127,30 @@ impl LocalHost {
             .await
             .unwrap_or_else(|error| Err(error.to_string()))
     }
+}
+
+/// Where `path`, of any kind, leads to; where its folder does, if it is not there.
+fn real(path: &Path) -> PathBuf {
+    let folder = || Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?));
+    let resolved = path.canonicalize().ok().or_else(folder);
+    resolved.unwrap_or_else(|| path.to_owned())
+}
+
+/// Where `path` leads to.
+fn resolve(path: &Path) -> Result<PathBuf, String> {
+    let told = |error: io::Error| match error.kind() {
+        ErrorKind::NotFound => format!("{} does not exist on the engine's host", path.display()),
+        _ => format!("{} cannot be looked at: {error}", path.display()),
+    };
+    let resolved = path.canonicalize().map_err(told)?;
+    let kind = fs::metadata(&resolved).map_err(told)?;
+    if kind.is_dir() || kind.is_file() {
+        return Ok(resolved);
+    }
+    Err(format!(
+        "{} is neither a folder nor a plain file",
+        path.display()
+    ))
 }
 
 #[async_trait]
@@ -147,6 +183,20 @@ impl Host for LocalHost {
         }
         self.with(group, move |tree, path| tree.write(path, limits))
             .await
+    }
+
+    async fn resolve(&self, path: &Path) -> Result<PathBuf, String> {
+        self.engine_files.as_ref().map_err(Clone::clone)?;
+        let path = path.to_owned();
+        let look = move || resolve(&path);
+        tokio::task::spawn_blocking(look)
+            .await
+            .unwrap_or_else(|error| Err(error.to_string()))
+    }
+
+    fn engine_files(&self) -> Vec<PathBuf> {
+        let files = self.engine_files.iter().flatten();
+        files.map(|path| real(path)).collect()
     }
 
     async fn is_in(&self, group: &Group, pid: u32) -> Option<bool> {

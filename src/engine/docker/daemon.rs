@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -81,6 +82,19 @@ pub trait Daemon: Send + Sync + 'static {
         label: &str,
     ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError>;
 
+    /// `POST /volumes/create`, with the local driver. A volume of that name that exists is left as it is. The
+    /// answer is the labels of what is there now.
+    async fn ensure_volume(
+        &self,
+        spec: &VolumeSpec,
+    ) -> Result<BTreeMap<String, String>, EngineError>;
+
+    /// `GET /volumes/{name}`: its labels; `None` when the daemon says that there is none.
+    async fn inspect_volume(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError>;
+
     /// `DELETE /volumes/{name}`. Removing what is not there succeeds; one in use is `Refused`.
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError>;
 
@@ -133,6 +147,8 @@ pub struct ContainerSpec {
     pub secret_env: Vec<(String, SecretValue)>,
     /// Volumes that are file systems in memory.
     pub memory_volumes: Vec<MemoryVolume>,
+    /// Volumes and folders of the host.
+    pub mounts: Vec<Mount>,
     /// Replaces the image's.
     pub cmd: Option<Vec<String>>,
     /// Replaces the image's.
@@ -203,6 +219,36 @@ pub struct MemoryVolume {
     pub read_only: bool,
     /// How large it may grow.
     pub size_bytes: u64,
+}
+
+/// A volume on the daemon's disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSpec {
+    /// Unique on the daemon.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Something that a container has at a place of its own.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mount {
+    /// What.
+    pub source: MountSource,
+    /// Where.
+    pub path: String,
+    /// The container cannot write to it.
+    pub read_only: bool,
+}
+
+/// What is mounted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MountSource {
+    /// A volume, which is made if it has gone meanwhile. While it is empty, the first container that mounts it
+    /// fills it with what its image has at that place.
+    Volume(VolumeSpec),
+    /// A folder or file of the daemon's host. A creation with one that is not there is [`EngineError::Refused`].
+    Folder(PathBuf),
 }
 
 /// Name and password for a registry.

@@ -5,6 +5,7 @@
 //! ([`crate::engine::sim`]). A daemon on another machine has none, and what is asked here stays unknown.
 //! Nothing here knows what a container is called or decides what it may have.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -39,6 +40,13 @@ pub trait Host: Send + Sync + 'static {
 
     /// Removes `group`, in which nothing may run. Removing what is not there succeeds.
     async fn remove(&self, group: &Group) -> Result<(), String>;
+
+    /// What `path` of the machine leads to, with symlinks and `..` resolved, as the daemon sees the machine: a
+    /// folder or a plain file. Says why not in one sentence, when there is none or nobody can tell.
+    async fn resolve(&self, path: &Path) -> Result<PathBuf, String>;
+
+    /// The files and folders of the daemon itself, resolved: whoever has them has the machine.
+    fn engine_files(&self) -> Vec<PathBuf>;
 
     /// The groups of an instance.
     async fn groups(&self, instance: &InstanceId) -> Vec<Group>;

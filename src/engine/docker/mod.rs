@@ -12,6 +12,7 @@ mod cgroup;
 pub mod client;
 pub mod daemon;
 pub mod host;
+mod host_paths;
 mod images;
 mod limits;
 mod metadata;
@@ -24,6 +25,7 @@ pub mod sandbox_image;
 mod secrets;
 mod spread;
 mod translate;
+mod volumes;
 mod warm;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -40,12 +42,14 @@ use tokio::sync::{Semaphore, broadcast, mpsc};
 use tokio_stream::wrappers::ReceiverStream;
 use tokio_util::sync::CancellationToken;
 
+pub use self::host_paths::HostPaths;
+pub(crate) use self::host_paths::lexical;
 pub use self::images::PullBehavior;
 
 use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
 use self::host::{KnownHost, PROBE};
 use self::images::Sought;
-use self::names::{LABEL_VOLUMES, Names};
+use self::names::Names;
 use self::network::Recent;
 use self::observe::{observe_network, observe_own_network};
 use self::pool::Pool;
@@ -80,6 +84,8 @@ pub struct Settings {
     pub registry_logins: BTreeMap<String, SecretReference>,
     /// Where the networks of clusters get their addresses from.
     pub address_pool: Subnet,
+    /// Which folders of the engine's host tasks may have.
+    pub host_paths: HostPaths,
 }
 
 /// The addresses of which each cluster's network gets a block, unless the operator names others: a part of
@@ -99,6 +105,7 @@ impl Default for Settings {
             pull_inactivity_timeout: pulls::INACTIVITY_TIMEOUT,
             registry_logins: BTreeMap::new(),
             address_pool: default_pool(),
+            host_paths: HostPaths::default(),
         }
     }
 }
@@ -234,33 +241,6 @@ impl DockerEngine {
             .into_iter()
             .map(|name| async move { Ok((name.clone(), self.seek(order, seen, name).await?)) });
         join_all(looks).await.into_iter().collect()
-    }
-
-    /// Removes the volumes of tasks that have nothing else any more: a crash may have come between a sandbox and
-    /// its volumes. They are empty, since nothing that runs mounts them.
-    async fn remove_orphaned_volumes(&self) -> Result<(), EngineError> {
-        let filter = self.names.instance_filter();
-        let volumes = self.daemon.list_volumes(&filter).await?;
-        if volumes.is_empty() {
-            return Ok(());
-        }
-        // What is made after the volumes were listed is not among them.
-        let listed = self.daemon.list_containers(&filter).await?;
-        let live: BTreeSet<TaskId> = listed
-            .iter()
-            .filter_map(|one| self.names.task_of_summary(one))
-            .collect();
-        for (name, labels) in volumes {
-            if self
-                .names
-                .task_of(&name, &labels)
-                .is_some_and(|task| !live.contains(&task))
-                && let Err(error) = self.daemon.remove_volume(&name).await
-            {
-                tracing::warn!(volume = name, %error, "an empty volume stays for now");
-            }
-        }
-        Ok(())
     }
 
     fn remember_digest(&self, image_id: &str, digest: &str) {
@@ -413,11 +393,8 @@ impl Engine for DockerEngine {
             .await?;
         if let Some(sandbox) = sandbox.filter(|seen| self.names.is(seen, task, None)) {
             self.daemon.remove_container(&sandbox.id).await?;
-            let volumes = sandbox.labels.get(LABEL_VOLUMES);
-            for volume in volumes.into_iter().flat_map(|names| names.split(',')) {
-                self.daemon.remove_volume(volume).await?;
-            }
         }
+        self.remove_volumes(task).await?;
         if let Some(host) = self.daemon.host().await? {
             let group = self.names.group(task.as_str());
             host.remove(&group).await.map_err(EngineError::Failed)?;
@@ -452,7 +429,13 @@ impl Engine for DockerEngine {
                 (&one.id, &one.status, health).hash(hashers.entry(task).or_default());
             }
         }
-        // A crash may have left a group without containers.
+        // A crash may have left volumes or a group without containers.
+        let filter = self.names.instance_filter();
+        for (name, labels) in self.daemon.list_volumes(&filter).await? {
+            if let Some(task) = self.names.task_of(&name, &labels) {
+                hashers.entry(task).or_default();
+            }
+        }
         if let Some(host) = self.daemon.host().await? {
             for group in host.groups(self.names.instance()).await {
                 if let Ok(task) = group.name.parse() {
@@ -499,7 +482,6 @@ impl Engine for DockerEngine {
         self.forget_prepared().await;
         self.open_doors().await?;
         warm::tidy(self).await?;
-        self.remove_orphaned_volumes().await?;
         self.find_limiter_anew().await;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
         let (names, pool, refill) = (
@@ -553,6 +535,10 @@ impl Engine for DockerEngine {
 
     async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError> {
         self.remove_networks(gone).await
+    }
+
+    async fn check_host_path(&self, path: &str) -> Result<(), EngineError> {
+        self.host_path(path).await.map(drop)
     }
 
     async fn shut_down(&self) {

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::daemon::{ContainerInspect, ContainerSummary};
 use super::host::Group;
-use crate::domain::{ContainerName, InstanceId, TaskId};
+use crate::domain::{ContainerName, InstanceId, TaskId, VolumeName};
 
 /// Which Neargate an object belongs to. Every object has it.
 pub const LABEL_INSTANCE: &str = "neargate.instance";
@@ -17,15 +17,15 @@ pub const LABEL_ROLE: &str = "neargate.role";
 /// The task of a container. A sandbox has none, since it may have been made before its task: its name
 /// says whose it is.
 pub const LABEL_TASK: &str = "neargate.task";
-/// On a sandbox: the volumes that go with it, with commas between them.
-pub const LABEL_VOLUMES: &str = "neargate.volumes";
+/// On a volume: its name in the task definition.
+pub const LABEL_VOLUME: &str = "neargate.volume";
 /// The name of a container within its task.
 pub const LABEL_CONTAINER: &str = "neargate.container";
 
 /// Under which start of the host a container was created: what is said of its end after another start is not
 /// known but made up.
 pub const LABEL_BOOT: &str = "neargate.boot";
-/// The cluster of a container or a network.
+/// The cluster of a container or a network, or of a volume that outlives its tasks.
 pub const LABEL_CLUSTER: &str = "neargate.cluster";
 
 const ROLE_SANDBOX: &str = "sandbox";
@@ -63,6 +63,16 @@ impl Names {
     /// A volume with secrets of a task: of its container at an index, for the folder at an index.
     pub fn secret_volume(&self, task: &TaskId, container: usize, folder: usize) -> String {
         format!("neargate-{task}-secrets-{container}-{folder}")
+    }
+
+    /// The volume of a task that is at an index of its definition.
+    pub fn task_volume(&self, task: &TaskId, index: usize) -> String {
+        format!("neargate-{task}-volume-{index}")
+    }
+
+    /// A volume of a cluster. Neither name has a dot in it, so no two make the same.
+    pub fn cluster_volume(&self, cluster: &str, volume: &VolumeName) -> String {
+        format!("neargate-{}.{cluster}.{volume}", self.instance)
     }
 
     /// A sandbox that waits for a task. `unique` is not in use by another one.
@@ -120,9 +130,35 @@ impl Names {
             .filter(|_| ours)
     }
 
-    /// The labels of a volume of a task.
-    pub fn volume_labels(&self, task: &TaskId) -> BTreeMap<String, String> {
+    /// The labels of a volume with secrets of a task.
+    pub fn secret_volume_labels(&self, task: &TaskId) -> BTreeMap<String, String> {
         self.labels(ROLE_VOLUME, &[(LABEL_TASK, task.as_str())])
+    }
+
+    /// The labels of a task's own volume.
+    pub fn task_volume_labels(
+        &self,
+        task: &TaskId,
+        volume: &VolumeName,
+    ) -> BTreeMap<String, String> {
+        let of_task = (LABEL_TASK, task.as_str());
+        self.labels(ROLE_VOLUME, &[of_task, (LABEL_VOLUME, volume.as_str())])
+    }
+
+    /// The labels of a volume of a cluster.
+    pub fn cluster_volume_labels(
+        &self,
+        cluster: &str,
+        volume: &VolumeName,
+    ) -> BTreeMap<String, String> {
+        let of_cluster = (LABEL_CLUSTER, cluster);
+        self.labels(ROLE_VOLUME, &[of_cluster, (LABEL_VOLUME, volume.as_str())])
+    }
+
+    /// Those of `labels` that are Neargate's.
+    pub fn own_labels(labels: &BTreeMap<String, String>) -> Vec<(&String, &String)> {
+        let own = |(key, _): &(&String, &String)| key.starts_with("neargate.");
+        labels.iter().filter(own).collect()
     }
 
     /// The labels of a sandbox.

@@ -45,7 +45,7 @@ pub(super) fn volumes_of(
         .enumerate()
         .map(|(index, folder)| MemoryVolume {
             name: names.secret_volume(&order.task_id, container, index),
-            labels: names.volume_labels(&order.task_id),
+            labels: names.secret_volume_labels(&order.task_id),
             path: folder.to_owned(),
             read_only: true,
             size_bytes: VOLUME_BYTES,

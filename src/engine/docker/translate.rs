@@ -3,7 +3,7 @@
 //! Here and in the client's one place of security defaults it is decided what a container may do.
 
 use super::daemon::ContainerSpec;
-use super::names::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, LABEL_VOLUMES, Names};
+use super::names::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, Names};
 use super::secrets;
 use crate::domain::{
     ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
@@ -34,16 +34,9 @@ const CPU_SHARES_MIN: i64 = 2;
 pub fn sandbox(names: &Names, facts: &HostFacts, order: &Order) -> ContainerSpec {
     let containers = &order.spec.containers;
     let publish = order.spec.network_mode == NetworkMode::Bridge;
-    let memory_volumes = secrets::volumes_of_sandbox(names, order);
-    let mut labels = names.sandbox_labels();
-    if !memory_volumes.is_empty() {
-        let volumes: Vec<&str> = memory_volumes.iter().map(|one| one.name.as_str()).collect();
-        labels.insert(LABEL_VOLUMES.to_owned(), volumes.join(","));
-    }
     ContainerSpec {
         name: names.sandbox(&order.task_id),
-        labels,
-        memory_volumes,
+        memory_volumes: secrets::volumes_of_sandbox(names, order),
         network_mode: match order.spec.network_mode {
             NetworkMode::Awsvpc | NetworkMode::Bridge => names.network(&order.cluster),
             NetworkMode::Host => "host".to_owned(),

@@ -23,7 +23,7 @@ use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
 };
 use crate::engine::docker::host::Host;
 use crate::engine::{EngineError, LogLine, PullProgress};
@@ -464,6 +464,24 @@ impl Daemon for SimDaemon {
     ) -> Result<Vec<(String, BTreeMap<String, String>)>, EngineError> {
         let look = |model: &mut Model| Ok(model.list_volumes(label));
         self.call(CallKind::ListVolumes, label, None, look).await
+    }
+
+    async fn ensure_volume(
+        &self,
+        spec: &VolumeSpec,
+    ) -> Result<BTreeMap<String, String>, EngineError> {
+        let later = Some(Request::EnsureVolume(spec.clone()));
+        let make = |model: &mut Model| model.make_volume(spec);
+        self.call(CallKind::EnsureVolume, &spec.name, later, make)
+            .await
+    }
+
+    async fn inspect_volume(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+        let look = |model: &mut Model| Ok(model.inspect_volume(name));
+        self.call(CallKind::InspectVolume, name, None, look).await
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {

@@ -214,6 +214,10 @@ pub enum CallKind {
     Upload,
     /// `list_volumes`.
     ListVolumes,
+    /// `ensure_volume`.
+    EnsureVolume,
+    /// `inspect_volume`.
+    InspectVolume,
     /// `remove_volume`.
     RemoveVolume,
 }
@@ -241,6 +245,8 @@ impl CallKind {
         Self::Events,
         Self::Upload,
         Self::ListVolumes,
+        Self::EnsureVolume,
+        Self::InspectVolume,
         Self::RemoveVolume,
     ];
 
@@ -258,6 +264,7 @@ impl CallKind {
             | Self::EnsureNetwork
             | Self::RemoveNetwork
             | Self::Upload
+            | Self::EnsureVolume
             | Self::RemoveVolume => true,
             Self::Info
             | Self::Inspect
@@ -267,6 +274,7 @@ impl CallKind {
             | Self::ListNetworks
             | Self::InspectImage
             | Self::ListVolumes
+            | Self::InspectVolume
             | Self::Events => false,
         }
     }

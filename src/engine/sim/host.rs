@@ -1,10 +1,14 @@
 //! The machine of a simulated daemon: its start, and the cgroups that were made on it.
 
+use std::path::{Path, PathBuf};
+
 use async_trait::async_trait;
 
 use super::SimDaemon;
+use super::model::MISSING;
 use crate::domain::InstanceId;
 use crate::engine::docker::host::{Group, GroupLimits, Host};
+use crate::engine::docker::lexical;
 
 /// The machine below a daemon that is a model.
 pub(super) struct SimHost(pub(super) SimDaemon);
@@ -42,6 +46,20 @@ impl Host for SimHost {
 
     async fn remove(&self, group: &Group) -> Result<(), String> {
         self.0.with(|model| model.remove_group(&path(group)))
+    }
+
+    async fn resolve(&self, path: &Path) -> Result<PathBuf, String> {
+        if path.components().any(|part| part.as_os_str() == MISSING) {
+            return Err(format!(
+                "{} does not exist on the engine's host",
+                path.display()
+            ));
+        }
+        Ok(lexical(&path.to_string_lossy()))
+    }
+
+    fn engine_files(&self) -> Vec<PathBuf> {
+        vec![PathBuf::from("/var/run/docker.sock")]
     }
 
     async fn groups(&self, instance: &InstanceId) -> Vec<Group> {

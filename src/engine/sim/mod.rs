@@ -33,11 +33,13 @@
 //! there (and a `CMD-SHELL` fails: there is no shell). In other images `exit N`, `false` and `sleep SECONDS`
 //! mean what they say and every other command is healthy.
 //!
+//! Folders of the host. Every path is a folder, and no symlink, unless a part of it is `missing`.
+//!
 //! # What is not modelled
 //!
 //! Traffic, file systems, users and capabilities; CPU contention; what a cgroup around several containers
 //! holds them to (that it is there is modelled, with the `cgroupfs` driver); statistics; exec except for
-//! health checks; restart policies, `AutoRemove` and volumes, which Neargate never uses.
+//! health checks; restart policies and `AutoRemove`, which Neargate never uses.
 
 mod clock;
 mod daemon;
@@ -58,6 +60,7 @@ pub use daemon::SimDaemon;
 pub use faults::{CallFault, CallKind, Fault, RebootExit};
 pub use view::{
     Call, ContainerSnapshot, Effect, GroupSnapshot, NetworkSnapshot, Outcome, Snapshot, Touched,
+    VolumeSnapshot,
 };
 
 use super::docker::daemon::DaemonInfo;

@@ -24,6 +24,8 @@ pub struct Snapshot {
     pub containers: Vec<ContainerSnapshot>,
     /// By name.
     pub networks: Vec<NetworkSnapshot>,
+    /// By name.
+    pub volumes: Vec<VolumeSnapshot>,
     /// Names of images, and the IDs that they stand for.
     pub images: BTreeMap<String, String>,
     /// Names of images that are being pulled.
@@ -101,6 +103,19 @@ pub struct NetworkSnapshot {
     pub labels: BTreeMap<String, String>,
     /// Who has which address: IDs of containers.
     pub addresses: BTreeMap<String, String>,
+}
+
+/// One volume, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct VolumeSnapshot {
+    /// Its name.
+    pub name: String,
+    /// All of them.
+    pub labels: BTreeMap<String, String>,
+    /// Another one for each volume that ever was, also of the same name.
+    pub number: u64,
+    /// IDs of containers, running or not.
+    pub mounted_by: Vec<String>,
 }
 
 /// A call that the daemon was asked, and what came of it.

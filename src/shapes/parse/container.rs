@@ -77,6 +77,8 @@ pub(super) fn parse(
         linux_parameters,
         system_controls,
         secrets,
+        // They are known once all containers are.
+        mounts: Vec::new(),
     })
 }
 

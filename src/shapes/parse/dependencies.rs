@@ -123,7 +123,7 @@ fn has_health_check(container: &ContainerDefinition) -> bool {
 
 /// Every circle that a walk along `edges` comes upon, each beginning with its smallest index. A walk is as
 /// deep as there are containers, of which the caller makes sure that there are few.
-fn cycles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
+pub(super) fn cycles(edges: &[Vec<usize>]) -> Vec<Vec<usize>> {
     fn walk(
         at: usize,
         edges: &[Vec<usize>],

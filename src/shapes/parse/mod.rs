@@ -15,6 +15,7 @@ mod secrets;
 mod service;
 mod size;
 mod task_definition;
+mod volumes;
 
 use serde::de::DeserializeOwned;
 use serde_json::Value;

@@ -65,6 +65,15 @@ fn run(request: RunTaskRequest, value: &Value, faults: &mut Faults) -> Option<Pa
         name::<TaskDefinitionReference>(&request.task_definition, "taskDefinition", faults);
     let overrides = overrides(&request.overrides.unwrap_or_default(), faults);
     let tags = environment::tags(request.tags.as_ref(), "tags", faults);
+    if let Some(Value::Array(sent)) = &request.volume_configurations
+        && !sent.is_empty()
+    {
+        faults.add_with_hint(
+            "volumeConfigurations",
+            "is not supported: there is no EBS here that a run could describe",
+            "use a volume of the task definition with only a name, or with scope shared",
+        );
+    }
     let task_definition = reference?;
     Some(ParsedRunTask {
         cluster: cluster?,

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::ports::Ports;
-use super::{Formed, container, dependencies, environment, finish, form, size};
+use super::{Formed, container, dependencies, environment, finish, form, size, volumes};
 use crate::domain::{self, Faults, TaskSize};
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
@@ -79,13 +79,31 @@ fn definition(
             container::parse(wire, &path::item(CONTAINERS, index), &mut ports, faults)
         })
         .collect();
-    check_containers(&request.container_definitions, faults);
+    let all_named = check_containers(&request.container_definitions, faults);
+    let volumes = volumes::parse(request.volumes.as_ref(), "volumes", faults);
+    let mounts = if containers.len() <= MOST_CONTAINERS {
+        let wire = &request.container_definitions;
+        volumes::mounts(wire, all_named, &volumes, CONTAINERS, faults)
+    } else {
+        // That there are too many has been told.
+        vec![Vec::new(); containers.len()]
+    };
+    let containers = containers
+        .into_iter()
+        .zip(mounts)
+        .map(|(container, mounts)| {
+            container.map(|container| domain::ContainerDefinition {
+                mounts,
+                ..container
+            })
+        });
     check_resources(&request.container_definitions, request, size, faults);
     Some(domain::TaskDefinition {
         family: family.ok()?,
         size,
         network_mode,
-        containers: containers.into_iter().collect::<Option<_>>()?,
+        containers: containers.collect::<Option<_>>()?,
+        volumes,
     })
 }
 
@@ -143,7 +161,8 @@ fn task_size(request: &RegisterTaskDefinitionRequest, faults: &mut Faults) -> Op
     size::task(cpu, memory, faults)
 }
 
-fn check_containers(containers: &[ContainerDefinition], faults: &mut Faults) {
+/// Whether all of them are named.
+fn check_containers(containers: &[ContainerDefinition], faults: &mut Faults) -> bool {
     if !containers.is_empty() && containers.iter().all(|c| c.essential == Some(false)) {
         faults.add_with_hint(
             CONTAINERS,
@@ -172,6 +191,7 @@ fn check_containers(containers: &[ContainerDefinition], faults: &mut Faults) {
     if containers.len() <= MOST_CONTAINERS {
         dependencies::check(containers, all_named, CONTAINERS, faults);
     }
+    all_named
 }
 
 /// What the containers take, against what the task has.

@@ -53,6 +53,6 @@ pub(super) const TABLE: [Row; 35] = [
     row("serviceConnectConfiguration", Refused(enabled), "is not supported yet: there is no Service Connect"),
     row("serviceRegistries", Refused(given), "is not supported yet: there is no Cloud Map"),
     row("tags", Honoured, "kept and given back"),
-    row("volumeConfigurations", Refused(given), "is not supported yet: a task has no volumes"),
+    row("volumeConfigurations", Refused(given), "is not supported: there is no EBS here that a service could describe; use a volume of the task definition with only a name, or with scope shared"),
     row("vpcLatticeConfigurations", Refused(given), "is not supported: there is no VPC Lattice here"),
 ];

@@ -12,7 +12,7 @@ use super::super::super::EngineError;
 use super::super::cgroup::{LocalHost, is_this_machine};
 use super::super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, DaemonInfo, ImageInspect,
-    MemoryVolume, NetworkInspect, NetworkSpec, RegistryLogin,
+    MemoryVolume, Mount, MountSource, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
 };
 use crate::domain::{
     DurationMs, HealthCheck, HealthStatus, NetworkBinding, PortMapping, Protocol, Subnet,
@@ -82,8 +82,7 @@ fn host_config(spec: &ContainerSpec) -> docker::HostConfig {
         shm_size: spec.shm_size_bytes,
         tmpfs: (!spec.tmpfs.is_empty()).then(|| tmpfs(spec)),
         ulimits: (!spec.ulimits.is_empty()).then(|| ulimits(spec)),
-        mounts: (!spec.memory_volumes.is_empty())
-            .then(|| spec.memory_volumes.iter().map(memory_volume).collect()),
+        mounts: mounts(spec),
         sysctls: (!spec.sysctls.is_empty()).then(|| sysctls(spec)),
         cap_add: (!spec.cap_add.is_empty()).then(|| spec.cap_add.clone()),
         cap_drop: (!spec.cap_drop.is_empty()).then(|| spec.cap_drop.clone()),
@@ -99,6 +98,53 @@ fn environment(spec: &ContainerSpec) -> Vec<String> {
         format!("{name}={value}")
     });
     spec.env.iter().cloned().chain(secret).collect()
+}
+
+fn mounts(spec: &ContainerSpec) -> Option<Vec<docker::Mount>> {
+    let in_memory = spec.memory_volumes.iter().map(memory_volume);
+    let mounts: Vec<_> = in_memory.chain(spec.mounts.iter().map(mount)).collect();
+    (!mounts.is_empty()).then_some(mounts)
+}
+
+/// A folder of the host is looked up, never made. What is mounted below it is left out where it could be written
+/// to although the folder cannot: older daemons only make the outermost one read-only.
+fn mount(mount: &Mount) -> docker::Mount {
+    let common = docker::Mount {
+        target: Some(mount.path.clone()),
+        read_only: Some(mount.read_only),
+        ..Default::default()
+    };
+    match &mount.source {
+        MountSource::Volume(volume) => docker::Mount {
+            typ: Some(docker::MountType::VOLUME),
+            source: Some(volume.name.clone()),
+            volume_options: Some(docker::MountVolumeOptions {
+                labels: Some(volume.labels.clone().into_iter().collect()),
+                ..Default::default()
+            }),
+            ..common
+        },
+        MountSource::Folder(path) => docker::Mount {
+            typ: Some(docker::MountType::BIND),
+            source: Some(path.to_string_lossy().into_owned()),
+            bind_options: Some(docker::MountBindOptions {
+                propagation: Some(docker::MountBindOptionsPropagationEnum::RPRIVATE),
+                non_recursive: Some(mount.read_only),
+                ..Default::default()
+            }),
+            ..common
+        },
+    }
+}
+
+/// The body of `POST /volumes/create`. The local driver without options is a folder of its own.
+pub(super) fn volume_create(spec: &VolumeSpec) -> docker::VolumeCreateRequest {
+    docker::VolumeCreateRequest {
+        name: Some(spec.name.clone()),
+        driver: Some("local".to_owned()),
+        labels: Some(spec.labels.clone().into_iter().collect()),
+        ..Default::default()
+    }
 }
 
 /// A volume that the daemon mounts as a tmpfs, also where it has to make it first: one without these options

@@ -31,6 +31,8 @@ pub(super) enum Verb {
     CreateNetwork,
     RemoveNetwork,
     Upload,
+    CreateVolume,
+    InspectVolume,
     RemoveVolume,
 }
 
@@ -41,13 +43,14 @@ impl Verb {
     /// For logs and pulls, which are streams, it is the longest silence.
     const fn limit(self) -> Duration {
         Duration::from_secs(match self {
-            Self::Inspect | Self::Signal | Self::Rename => 10,
+            Self::Inspect | Self::InspectVolume | Self::Signal | Self::Rename => 10,
             // `GET /info` counts all containers and images.
             Self::Ask | Self::List | Self::ReadLogs | Self::ReadStats => 20,
             Self::Create
             | Self::CreateNetwork
             | Self::RemoveNetwork
             | Self::Upload
+            | Self::CreateVolume
             | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
@@ -59,9 +62,9 @@ impl Verb {
     const fn as_str(self) -> &'static str {
         match self {
             Self::Ask => "ask",
-            Self::Inspect => "inspect",
+            Self::Inspect | Self::InspectVolume => "inspect",
             Self::List => "list",
-            Self::Create | Self::CreateNetwork => "create",
+            Self::Create | Self::CreateNetwork | Self::CreateVolume => "create",
             Self::Start => "start",
             Self::Signal => "signal",
             Self::Rename => "rename",
@@ -241,8 +244,14 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     }
     match (call.verb, status) {
         (Verb::Pull, _) if says(REGISTRY_AWAY) => EngineError::Failed(text),
-        // `remove x: volume is in use - [0123…]`
-        (Verb::Pull, 400..=499) | (Verb::RemoveVolume, 409) => EngineError::Refused(text),
+        // `remove x: volume is in use - [0123…]`, `A volume named x already exists with another driver`
+        (Verb::Pull, 400..=499) | (Verb::CreateVolume | Verb::RemoveVolume, 409) => {
+            EngineError::Refused(text)
+        }
+        // `get x: no such volume`
+        (Verb::InspectVolume, 404) if says(&["no such volume"]) => {
+            EngineError::NotFound(call.subject.clone())
+        }
         (Verb::Pull, _) if says(REGISTRY_SAYS_NO) => EngineError::Refused(text),
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
         // `You cannot remove a running container`, `container is paused and must be unpaused`

@@ -13,11 +13,13 @@ mod endpoint;
 mod errors;
 #[cfg(test)]
 mod fake;
+mod files;
 mod logs;
 mod pull;
 
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
+use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
@@ -41,7 +43,7 @@ use self::errors::{Call, Verb, engine_error, is_settled};
 use super::super::{EngineError, LogLine, PullProgress};
 use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
+    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
 };
 use super::host::{Host, KnownHost};
 use crate::domain::Subnet;
@@ -198,8 +200,14 @@ impl Daemon for DockerClient {
         let info = self
             .ask(&call, |docker| async move { docker.info().await })
             .await?;
-        let is_here = matches!(self.endpoint, Endpoint::Unix(_)) && convert::is_here(&info);
-        let host = is_here.then(|| -> Arc<dyn Host> { Arc::new(convert::host(&info)) });
+        let host = match &self.endpoint {
+            Endpoint::Unix(socket) if convert::is_here(&info) => {
+                let files = files::of_engine(Path::new(socket), info.docker_root_dir.as_deref());
+                let host: Arc<dyn Host> = Arc::new(convert::host(&info).with_files(files.await));
+                Some(host)
+            }
+            _ => None,
+        };
         *self.known_host() = KnownHost::Found(host.clone());
         Ok(host)
     }
@@ -411,6 +419,37 @@ impl Daemon for DockerClient {
         Ok(volumes
             .map(|volume| (volume.name, volume.labels.into_iter().collect()))
             .collect())
+    }
+
+    async fn ensure_volume(
+        &self,
+        spec: &VolumeSpec,
+    ) -> Result<BTreeMap<String, String>, EngineError> {
+        let call = Call::new(
+            Verb::CreateVolume,
+            format!("volume {}", path_part(&spec.name)?),
+        );
+        let request = convert::volume_create(spec);
+        let made = self
+            .ask(&call, |docker| async move {
+                docker.create_volume(request).await
+            })
+            .await?;
+        Ok(made.labels.into_iter().collect())
+    }
+
+    async fn inspect_volume(
+        &self,
+        name: &str,
+    ) -> Result<Option<BTreeMap<String, String>>, EngineError> {
+        let call = Call::new(Verb::InspectVolume, format!("volume {}", path_part(name)?));
+        let answer = self
+            .ask(
+                &call,
+                |docker| async move { docker.inspect_volume(name).await },
+            )
+            .await;
+        Ok(absent_is_none(answer)?.map(|volume| volume.labels.into_iter().collect()))
     }
 
     async fn remove_volume(&self, name: &str) -> Result<(), EngineError> {

@@ -14,6 +14,7 @@ const LEAST_MEMORY_BYTES: i64 = 6 * 1024 * 1024;
 impl Model {
     pub(super) fn create(&mut self, spec: ContainerSpec) -> Result<String, Refusal> {
         self.check_settings(&spec)?;
+        Self::check_folders(&spec)?;
         let image = self
             .images
             .find(&spec.image)

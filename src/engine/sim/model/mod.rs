@@ -45,6 +45,7 @@ use group::Group;
 use network::Networks;
 use outage::Outage;
 use pull::Pull;
+pub(crate) use volume::MISSING;
 use volume::Volume;
 
 /// A Docker daemon and what it has.
@@ -67,6 +68,7 @@ pub(crate) struct Model {
     images: Images,
     networks: Networks,
     volumes: BTreeMap<String, Volume>,
+    next_volume: u64,
     /// By path.
     groups: BTreeMap<String, Group>,
     /// How often the host was started.
@@ -133,6 +135,7 @@ impl Model {
             next_pid: 1_000,
             images: Images::default(),
             volumes: BTreeMap::new(),
+            next_volume: 0,
             groups: BTreeMap::new(),
             boots: 1,
             pulls: BTreeMap::new(),
@@ -325,6 +328,7 @@ impl Model {
             groups: self.group_snapshots(),
             containers: self.containers.values().map(Container::snapshot).collect(),
             networks: self.networks.snapshot(),
+            volumes: self.volume_snapshots(),
             images: self.images.names().clone(),
             pulls: self.pulls.values().filter_map(Pull::running).collect(),
             events_so_far: self.events.so_far(),

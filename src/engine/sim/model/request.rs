@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::Model;
 use crate::domain::TimestampMs;
 use crate::engine::EngineError;
-use crate::engine::docker::daemon::{ContainerSpec, NetworkSpec};
+use crate::engine::docker::daemon::{ContainerSpec, NetworkSpec, VolumeSpec};
 use crate::engine::sim::faults::{CallKind, Trouble};
 
 /// Something that the daemon is asked to change.
@@ -33,6 +33,7 @@ pub(crate) enum Request {
         folder: String,
         tar: Bytes,
     },
+    EnsureVolume(VolumeSpec),
     RemoveVolume(String),
 }
 
@@ -50,6 +51,7 @@ impl Request {
             Self::EnsureNetwork(_) => CallKind::EnsureNetwork,
             Self::RemoveNetwork(_) => CallKind::RemoveNetwork,
             Self::Upload { .. } => CallKind::Upload,
+            Self::EnsureVolume(_) => CallKind::EnsureVolume,
             Self::RemoveVolume(_) => CallKind::RemoveVolume,
         }
     }
@@ -66,6 +68,7 @@ impl Request {
             | Self::Upload { id, .. } => id.clone(),
             Self::Load(_) => String::new(),
             Self::EnsureNetwork(spec) => spec.name.clone(),
+            Self::EnsureVolume(spec) => spec.name.clone(),
             Self::RemoveNetwork(name) | Self::RemoveVolume(name) => name.clone(),
         }
     }
@@ -140,6 +143,7 @@ impl Model {
             Request::Upload { id, folder, tar } => {
                 self.upload(&id, &folder, &tar).map(|()| Answer::Done)
             }
+            Request::EnsureVolume(spec) => self.make_volume(&spec).map(|_| Answer::Done),
             Request::RemoveVolume(name) => self.remove_volume(&name).map(|()| Answer::Done),
         }
     }

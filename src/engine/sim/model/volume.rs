@@ -1,28 +1,90 @@
-//! Volumes that are file systems in memory: they have something in them only while a container runs that
-//! mounts them.
+//! Volumes: those that are file systems in memory have something in them only while a container runs that mounts
+//! them, all others until they are removed.
 
 use std::collections::BTreeMap;
 
 use super::{Container, Model, Refusal, events};
-use crate::engine::docker::daemon::ContainerSpec;
+use crate::engine::docker::daemon::{ContainerSpec, MountSource, VolumeSpec};
+use crate::engine::sim::view::VolumeSnapshot;
+
+/// A path of the host with this part in it leads nowhere.
+pub(crate) const MISSING: &str = "missing";
 
 /// A volume.
 #[derive(Clone, Debug)]
 pub(super) struct Volume {
     labels: BTreeMap<String, String>,
+    /// Another one for each volume that ever was.
+    number: u64,
     /// How many bytes were put into it while a container ran that mounts it.
     bytes: usize,
 }
 
+/// The names of the volumes that a container mounts.
+fn names(spec: &ContainerSpec) -> impl Iterator<Item = &String> {
+    let on_disk = spec.mounts.iter().filter_map(|mount| match &mount.source {
+        MountSource::Volume(volume) => Some(&volume.name),
+        MountSource::Folder(_) => None,
+    });
+    let in_memory = spec.memory_volumes.iter().map(|volume| &volume.name);
+    in_memory.chain(on_disk)
+}
+
 impl Model {
+    /// Makes a volume that was asked for.
+    pub(crate) fn make_volume(
+        &mut self,
+        spec: &VolumeSpec,
+    ) -> Result<BTreeMap<String, String>, Refusal> {
+        self.disk_has_room("mkdir /var/lib/docker/volumes")?;
+        Ok(self.ensure_volume(spec))
+    }
+
+    /// Makes a volume unless there is one of that name; the labels of the one that is there now.
+    pub(super) fn ensure_volume(&mut self, spec: &VolumeSpec) -> BTreeMap<String, String> {
+        let number = self.next_volume;
+        let new = || Volume {
+            labels: spec.labels.clone(),
+            number,
+            bytes: 0,
+        };
+        self.next_volume += 1;
+        let volume = self.volumes.entry(spec.name.clone()).or_insert_with(new);
+        volume.labels.clone()
+    }
+
+    /// The labels of a volume.
+    pub(crate) fn inspect_volume(&self, name: &str) -> Option<BTreeMap<String, String>> {
+        self.volumes.get(name).map(|volume| volume.labels.clone())
+    }
+
+    /// What a creation finds missing on the host.
+    pub(super) fn check_folders(spec: &ContainerSpec) -> Result<(), Refusal> {
+        for mount in &spec.mounts {
+            if let MountSource::Folder(path) = &mount.source
+                && path.components().any(|part| part.as_os_str() == MISSING)
+            {
+                return Err(Refusal::Invalid(format!(
+                    "invalid mount config for type \"bind\": bind source path does not exist: {}",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// What a creation makes by the way.
     pub(super) fn make_volumes(&mut self, spec: &ContainerSpec) {
         for wanted in &spec.memory_volumes {
-            let new = || Volume {
+            self.ensure_volume(&VolumeSpec {
+                name: wanted.name.clone(),
                 labels: wanted.labels.clone(),
-                bytes: 0,
-            };
-            self.volumes.entry(wanted.name.clone()).or_insert_with(new);
+            });
+        }
+        for mount in &spec.mounts {
+            if let MountSource::Volume(wanted) = &mount.source {
+                self.ensure_volume(wanted);
+            }
         }
     }
 
@@ -55,6 +117,19 @@ impl Model {
             .collect()
     }
 
+    /// All of them.
+    pub(super) fn volume_snapshots(&self) -> Vec<VolumeSnapshot> {
+        let volumes = self.volumes.iter();
+        volumes
+            .map(|(name, volume)| VolumeSnapshot {
+                name: name.clone(),
+                labels: volume.labels.clone(),
+                number: volume.number,
+                mounted_by: self.mounting(name).map(|one| one.id.clone()).collect(),
+            })
+            .collect()
+    }
+
     /// Whether a volume has something in it.
     pub(crate) fn volume_is_filled(&self, name: &str) -> bool {
         self.mounting(name).any(Container::is_running)
@@ -76,9 +151,8 @@ impl Model {
     }
 
     fn mounting<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Container> {
-        self.containers.values().filter(move |container| {
-            let volumes = &container.spec.memory_volumes;
-            volumes.iter().any(|volume| volume.name == name)
-        })
+        self.containers
+            .values()
+            .filter(move |container| names(&container.spec).any(|own| own == name))
     }
 }

@@ -111,6 +111,45 @@ fn a_volume_in_memory_is_one_also_where_the_daemon_has_to_make_it() {
     assert!(shown.contains(r#"("B", SecretValue(..))"#), "{shown}");
 }
 
+#[test]
+fn a_folder_of_the_host_is_looked_up_and_a_volume_carries_its_labels() {
+    let volume = VolumeSpec {
+        name: "v".into(),
+        labels: BTreeMap::from([("a".into(), "b".into())]),
+    };
+    let mounts = [
+        (MountSource::Volume(volume.clone()), false),
+        (MountSource::Folder("/srv/x".into()), true),
+    ];
+    let spec = ContainerSpec {
+        mounts: mounts
+            .map(|(source, read_only)| Mount {
+                source,
+                path: "/in".into(),
+                read_only,
+            })
+            .into(),
+        ..ContainerSpec::default()
+    };
+    assert_eq!(
+        body(&spec)["HostConfig"]["Mounts"],
+        json!([
+            {
+                "Target": "/in", "Source": "v", "Type": "volume", "ReadOnly": false,
+                "VolumeOptions": { "Labels": { "a": "b" } },
+            },
+            {
+                "Target": "/in", "Source": "/srv/x", "Type": "bind", "ReadOnly": true,
+                "BindOptions": { "Propagation": "rprivate", "NonRecursive": true },
+            },
+        ])
+    );
+    assert_eq!(
+        serde_json::to_value(volume_create(&volume)).unwrap(),
+        json!({ "Name": "v", "Driver": "local", "Labels": { "a": "b" } })
+    );
+}
+
 fn full_spec() -> ContainerSpec {
     let port = |container_port, host_port, protocol| PortMapping {
         container_port,
@@ -130,6 +169,7 @@ fn full_spec() -> ContainerSpec {
             read_only: true,
             size_bytes: 4096,
         }],
+        mounts: Vec::new(),
         cmd: Some(vec!["c".into()]),
         entrypoint: Some(vec!["e".into()]),
         working_dir: Some("/w".into()),
