@@ -22,6 +22,7 @@ mod network;
 mod readme;
 mod registry;
 mod remote;
+mod restarts;
 mod rollout;
 mod samples;
 mod secrets;

@@ -47,13 +47,13 @@ pub use service::{
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use subnet::{InvalidSubnet, Subnet};
 pub use task::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
-    NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
+    ContainerRecord, ContainerStatus, DesiredStatus, EARLIER_ATTEMPTS_KEPT, HealthStatus,
+    LastStatus, LimitsEnforcedBy, NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
 };
 pub use task_definition::{
     Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,
-    NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition, SystemControl, TaskDefinition,
-    TaskDefinitionStatus, Tmpfs, Ulimit,
+    NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition, RestartPolicy, SystemControl,
+    TaskDefinition, TaskDefinitionStatus, Tmpfs, Ulimit,
 };
 pub use time::{DurationMs, TimestampMs};
 pub use usage::{EndEvidence, UsageChange, UsageInterval};

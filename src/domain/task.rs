@@ -252,11 +252,20 @@ impl Task {
     }
 }
 
+/// Of how many attempts to run a container, before the newest one, the logs are kept.
+pub const EARLIER_ATTEMPTS_KEPT: u32 = 20;
+
 /// What is known of one container of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerRecord {
     /// What is.
     pub last_status: ContainerStatus,
+    /// Which attempt to run it this is about: 0, and one more each time that it is decided to start it again.
+    /// Durable before the engine is asked for that attempt. While the attempt is PENDING, exit code and times
+    /// are those of the one before.
+    pub attempt: u32,
+    /// How often it was started again. It only grows.
+    pub restart_count: u32,
     /// The engine's ID of it, once it was seen.
     pub runtime_id: Option<String>,
     /// The digest of the image that it runs, once it was seen.
@@ -280,6 +289,8 @@ impl Default for ContainerRecord {
     fn default() -> Self {
         Self {
             last_status: ContainerStatus::Pending,
+            attempt: 0,
+            restart_count: 0,
             runtime_id: None,
             image_digest: None,
             started_at: None,

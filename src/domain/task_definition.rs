@@ -94,6 +94,9 @@ pub struct ContainerDefinition {
     pub start_timeout: Option<DurationMs>,
     /// From SIGTERM to SIGKILL. ECS's default is 30 s.
     pub stop_timeout: DurationMs,
+    /// Whether and when it is started again without its task.
+    #[serde(default)]
+    pub restart_policy: Option<RestartPolicy>,
     /// Labels for the engine's object; none may begin with `neargate.`.
     pub docker_labels: BTreeMap<String, String>,
     /// Lines for /etc/hosts: name and address.
@@ -200,6 +203,16 @@ pub struct HealthCheck {
     pub retries: u32,
     /// Failures in this time after the start do not count; 0 to 300 s, 0 by default.
     pub start_period: DurationMs,
+}
+
+/// When a container that has ended is started again without its task.
+/// Source: Amazon ECS API reference, `ContainerRestartPolicy`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    /// Exit codes after which it is not; at most 50.
+    pub ignored_exit_codes: Vec<i64>,
+    /// How long it must have run before it ended; 60 to 1,800 s, 300 by default.
+    pub attempt_period: DurationMs,
 }
 
 /// A limit of the kernel on a container's processes.

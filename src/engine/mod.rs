@@ -127,10 +127,20 @@ pub struct Order {
     pub goal: Goal,
     /// What is recorded of its containers. One that is recorded as started is never created again.
     pub known: BTreeMap<ContainerName, Known>,
+    /// Which attempt to run each container is due; 0 where none is named. What the engine has of an earlier
+    /// attempt is removed: its log must have been kept.
+    pub attempts: BTreeMap<ContainerName, u32>,
     /// What the tags of its images were found to mean first: the digests, by image.
     pub digests: BTreeMap<String, String>,
     /// Now.
     pub now: TimestampMs,
+}
+
+impl Order {
+    /// Which attempt to run a container is due.
+    pub fn attempt(&self, container: &ContainerName) -> u32 {
+        self.attempts.get(container).copied().unwrap_or_default()
+    }
 }
 
 /// Something may have changed.
@@ -153,6 +163,8 @@ pub struct LogRequest {
     pub task_id: TaskId,
     /// The container.
     pub container: ContainerName,
+    /// Which attempt to run it.
+    pub attempt: u32,
     /// Whether to go on as new lines come, until the container ends.
     pub follow: bool,
     /// Only lines written at or after this time.

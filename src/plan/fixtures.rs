@@ -37,6 +37,7 @@ pub(crate) fn container(text: &str) -> ContainerDefinition {
         health_check: None,
         start_timeout: None,
         stop_timeout: DEFAULT_STOP_TIMEOUT,
+        restart_policy: None,
         docker_labels: BTreeMap::new(),
         extra_hosts: Vec::new(),
         hostname: None,
@@ -92,6 +93,7 @@ pub(crate) fn seen(containers: &[(&str, ContainerState)]) -> Observation {
     let containers = containers.iter().map(|(text, state)| {
         let started = *state != ContainerState::Created;
         let observation = ContainerObservation {
+            attempt: 0,
             runtime_id: format!("id-of-{text}"),
             image_digest: Some("sha256:00".to_owned()),
             state: state.clone(),

@@ -112,6 +112,7 @@ fn container(name: &str) -> ContainerDefinition {
         health_check: None,
         start_timeout: None,
         stop_timeout: DEFAULT_STOP_TIMEOUT,
+        restart_policy: None,
         docker_labels: BTreeMap::new(),
         extra_hosts: Vec::new(),
         hostname: None,

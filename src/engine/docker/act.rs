@@ -6,6 +6,7 @@
 use std::sync::PoisonError;
 
 use super::daemon::{ContainerInspect, ContainerSpec};
+use super::names::Names;
 use super::observe::{cannot_start, observe_network, observe_own_network};
 use super::pulls::Wanted;
 use super::translate::{self, Namespace};
@@ -62,6 +63,12 @@ impl DockerEngine {
                 Some(known) => self.discard(order, name, &known.runtime_id).await,
                 None => Ok(Effect::None),
             },
+            PodAction::Retire(name) => {
+                if let Some(known) = seen.containers.get(name) {
+                    self.daemon.remove_container(&known.runtime_id).await?;
+                }
+                Ok(Effect::NoContainer(name.clone()))
+            }
         }
     }
 
@@ -108,9 +115,11 @@ impl DockerEngine {
             }
         }
         // Nobody is to be joined by a task's only container: it can own the namespace, and one is started, not two.
-        // Unless it has secrets as files, which need a sandbox that keeps them.
+        // Unless it has secrets as files, which need a sandbox that keeps them, or may be started again, which is not to
+        // change the task's address.
         if let [only] = order.spec.containers.as_slice()
             && only.secrets.files.is_empty()
+            && only.restart_policy.is_none()
         {
             return self.create(order, seen, &only.name, Namespace::Own).await;
         }
@@ -199,6 +208,17 @@ impl DockerEngine {
         spec.env
             .extend(self.own_environment(order, definition).await?);
         let created = self.daemon.create_container(&spec).await;
+        let attempt = order.attempt(name);
+        if let Err(EngineError::NameTaken(_)) = &created
+            && let Some(found) = self.daemon.inspect_container(&spec.name).await?
+            && self.names.is(&found, &order.task_id, Some(name))
+            && Names::attempt(&found.labels) < attempt
+        {
+            // Its removal takes time, or a call to create it was carried out late: the next look shows it.
+            return Err(EngineError::Failed(format!(
+                "an earlier attempt of container {name} is not gone yet"
+            )));
+        }
         if let Ok(id) = &created {
             let mut unstarted = self
                 .unstarted
@@ -213,7 +233,10 @@ impl DockerEngine {
             })
             .await;
         match created {
-            Ok(id) => Ok(Effect::Created(name.clone(), created_container(id), limits)),
+            Ok(id) => {
+                let container = created_container(id, attempt);
+                Ok(Effect::Created(name.clone(), container, limits))
+            }
             Err(error) => failure(Some(name), "CannotCreateContainerError", error),
         }
     }
@@ -366,8 +389,9 @@ fn failure(
     }))
 }
 
-fn created_container(id: String) -> ContainerObservation {
+fn created_container(id: String, attempt: u32) -> ContainerObservation {
     ContainerObservation {
+        attempt,
         runtime_id: id,
         image_digest: None,
         state: ContainerState::Created,

@@ -225,7 +225,9 @@ impl DockerEngine {
             .containers
             .iter()
             .filter(|container| {
-                !seen.containers.contains_key(&container.name)
+                let due = order.attempt(&container.name);
+                let seen = seen.containers.get(&container.name);
+                seen.is_none_or(|seen| seen.attempt < due)
                     && !order.known.contains_key(&container.name)
             })
             .map(|container| &container.image)
@@ -357,6 +359,7 @@ impl Engine for DockerEngine {
                 spec: &order.spec,
                 goal: order.goal,
                 known: &order.known,
+                attempts: &order.attempts,
                 seen: &seen,
                 images: &images,
                 signalled: &signalled,
@@ -482,6 +485,7 @@ impl Engine for DockerEngine {
             .filter(|seen| {
                 self.names
                     .is(seen, &request.task_id, Some(&request.container))
+                    && Names::attempt(&seen.labels) == request.attempt
             })
             .ok_or(EngineError::NotFound(name))?;
         let options = LogOptions {

@@ -3,7 +3,9 @@
 //! Here and in the client's one place of security defaults it is decided what a container may do.
 
 use super::daemon::ContainerSpec;
-use super::names::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, LABEL_VOLUMES, Names};
+use super::names::{
+    LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, LABEL_VOLUMES, Names,
+};
 use super::secrets;
 use crate::domain::{
     ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
@@ -123,6 +125,7 @@ pub fn container(
         (LABEL_TASK, order.task_id.as_str()),
         (LABEL_CONTAINER, definition.name.as_str()),
         (LABEL_CLUSTER, &order.cluster),
+        (LABEL_ATTEMPT, &order.attempt(&definition.name).to_string()),
         ("neargate.family", order.spec.family().as_str()),
         (
             "neargate.revision",
