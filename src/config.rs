@@ -3,7 +3,7 @@
 //! A flag beats the environment, that beats the file, and that beats the default; `serve` puts them together.
 //! A key that nobody knows is an error, since it is most likely a setting that somebody relies on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -43,6 +43,11 @@ pub struct ConfigFile {
     pub metadata_port: Option<u16>,
     /// Whether tasks may use the host's own network.
     pub allow_host_network: Option<bool>,
+    /// Whether containers may be privileged: as good as root on the host.
+    pub allow_privileged: Option<bool>,
+    /// Capabilities that containers may add beside Fargate's; `ALL` allows each.
+    #[serde(default)]
+    pub allowed_capabilities: BTreeSet<String>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
     /// When an image is pulled that is there already.

@@ -1,6 +1,6 @@
 //! The composition root: builds the server from its parts, runs it, and takes it down in the right order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -22,7 +22,9 @@ use crate::cli::{self, ServeArgs};
 use crate::clock::{Clock, RandomIds, SystemClock};
 use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
 use crate::control::{Control, Policy};
-use crate::domain::{IdSource, SecretName, SecretReference, SecretValue, TimestampMs};
+use crate::domain::{
+    IdSource, SecretName, SecretReference, SecretValue, TimestampMs, is_capability,
+};
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
 use crate::engine::docker::{DockerEngine, PullBehavior, Settings};
@@ -108,6 +110,8 @@ impl Choices {
             },
             policy: Policy {
                 host_network: file.allow_host_network.unwrap_or_default(),
+                privileged: file.allow_privileged.unwrap_or_default(),
+                capabilities: capabilities(file.allowed_capabilities)?,
             },
             cpu_overcommit: overcommit(file.cpu_overcommit)?,
             metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
@@ -121,6 +125,16 @@ impl Choices {
 
 /// Few tasks use the CPU that they reserve all the time.
 const CPU_OVERCOMMIT: u32 = 4;
+
+fn capabilities(names: BTreeSet<String>) -> Result<BTreeSet<String>> {
+    match names.iter().find(|name| !is_capability(name)) {
+        None => Ok(names),
+        Some(name) => Err(anyhow!(
+            "allowed_capabilities has {name:?}, which is not a capability\nhint: write it in capitals and without \
+             CAP_, as NET_ADMIN or ALL"
+        )),
+    }
+}
 
 fn overcommit(times: Option<u32>) -> Result<u32> {
     match times.unwrap_or(CPU_OVERCOMMIT) {

@@ -15,6 +15,7 @@ mod daemon_real;
 mod engine_contract;
 mod faults;
 mod house;
+mod inside;
 mod kill;
 mod limits;
 mod metadata;

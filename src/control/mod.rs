@@ -15,6 +15,7 @@ mod task;
 mod task_definition;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use error::ControlError;
@@ -25,7 +26,9 @@ pub use task::RunTask;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::domain::{IdSource, NetworkMode, TimestampMs};
+use crate::domain::{
+    ContainerDefinition, FARGATE_CAPABILITY, Faults, IdSource, NetworkMode, TimestampMs,
+};
 use crate::engine::{Engine, EngineState, EngineStatus};
 use crate::store::Store;
 
@@ -33,10 +36,22 @@ use crate::store::Store;
 pub const MAX_COUNT: u32 = 100;
 
 /// What the operator allows that is refused otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Tasks may use the host's own network.
     pub host_network: bool,
+    /// Containers may be privileged.
+    pub privileged: bool,
+    /// Capabilities that containers may add beside Fargate's; `ALL` allows each.
+    pub capabilities: BTreeSet<String>,
+}
+
+impl Policy {
+    /// Whether containers may add the capability `name`.
+    fn allows(&self, name: &str) -> bool {
+        let listed = |name: &str| self.capabilities.contains(name);
+        name == FARGATE_CAPABILITY || listed(name) || listed("ALL")
+    }
 }
 
 /// The use cases, and what they work with. Clones are cheap and share everything.
@@ -90,6 +105,41 @@ impl Control {
             ));
         }
         Ok(())
+    }
+
+    /// Whether the operator lets containers have the powers that they ask for.
+    fn check_powers(&self, containers: &[ContainerDefinition]) -> Result<(), ControlError> {
+        let mut faults = Faults::default();
+        for (index, container) in containers.iter().enumerate() {
+            let path = format!("containerDefinitions[{index}]");
+            if container.privileged && !self.policy.privileged {
+                faults.add_with_hint(
+                    format!("{path}.privileged"),
+                    "is not allowed here: the container could do on the host whatever it wants",
+                    "leave it out, or set allow_privileged = true in the server's configuration",
+                );
+            }
+            let added = &container.linux_parameters.add_capabilities;
+            for (index, name) in added.iter().enumerate() {
+                if self.policy.allows(name) {
+                    continue;
+                }
+                faults.add_with_hint(
+                    format!("{path}.linuxParameters.capabilities.add[{index}]"),
+                    format!(
+                        "is `{name}`; as on Fargate, only `{FARGATE_CAPABILITY}` can be added here"
+                    ),
+                    format!(
+                        "leave it out, or set allowed_capabilities = [\"{name}\"] in the server's configuration"
+                    ),
+                );
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ControlError::Invalid(faults))
+        }
     }
 
     /// Now, by the clock that everything else goes by.

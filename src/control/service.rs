@@ -318,6 +318,7 @@ impl Control {
             ));
         }
         self.check_network_mode(found.definition.network_mode)?;
+        self.check_powers(&found.definition.containers)?;
         Ok(FamilyRevision {
             family: found.definition.family,
             revision: found.revision,

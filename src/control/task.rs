@@ -76,6 +76,7 @@ impl Control {
             ));
         }
         self.check_network_mode(registered.definition.network_mode)?;
+        self.check_powers(&registered.definition.containers)?;
         let spec = TaskSpec::new(registered.definition, registered.revision);
         let spec = request
             .overrides

@@ -17,6 +17,7 @@ impl Control {
         warnings: &[String],
     ) -> Result<RegisteredTaskDefinition, ControlError> {
         self.check_network_mode(definition.network_mode)?;
+        self.check_powers(&definition.containers)?;
         let now = self.clock.now();
         Ok(self
             .store

@@ -51,9 +51,10 @@ pub use task::{
     LastStatus, LimitsEnforcedBy, NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
 };
 pub use task_definition::{
-    Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,
-    NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition, RestartPolicy, SystemControl,
-    TaskDefinition, TaskDefinitionStatus, Tmpfs, Ulimit,
+    Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, FARGATE_CAPABILITY,
+    HealthCheck, LinuxParameters, NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition,
+    RestartPolicy, SystemControl, TaskDefinition, TaskDefinitionStatus, Tmpfs, Ulimit,
+    is_capability,
 };
 pub use time::{DurationMs, TimestampMs};
 pub use usage::{EndEvidence, UsageChange, UsageInterval};

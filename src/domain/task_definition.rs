@@ -103,6 +103,9 @@ pub struct ContainerDefinition {
     pub extra_hosts: Vec<(String, String)>,
     /// The name that the container knows its host by.
     pub hostname: Option<String>,
+    /// It may do on the host whatever root may. Only where the operator allows it.
+    #[serde(default)]
+    pub privileged: bool,
     /// The root file system cannot be written to.
     pub readonly_root_filesystem: bool,
     /// Standard input stays open.
@@ -235,10 +238,20 @@ pub struct LinuxParameters {
     pub shared_memory_size: Option<MemoryMib>,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
-    /// Capabilities added to the default set.
+    /// Capabilities added to the default set: [`FARGATE_CAPABILITY`], and what the operator allows.
     pub add_capabilities: Vec<String>,
     /// Capabilities taken from the default set.
     pub drop_capabilities: Vec<String>,
+}
+
+/// The only capability that Fargate lets a task add.
+/// Source: Amazon ECS API reference, `KernelCapabilities`.
+pub const FARGATE_CAPABILITY: &str = "SYS_PTRACE";
+
+/// Whether a text may be the name of a capability, as ECS and Docker write them: in capitals and without `CAP_`.
+pub fn is_capability(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    !name.is_empty() && name.bytes().all(plain) && !name.starts_with("CAP_")
 }
 
 /// A file system in memory.

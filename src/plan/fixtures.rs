@@ -41,6 +41,7 @@ pub(crate) fn container(text: &str) -> ContainerDefinition {
         docker_labels: BTreeMap::new(),
         extra_hosts: Vec::new(),
         hostname: None,
+        privileged: false,
         readonly_root_filesystem: false,
         interactive: false,
         pseudo_terminal: false,

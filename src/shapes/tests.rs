@@ -99,7 +99,6 @@ containerDefinitions:
 21:5: containerDefinitions[0].dependsOn: goes round in a circle: web → db → web
 23:9: containerDefinitions[0].dependsOn[0].condition: is `HEALTHY`, and container `db` has no healthCheck (give `db` a healthCheck, or wait for START)
 27:5: containerDefinitions[1].command: is a string; it must be a list (write it as an item of a list)
-28:5: containerDefinitions[1].privileged: is not supported: the container could do on the host whatever it wants
 31:9: containerDefinitions[1].dependsOn[0].condition: is `STARTED`; it must be `START`, `COMPLETE`, `SUCCESS` or `HEALTHY` (did you mean `START`?)
 32:5: containerDefinitions[2].name: is missing
 ",
@@ -175,7 +174,7 @@ containerDefinitions:
     image: app
     secrets: [{name: KEY, valueFrom: hunter2!}]
     restartPolicy: {enabled: true, restartAttemptPeriod: 59}
-    linuxParameters: {capabilities: {add: [SYS_PTRACE, SYS_ADMIN]}, tmpfs: [{containerPath: /a/../b, size: 1, mountOptions: [bind]}]}
+    linuxParameters: {capabilities: {add: [SYS_PTRACE, CAP_SYS_ADMIN]}, tmpfs: [{containerPath: /a/../b, size: 1, mountOptions: [bind]}]}
     systemControls: [{namespace: net.core.somaxconn, value: 1}, {namespace: kernel.panic, value: 1}]
     dockerLabels: {com.example.team: a, neargate.task: b}
     workingDirectory: srv
@@ -188,7 +187,7 @@ containerDefinitions:
 5:5: containerDefinitions[0].memory: is missing; neither the task nor the container says how much memory it needs (give the task a size, as cpu: \"256\" and memory: \"512\", or the container a memory or memoryReservation)
 7:27: containerDefinitions[0].secrets[0].valueFrom: does not name a secret (write the name of a secret of Neargate (neargate secret list), NAME:JSON_KEY::, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME)
 8:36: containerDefinitions[0].restartPolicy.restartAttemptPeriod: is 59; it must be from 60 to 1800
-9:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `SYS_ADMIN`; as on Fargate, only `SYS_PTRACE` can be added
+9:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `CAP_SYS_ADMIN`, which is not a capability (write it in capitals and without CAP_, as NET_RAW or ALL)
 9:78: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
 9:126: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
 10:66: containerDefinitions[0].systemControls[1].namespace: is `kernel.panic`, which is a parameter of the whole host (a task can set net.*, fs.mqueue.* and the kernel.msg*, kernel.sem and kernel.shm* parameters)

@@ -116,6 +116,7 @@ fn container(name: &str) -> ContainerDefinition {
         docker_labels: BTreeMap::new(),
         extra_hosts: Vec::new(),
         hostname: None,
+        privileged: false,
         readonly_root_filesystem: false,
         interactive: false,
         pseudo_terminal: false,

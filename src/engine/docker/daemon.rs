@@ -165,6 +165,8 @@ pub struct ContainerSpec {
     pub cgroup_parent: Option<String>,
     /// Docker's own health check.
     pub health_check: Option<HealthCheck>,
+    /// As good as root on the host.
+    pub privileged: bool,
     /// The root file system is read-only.
     pub readonly_rootfs: bool,
     /// Standard input stays open.

@@ -157,6 +157,7 @@ pub fn container(
         memory_reservation_bytes: definition.memory_reservation.map_or(0, MemoryMib::as_bytes),
         pids_limit: Some(PIDS_LIMIT),
         health_check: definition.health_check.clone(),
+        privileged: definition.privileged,
         readonly_rootfs: definition.readonly_root_filesystem,
         open_stdin: definition.interactive,
         tty: definition.pseudo_terminal,

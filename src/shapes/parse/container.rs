@@ -71,6 +71,7 @@ pub(super) fn parse(
         docker_labels,
         extra_hosts,
         hostname: container.hostname.clone(),
+        privileged: container.privileged.unwrap_or(false),
         readonly_root_filesystem: container.readonly_root_filesystem.unwrap_or(false),
         interactive: container.interactive.unwrap_or(false),
         pseudo_terminal: container.pseudo_terminal.unwrap_or(false),

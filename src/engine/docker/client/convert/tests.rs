@@ -24,6 +24,17 @@ fn every_container_is_safe_and_docker_leaves_it_alone() {
 }
 
 #[test]
+fn a_privileged_container_is_what_it_says() {
+    let spec = ContainerSpec {
+        privileged: true,
+        ..ContainerSpec::default()
+    };
+    let host = &body(&spec)["HostConfig"];
+    assert_eq!(host["Privileged"], json!(true));
+    assert_eq!(host.get("SecurityOpt"), None);
+}
+
+#[test]
 fn every_field_arrives() {
     let spec = full_spec();
     let body = body(&spec);
