@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::domain::Subnet;
+use crate::domain::{ClusterName, RuntimeName, Subnet};
 
 /// A configuration file. Every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -48,6 +48,9 @@ pub struct ConfigFile {
     /// Capabilities that containers may add beside Fargate's; `ALL` allows each.
     #[serde(default)]
     pub allowed_capabilities: BTreeSet<String>,
+    /// The runtimes of the tasks of clusters that name none themselves, by cluster: `secure = "runsc"`.
+    #[serde(default)]
+    pub cluster_runtimes: BTreeMap<ClusterName, RuntimeName>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
     /// When an image is pulled that is there already.

@@ -107,6 +107,11 @@ impl Choices {
                     .map_or(settings.pull_inactivity_timeout, Duration::from_secs),
                 registry_logins: registry_logins(file.registry_logins)?,
                 address_pool: file.address_pool.unwrap_or(settings.address_pool),
+                cluster_runtimes: file
+                    .cluster_runtimes
+                    .into_iter()
+                    .map(|(cluster, runtime)| (cluster.to_string(), runtime))
+                    .collect(),
             },
             policy: Policy {
                 host_network: file.allow_host_network.unwrap_or_default(),

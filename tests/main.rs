@@ -25,6 +25,7 @@ mod registry;
 mod remote;
 mod restarts;
 mod rollout;
+mod runtimes;
 mod samples;
 mod secrets;
 mod serve;

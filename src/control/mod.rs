@@ -27,9 +27,10 @@ pub use task::RunTask;
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::domain::{
-    ContainerDefinition, FARGATE_CAPABILITY, Faults, IdSource, NetworkMode, TimestampMs,
+    ContainerDefinition, FARGATE_CAPABILITY, Faults, IdSource, NetworkMode, RuntimeName,
+    TimestampMs,
 };
-use crate::engine::{Engine, EngineState, EngineStatus};
+use crate::engine::{Engine, EngineState, EngineStatus, no_such_runtime};
 use crate::store::Store;
 
 /// How many tasks one call may ask for.
@@ -140,6 +141,24 @@ impl Control {
         } else {
             Err(ControlError::Invalid(faults))
         }
+    }
+
+    /// Whether the engine has the runtime that `path` names. Nothing is said while nobody knows which it has.
+    fn check_runtime(&self, runtime: Option<&RuntimeName>, path: &str) -> Result<(), ControlError> {
+        let (EngineState::Ok(engine), Some(runtime)) = (self.engine_status.get().0, runtime) else {
+            return Ok(());
+        };
+        if engine.runtimes.contains(runtime.as_str()) {
+            return Ok(());
+        }
+        Err(ControlError::invalid(
+            path,
+            format!(
+                "is `{runtime}`: {}",
+                no_such_runtime(runtime, &engine.runtimes)
+            ),
+            "name one of these, or leave it out; new ones are made known to Docker in its daemon.json",
+        ))
     }
 
     /// Now, by the clock that everything else goes by.

@@ -82,6 +82,11 @@ impl Control {
             .overrides
             .apply(spec)
             .map_err(ControlError::Invalid)?;
+        let path = match request.overrides.runtime {
+            Some(_) => "overrides.runtime",
+            None => "taskDefinition.runtime",
+        };
+        self.check_runtime(spec.runtime.as_ref(), path)?;
         self.check_fits(&spec)?;
         let tasks: Vec<Task> = (0..request.count)
             .map(|_| self.new_task(&request, &spec))

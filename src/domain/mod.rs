@@ -28,7 +28,7 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    SecretName, ServiceName, TaskDefinitionReference, TaskId,
+    RuntimeName, SecretName, ServiceName, TaskDefinitionReference, TaskId,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, PullProgress, ServiceKey, ServiceName, TaskDefinition,
-    TaskId, TaskSize, TimestampMs,
+    NetworkMode, PortMapping, Protocol, PullProgress, RuntimeName, ServiceKey, ServiceName,
+    TaskDefinition, TaskId, TaskSize, TimestampMs,
 };
 
 /// A task, as it is recorded.
@@ -87,6 +87,9 @@ pub struct TaskSpec {
     pub size: Option<TaskSize>,
     /// How its containers are connected.
     pub network_mode: NetworkMode,
+    /// Which of the engine's runtimes its containers run under, if not its cluster's or the engine's own choice.
+    #[serde(default)]
+    pub runtime: Option<RuntimeName>,
     /// At least one; in the definition's order.
     pub containers: Vec<ContainerDefinition>,
 }
@@ -98,12 +101,14 @@ impl TaskSpec {
             family,
             size,
             network_mode,
+            runtime,
             containers,
         } = definition;
         Self {
             definition: FamilyRevision { family, revision },
             size,
             network_mode,
+            runtime,
             containers,
         }
     }

@@ -7,7 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, TaskSize, TimestampMs,
+    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, RuntimeName,
+    TaskSize, TimestampMs,
 };
 
 /// What a task definition says, parsed. A revision of one never changes.
@@ -19,6 +20,9 @@ pub struct TaskDefinition {
     pub size: Option<TaskSize>,
     /// How the task's containers are connected.
     pub network_mode: NetworkMode,
+    /// Which of the engine's runtimes its containers run under, if not its cluster's or the engine's own choice.
+    #[serde(default)]
+    pub runtime: Option<RuntimeName>,
     /// From 1 to 10 of them; names are unique, at least one is essential, dependencies form no cycle.
     pub containers: Vec<ContainerDefinition>,
 }

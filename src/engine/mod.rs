@@ -20,7 +20,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::domain::{ContainerName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs};
+use crate::domain::{
+    ContainerName, RuntimeName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs,
+};
 pub use crate::domain::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
     PullProgress, StartFailure,
@@ -219,10 +221,19 @@ pub struct EngineInfo {
     pub boot_id: Option<String>,
     /// `linux/amd64`, say.
     pub platform: String,
+    /// The runtimes that it has, in order.
+    pub runtimes: BTreeSet<String>,
     /// Processors of the host.
     pub cpus: u32,
     /// Memory of the host, in bytes.
     pub memory_bytes: u64,
+}
+
+/// That the engine does not have `runtime`, and which it has.
+pub fn no_such_runtime(runtime: &RuntimeName, runtimes: &BTreeSet<String>) -> String {
+    let known: Vec<&str> = runtimes.iter().map(String::as_str).collect();
+    let known = known.join(", ");
+    format!("the engine has no runtime `{runtime}`; it has: {known}")
 }
 
 /// Why an engine did not do what it was asked.

@@ -72,6 +72,7 @@ pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
         },
         size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
         network_mode: NetworkMode::Awsvpc,
+        runtime: None,
         containers,
     }
 }

@@ -43,11 +43,12 @@ use Verdict::{Honoured, Kept, Partly, Refused};
 
 /// In the order in which the API reference of ECS lists the fields.
 #[rustfmt::skip]
-const TABLE: [Row; 93] = [
+const TABLE: [Row; 94] = [
     row("family", Honoured, ""),
     row("taskRoleArn", Kept, "Neargate gives tasks no credentials of AWS"),
     row("executionRoleArn", Kept, "Neargate pulls images and reads secrets by itself"),
     row("networkMode", Honoured, "`host` only where the operator sets `allow_host_network`"),
+    row("runtime", Honoured, "Neargate's own: one of the engine's runtimes; otherwise the operator's choice for the cluster, or the engine's"),
     row("placementConstraints", Kept, "there is one host"),
     row("volumes", Refused(given), "is not supported yet: a task has no volumes"),
     row("requiresCompatibilities", Honoured, "with `FARGATE`, `cpu` and `memory` are required and `networkMode` is `awsvpc`"),

@@ -188,8 +188,8 @@ containerDefinitions:
 7:27: containerDefinitions[0].secrets[0].valueFrom: does not name a secret (write the name of a secret of Neargate (neargate secret list), NAME:JSON_KEY::, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME)
 8:36: containerDefinitions[0].restartPolicy.restartAttemptPeriod: is 59; it must be from 60 to 1800
 9:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `CAP_SYS_ADMIN`, which is not a capability (write it in capitals and without CAP_, as NET_RAW or ALL)
-9:78: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
-9:126: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
+9:82: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
+9:130: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
 10:66: containerDefinitions[0].systemControls[1].namespace: is `kernel.panic`, which is a parameter of the whole host (a task can set net.*, fs.mqueue.* and the kernel.msg*, kernel.sem and kernel.shm* parameters)
 11:41: containerDefinitions[0].dockerLabels[\"neargate.task\"]: begins with `neargate.`, as only Neargate's own labels may
 12:5: containerDefinitions[0].workingDirectory: is `srv`; it must be an absolute path

@@ -90,6 +90,7 @@ pub(super) fn definition(family: &str) -> TaskDefinition {
         family: family.parse().unwrap(),
         size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
         network_mode: NetworkMode::Awsvpc,
+        runtime: None,
         containers: vec![container("app")],
     }
 }

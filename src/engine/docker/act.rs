@@ -15,11 +15,14 @@ use crate::domain::{
     ContainerName, ContainerObservation, ContainerState, HealthStatus, LimitsEnforcedBy,
     NetworkObservation, Observation, StartFailure, TaskId,
 };
-use crate::engine::{EngineError, Order};
+use crate::engine::{EngineError, Order, no_such_runtime};
 use crate::plan::pod::PodAction;
 
 /// ECS's word for a task that cannot have what it needs before its containers start.
 const NO_SECRETS: &str = "ResourceInitializationError";
+
+/// ECS's word for a container that the engine does not create.
+const CANNOT_CREATE: &str = "CannotCreateContainerError";
 
 impl DockerEngine {
     /// Carries out one action and takes its effect into `seen`.
@@ -97,7 +100,10 @@ impl DockerEngine {
         {
             return failure(None, "CannotCreateNetworkError", error);
         }
-        if translate::fits_warm_sandbox(&self.names, &facts, order) {
+        let alone = translate::can_own_its_namespace(order);
+        // A runtime that puts each container in a machine of its own may not be able to join a namespace.
+        let is_joined = alone.is_none() || translate::runtime(&facts, order).is_none();
+        if is_joined && translate::fits_warm_sandbox(&self.names, &facts, order) {
             self.touch(&order.cluster);
             let network = self.names.network(&order.cluster);
             let claimed = self.pool.claim(self.daemon.as_ref(), &network, &name).await;
@@ -114,13 +120,8 @@ impl DockerEngine {
                 Err(error) => return Err(error),
             }
         }
-        // Nobody is to be joined by a task's only container: it can own the namespace, and one is started, not two.
-        // Unless it has secrets as files, which need a sandbox that keeps them, or may be started again, which is not to
-        // change the task's address.
-        if let [only] = order.spec.containers.as_slice()
-            && only.secrets.files.is_empty()
-            && only.restart_policy.is_none()
-        {
+        // One container is started then, not two.
+        if let Some(only) = alone {
             return self.create(order, seen, &only.name, Namespace::Own).await;
         }
         let spec = translate::sandbox(&self.names, &facts, order);
@@ -197,6 +198,12 @@ impl DockerEngine {
         let Some(definition) = order.spec.container(name) else {
             return Ok(Effect::None);
         };
+        if let Some(runtime) = translate::runtime(&facts, order)
+            && !facts.runtimes.contains(runtime.as_str())
+        {
+            let unknown = no_such_runtime(runtime, &facts.runtimes);
+            return failure(Some(name), CANNOT_CREATE, EngineError::Refused(unknown));
+        }
         let mut spec = translate::container(&self.names, &facts, order, definition, namespace);
         if let Some(image) = seen.images.get(&definition.image) {
             spec.image.clone_from(&image.reference);
@@ -237,7 +244,7 @@ impl DockerEngine {
                 let container = created_container(id, attempt);
                 Ok(Effect::Created(name.clone(), container, limits))
             }
-            Err(error) => failure(Some(name), "CannotCreateContainerError", error),
+            Err(error) => failure(Some(name), CANNOT_CREATE, error),
         }
     }
 

@@ -4,7 +4,7 @@
 //! ([`crate::engine::sim`]). Everything above it is the same code for both. It speaks Docker's words, and
 //! of Docker's API only what the adapter needs; nothing here knows what a task is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -165,6 +165,8 @@ pub struct ContainerSpec {
     pub cgroup_parent: Option<String>,
     /// Docker's own health check.
     pub health_check: Option<HealthCheck>,
+    /// What runs it, by the daemon's name; its default if none is named.
+    pub runtime: Option<String>,
     /// As good as root on the host.
     pub privileged: bool,
     /// The root file system is read-only.
@@ -331,6 +333,8 @@ pub struct DaemonInfo {
     pub os: String,
     /// In Go's words: `amd64`, `arm64`.
     pub architecture: String,
+    /// The runtimes that it has.
+    pub runtimes: BTreeSet<String>,
     /// Processors.
     pub cpus: u32,
     /// Bytes.

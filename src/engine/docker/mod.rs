@@ -56,8 +56,8 @@ use super::{
     Secrets,
 };
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, Subnet,
-    TaskId, TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, RuntimeName,
+    SecretReference, Subnet, TaskId, TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -80,6 +80,8 @@ pub struct Settings {
     pub registry_logins: BTreeMap<String, SecretReference>,
     /// Where the networks of clusters get their addresses from.
     pub address_pool: Subnet,
+    /// The runtimes of the tasks of clusters, by cluster, that name none themselves.
+    pub cluster_runtimes: BTreeMap<String, RuntimeName>,
 }
 
 /// The addresses of which each cluster's network gets a block, unless the operator names others: a part of
@@ -99,6 +101,7 @@ impl Default for Settings {
             pull_inactivity_timeout: pulls::INACTIVITY_TIMEOUT,
             registry_logins: BTreeMap::new(),
             address_pool: default_pool(),
+            cluster_runtimes: BTreeMap::new(),
         }
     }
 }
@@ -200,6 +203,8 @@ impl DockerEngine {
         }
         let facts = Arc::new(HostFacts {
             cpus: info.cpus,
+            runtimes: info.runtimes,
+            cluster_runtimes: self.settings.cluster_runtimes.clone(),
             sandbox_image: image.name,
             publish_ip: self.settings.publish_ip.clone(),
             log_max_bytes: self.settings.log_max_bytes,
@@ -293,6 +298,7 @@ impl Engine for DockerEngine {
             boot_id: self.daemon.host().await?.and_then(|host| host.boot_id()),
             host: info.host,
             platform: format!("{}/{}", info.os, info.architecture),
+            runtimes: info.runtimes,
             cpus: info.cpus,
             memory_bytes: info.memory_bytes,
         })

@@ -60,6 +60,7 @@ fn host_config(spec: &ContainerSpec) -> docker::HostConfig {
     let unless_zero = |value: i64| (value != 0).then_some(value);
     let memory = unless_zero(spec.memory_bytes);
     docker::HostConfig {
+        runtime: spec.runtime.clone(),
         privileged: Some(spec.privileged),
         security_opt: (!spec.privileged).then(|| vec!["no-new-privileges".to_owned()]),
         restart_policy: Some(docker::RestartPolicy {
@@ -502,6 +503,7 @@ pub(super) fn daemon(
         host: info.name.unwrap_or_default(),
         os: version.os.unwrap_or_default(),
         architecture: version.arch.unwrap_or_default(),
+        runtimes: info.runtimes.unwrap_or_default().into_keys().collect(),
         cpus: info
             .ncpu
             .and_then(|cpus| u32::try_from(cpus).ok())

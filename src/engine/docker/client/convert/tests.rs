@@ -63,6 +63,7 @@ fn every_field_arrives() {
     );
     for (field, expected) in [
         ("NetworkMode", json!("n")),
+        ("Runtime", json!("r")),
         ("ExtraHosts", json!(["db:10.0.0.1"])),
         ("NanoCpus", json!(250_000_000)),
         ("CpuShares", json!(256)),
@@ -129,6 +130,8 @@ fn full_spec() -> ContainerSpec {
         protocol,
     };
     ContainerSpec {
+        privileged: false,
+        runtime: Some("r".into()),
         name: "name".into(),
         image: "i".into(),
         labels: BTreeMap::from([("a".into(), "b".into())]),
