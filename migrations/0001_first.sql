@@ -172,13 +172,23 @@ CREATE TABLE containers (
     runtime_id       TEXT,
     image_digest     TEXT,
     started_at       INTEGER,
-    finished_at      INTEGER CHECK (finished_at IS NULL OR last_status = 'STOPPED'),
-    exit_code        INTEGER CHECK (exit_code IS NULL OR last_status = 'STOPPED'),
+    -- While it is PENDING again, those of the attempt before.
+    finished_at      INTEGER CHECK (finished_at IS NULL OR last_status = 'STOPPED' OR (last_status = 'PENDING' AND attempt > 0)),
+    exit_code        INTEGER CHECK (exit_code IS NULL OR last_status = 'STOPPED' OR (last_status = 'PENDING' AND attempt > 0)),
     reason           TEXT,
     health           TEXT    NOT NULL CHECK (health IN ('HEALTHY', 'UNKNOWN', 'UNHEALTHY')),
     network_bindings TEXT    NOT NULL CHECK (json_type(network_bindings) = 'array'),
+    -- Which attempt to run it this is, and how often it was in fact started again.
+    attempt          INTEGER NOT NULL CHECK (attempt BETWEEN 0 AND 4294967295),
+    restart_count    INTEGER NOT NULL CHECK (restart_count BETWEEN 0 AND attempt),
     PRIMARY KEY (task_id, name)
 ) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER containers_count_up BEFORE UPDATE OF attempt, restart_count ON containers
+WHEN NEW.attempt < OLD.attempt OR NEW.restart_count < OLD.restart_count
+BEGIN
+    SELECT RAISE(ABORT, 'restarts of a container are only counted up');
+END;
 
 -- Secrets, sealed: whoever has this file and not the key file beside it has nothing of them.
 CREATE TABLE secrets (

@@ -3,14 +3,14 @@
 //! A flag beats the environment, that beats the file, and that beats the default; `serve` puts them together.
 //! A key that nobody knows is an error, since it is most likely a setting that somebody relies on.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::domain::Subnet;
+use crate::domain::{ClusterName, RuntimeName, Subnet};
 
 /// A configuration file. Every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -46,6 +46,14 @@ pub struct ConfigFile {
     /// Folders of the engine's host that tasks may have, with everything below.
     #[serde(default)]
     pub allowed_host_paths: Vec<PathBuf>,
+    /// Whether containers may be privileged: as good as root on the host.
+    pub allow_privileged: Option<bool>,
+    /// Capabilities that containers may add beside Fargate's; `ALL` allows each.
+    #[serde(default)]
+    pub allowed_capabilities: BTreeSet<String>,
+    /// The runtimes of the tasks of clusters that name none themselves, by cluster: `secure = "runsc"`.
+    #[serde(default)]
+    pub cluster_runtimes: BTreeMap<ClusterName, RuntimeName>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
     /// When an image is pulled that is there already.

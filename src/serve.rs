@@ -1,6 +1,6 @@
 //! The composition root: builds the server from its parts, runs it, and takes it down in the right order.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -22,7 +22,9 @@ use crate::cli::{self, ServeArgs};
 use crate::clock::{Clock, RandomIds, SystemClock};
 use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
 use crate::control::{Control, Policy};
-use crate::domain::{IdSource, SecretName, SecretReference, SecretValue, TimestampMs};
+use crate::domain::{
+    IdSource, SecretName, SecretReference, SecretValue, TimestampMs, is_capability,
+};
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
 use crate::engine::docker::{DockerEngine, HostPaths, PullBehavior, Settings};
@@ -111,10 +113,17 @@ impl Choices {
                 registry_logins: registry_logins(file.registry_logins)?,
                 address_pool: file.address_pool.unwrap_or(settings.address_pool),
                 host_paths,
+                cluster_runtimes: file
+                    .cluster_runtimes
+                    .into_iter()
+                    .map(|(cluster, runtime)| (cluster.to_string(), runtime))
+                    .collect(),
             },
             policy: Policy {
                 host_network: file.allow_host_network.unwrap_or_default(),
                 host_paths: has_host_paths,
+                privileged: file.allow_privileged.unwrap_or_default(),
+                capabilities: capabilities(file.allowed_capabilities)?,
             },
             cpu_overcommit: overcommit(file.cpu_overcommit)?,
             metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
@@ -128,6 +137,16 @@ impl Choices {
 
 /// Few tasks use the CPU that they reserve all the time.
 const CPU_OVERCOMMIT: u32 = 4;
+
+fn capabilities(names: BTreeSet<String>) -> Result<BTreeSet<String>> {
+    match names.iter().find(|name| !is_capability(name)) {
+        None => Ok(names),
+        Some(name) => Err(anyhow!(
+            "allowed_capabilities has {name:?}, which is not a capability\nhint: write it in capitals and without \
+             CAP_, as NET_ADMIN or ALL"
+        )),
+    }
+}
 
 fn overcommit(times: Option<u32>) -> Result<u32> {
     match times.unwrap_or(CPU_OVERCOMMIT) {

@@ -11,9 +11,10 @@ use futures_util::StreamExt;
 use futures_util::future::BoxFuture;
 use neargate::clock::{Clock, RandomIds, SystemClock};
 use neargate::domain::{
-    Condition, ContainerName, ContainerState, CpuUnits, Goal, IdSource, InstanceId, Known,
-    LimitsEnforcedBy, MemoryMib, Mount, NetworkMode, NetworkObservation, Observation, PortMapping,
-    Protocol, TaskId, TaskSize, TaskSpec, TimestampMs, Volume, VolumeName, VolumeSource,
+    Condition, ContainerName, ContainerState, CpuUnits, DurationMs, Goal, IdSource, InstanceId,
+    Known, LimitsEnforcedBy, MemoryMib, Mount, NetworkMode, NetworkObservation, Observation,
+    PortMapping, Protocol, RestartPolicy, TaskId, TaskSize, TaskSpec, TimestampMs, Volume,
+    VolumeName, VolumeSource,
 };
 use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::{self, ContainerSpec, Daemon, MountSource, VolumeSpec};
@@ -205,6 +206,7 @@ pub fn order(containers: &[(&str, &[&str])]) -> Order {
         spec: TaskSpec::new(definition, 1),
         goal: Goal::Run,
         known: BTreeMap::new(),
+        attempts: BTreeMap::new(),
         digests: BTreeMap::new(),
         now: SystemClock.now(),
     }
@@ -430,6 +432,93 @@ async fn a_container_that_is_recorded_as_started_is_not_made_again(world: &mut W
     assert_eq!(seen.containers, BTreeMap::new());
 }
 
+async fn an_attempt_that_is_over_makes_way_for_the_next_one(world: &mut World) {
+    let mut order = order(&[("main", &["exit", "--code", "3"]), ("side", &["sleep"])]);
+    order.spec.containers[1].depends_on = vec![neargate::domain::Dependency {
+        container: name("main"),
+        condition: Condition::Start,
+    }];
+    let first = world.run(&mut order).await;
+    let (ended, _) = world.ended(&order, "main").await;
+    assert_eq!(ended.containers[&name("main")].attempt, 0);
+    let id = |seen: &Observation, text: &str| seen.containers[&name(text)].runtime_id.clone();
+    let mut before = id(&ended, "main");
+    for attempt in [1, 2] {
+        order.attempts.insert(name("main"), attempt);
+        order.known.insert(name("side"), Known::Started);
+        if attempt == 2 {
+            world.after_a_crash();
+        }
+        let seen = world
+            .drive(&mut order, "the next attempt to be started", |seen| {
+                seen.containers.get(&name("main")).is_some_and(|one| {
+                    one.attempt == attempt && one.state != ContainerState::Created
+                })
+            })
+            .await;
+        assert_ne!(
+            id(&seen, "main"),
+            before,
+            "one that has run never runs again"
+        );
+        assert_eq!(
+            id(&seen, "side"),
+            id(&first, "side"),
+            "nobody else is touched"
+        );
+        assert_eq!(seen.network, first.network, "the task keeps its address");
+        let (ended, code) = world.ended(&order, "main").await;
+        assert_eq!(code, Some(3));
+        before = id(&ended, "main");
+        let gone = world.engine.logs(log_of(&order, "main", attempt - 1, None));
+        assert!(matches!(gone.await, Err(EngineError::NotFound(_))));
+        let log = world.engine.logs(log_of(&order, "main", attempt, None));
+        assert!(log.await.is_ok());
+    }
+}
+
+async fn a_container_that_is_made_late_for_an_attempt_that_is_over_never_runs(world: &mut World) {
+    let mut order = order(&[("main", &["exit", "--code", "3"])]);
+    order.spec.containers[0].restart_policy = Some(RestartPolicy {
+        ignored_exit_codes: Vec::new(),
+        attempt_period: DurationMs::from_secs(60),
+    });
+    world.run(&mut order).await;
+    let (ended, _) = world.ended(&order, "main").await;
+    let inspect = async |id: &str| world.daemon.inspect_container(id).await.unwrap().unwrap();
+    let first = inspect(&ended.containers[&name("main")].runtime_id).await;
+    world.daemon.remove_container(&first.id).await.unwrap();
+    let late = ContainerSpec {
+        name: first.name.clone(),
+        image: workload().to_owned(),
+        labels: first.labels,
+        network_mode: first.network_mode,
+        ..ContainerSpec::default()
+    };
+    let late = world.daemon.create_container(&late).await.unwrap();
+    order.attempts.insert(name("main"), 1);
+    let seen = world
+        .drive(&mut order, "the next attempt to be started", |seen| {
+            seen.containers
+                .get(&name("main"))
+                .is_some_and(|one| one.attempt == 1 && one.started_at.is_some())
+        })
+        .await;
+    assert_ne!(seen.containers[&name("main")].runtime_id, late);
+    assert_eq!(world.daemon.inspect_container(&late).await.unwrap(), None);
+}
+
+fn log_of(order: &Order, container: &str, attempt: u32, tail: Option<u64>) -> LogRequest {
+    LogRequest {
+        task_id: order.task_id.clone(),
+        container: name(container),
+        attempt,
+        follow: false,
+        since: None,
+        tail,
+    }
+}
+
 async fn an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs(world: &mut World) {
     let mut order = order(&[("main", &["sleep"])]);
     "localhost:1/missing/image:none".clone_into(&mut order.spec.containers[0].image);
@@ -538,13 +627,7 @@ async fn what_a_container_wrote_can_be_read_in_order(world: &mut World) {
     let mut order = order(&[("main", &["log", "--lines", "6", "--stderr-every", "3"])]);
     world.run(&mut order).await;
     world.ended(&order, "main").await;
-    let request = |container: &str, tail| LogRequest {
-        task_id: order.task_id.clone(),
-        container: name(container),
-        follow: false,
-        since: None,
-        tail,
-    };
+    let request = |container: &str, tail| log_of(&order, container, 0, tail);
     let lines: Vec<_> = world
         .engine
         .logs(request("main", None))
@@ -879,6 +962,8 @@ contract! {
         the_network_of_a_cluster_that_is_gone_is_removed_once_no_task_is_on_it,
         what_runs_is_not_discarded_and_what_has_ended_is,
         a_container_that_is_recorded_as_started_is_not_made_again,
+        an_attempt_that_is_over_makes_way_for_the_next_one,
+        a_container_that_is_made_late_for_an_attempt_that_is_over_never_runs,
         an_image_that_cannot_be_had_is_a_failure_in_the_words_of_ecs,
         an_executable_that_is_not_there_is_said_by_name,
         a_name_that_somebody_else_has_is_a_failure_and_theirs_stays_untouched,

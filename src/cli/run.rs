@@ -38,6 +38,9 @@ pub(super) struct RunArgs {
     /// Memory of the task as a whole: MiB, or `2 GB`
     #[arg(long, value_name = "MEMORY")]
     memory: Option<String>,
+    /// Which of the engine's runtimes the containers run under, as `docker info` lists them
+    #[arg(long, value_name = "NAME")]
+    runtime: Option<String>,
     /// A tag to find the tasks by
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse::tag)]
     tags: Vec<Tag>,
@@ -132,6 +135,7 @@ async fn request(
     };
     let containers = container_overrides(args.env, args.command, default_container.as_deref());
     let overrides = TaskOverride {
+        runtime: args.runtime,
         cpu: args.cpu,
         memory: args.memory,
         container_overrides: (!containers.is_empty()).then_some(containers),

@@ -8,7 +8,8 @@ use futures_util::{StreamExt, TryStreamExt};
 
 use super::{Control, ControlError};
 use crate::domain::{
-    ContainerName, ContainerRecord, ContainerStatus, LastStatus, Task, TaskId, TimestampMs,
+    ContainerName, ContainerRecord, ContainerStatus, EARLIER_ATTEMPTS_KEPT, LastStatus, Task,
+    TaskId, TimestampMs,
 };
 use crate::engine::{EngineError, LogLine, LogRequest, LogStream};
 
@@ -55,27 +56,140 @@ impl Control {
         Ok(merge_by_time(streams))
     }
 
+    /// What all attempts to run a container wrote, one after the other.
     async fn container_log(
         &self,
         task: &Task,
         container: ContainerName,
         query: &LogQuery,
     ) -> Result<Lines, ControlError> {
-        if query.follow && !has_started(task, &container) {
-            return Ok(self.log_from_its_start(task.id.clone(), container, query.clone()));
+        let attempt = attempt(task, &container);
+        let earlier = self.earlier_logs(task, &container, attempt, query).await?;
+        let newest = if query.follow && !has_started(task, &container) {
+            self.log_from_its_start(task.id.clone(), container.clone(), attempt, query.clone())
+        } else {
+            self.log_now(task, container.clone(), attempt, query)
+                .await?
+        };
+        let definition = task.spec.container(&container);
+        let may_be_another = definition.is_some_and(|one| one.restart_policy.is_some());
+        if !query.follow || !may_be_another {
+            return Ok(earlier.chain(newest).boxed());
         }
-        self.log_now(task, container, query).await
+        let later = self.later_logs(task.id.clone(), container, attempt, query.clone());
+        Ok(earlier.chain(newest).chain(later).boxed())
     }
 
-    /// The log of a container that has not been started: waits until it has, or never will be.
-    fn log_from_its_start(&self, id: TaskId, container: ContainerName, query: LogQuery) -> Lines {
+    /// What the attempts before `newest` wrote, as far as it is kept; of its last lines, those that the newest one does
+    /// not have.
+    async fn earlier_logs(
+        &self,
+        task: &Task,
+        container: &ContainerName,
+        newest: u32,
+        query: &LogQuery,
+    ) -> Result<Lines, ControlError> {
+        let mut parts = Vec::new();
+        let mut left = query.tail;
+        let counted = LogQuery {
+            follow: false,
+            ..query.clone()
+        };
+        if let (Some(left), 1..) = (&mut left, newest) {
+            let lines = self
+                .log_now(task, container.clone(), newest, &counted)
+                .await?;
+            *left = left.saturating_sub(count(lines).await?);
+        }
+        let oldest = newest.saturating_sub(EARLIER_ATTEMPTS_KEPT);
+        for attempt in (oldest..newest).rev() {
+            let query = LogQuery {
+                tail: left,
+                ..counted.clone()
+            };
+            if let Some(left) = &mut left {
+                if *left == 0 {
+                    break;
+                }
+                let lines = self
+                    .log_now(task, container.clone(), attempt, &query)
+                    .await?;
+                *left = left.saturating_sub(count(lines).await?);
+            }
+            parts.push(
+                self.log_now(task, container.clone(), attempt, &query)
+                    .await?,
+            );
+        }
+        parts.reverse();
+        Ok(futures_util::stream::iter(parts).flatten().boxed())
+    }
+
+    /// What the attempts after `attempt` write, as each of them begins, until the container has ended for good.
+    fn later_logs(
+        &self,
+        id: TaskId,
+        container: ContainerName,
+        attempt: u32,
+        query: LogQuery,
+    ) -> Lines {
+        let query = LogQuery {
+            tail: None,
+            ..query
+        };
+        let begin = (self.clone(), attempt);
+        let logs = futures_util::stream::try_unfold(begin, move |(this, attempt)| {
+            let (id, container, query) = (id.clone(), container.clone(), query.clone());
+            async move {
+                let Some(next) = this.next_attempt(&id, &container, attempt).await? else {
+                    return Ok::<_, ControlError>(None);
+                };
+                let task = this.task(&id).await?;
+                let lines = this.log_now(&task, container, next, &query).await?;
+                Ok(Some((lines, (this, next))))
+            }
+        });
+        logs.try_flatten().boxed()
+    }
+
+    /// Waits for the attempt after `attempt` to run a container; `None` when there will be none.
+    async fn next_attempt(
+        &self,
+        id: &TaskId,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> Result<Option<u32>, ControlError> {
+        let mut changed = self.store.event_seq();
+        loop {
+            let task = self.task(id).await?;
+            let Some(record) = task.containers.get(container) else {
+                return Ok(None);
+            };
+            if record.restart_count > attempt {
+                return Ok(Some(attempt + 1));
+            }
+            if record.last_status == ContainerStatus::Stopped {
+                return Ok(None);
+            }
+            let _ = tokio::time::timeout(START_LOOK_EVERY, changed.changed()).await;
+        }
+    }
+
+    /// The log of an attempt to run a container that has not been started: waits until it has, or never will be.
+    fn log_from_its_start(
+        &self,
+        id: TaskId,
+        container: ContainerName,
+        attempt: u32,
+        query: LogQuery,
+    ) -> Lines {
         let this = self.clone();
         let later = async move {
             let mut changed = this.store.event_seq();
             loop {
                 let task = this.task(&id).await?;
                 if has_started(&task, &container) {
-                    return this.log_now(&task, container, &query).await;
+                    return this.log_now(&task, container, attempt, &query).await;
                 }
                 // A container of several may start without an event, so the wait is bounded.
                 let _ = tokio::time::timeout(START_LOOK_EVERY, changed.changed()).await;
@@ -88,14 +202,16 @@ impl Control {
         &self,
         task: &Task,
         container: ContainerName,
+        attempt: u32,
         query: &LogQuery,
     ) -> Result<Lines, ControlError> {
-        if self.store.logs().has(&task.id, &container) {
-            return self.kept_log(task, container, query).await;
+        if self.store.logs().has(&task.id, &container, attempt) {
+            return self.kept_log(task, container, attempt, query).await;
         }
         let request = LogRequest {
             task_id: task.id.clone(),
             container: container.clone(),
+            attempt,
             follow: query.follow,
             since: query.since,
             tail: query.tail,
@@ -109,7 +225,7 @@ impl Control {
                 .map_err(ControlError::from)
                 .boxed()),
             // It was not created yet, or it was removed since: then what was kept is all there is.
-            Err(EngineError::NotFound(_)) => self.kept_log(task, container, query).await,
+            Err(EngineError::NotFound(_)) => self.kept_log(task, container, attempt, query).await,
             Err(error) => Err(error.into()),
         }
     }
@@ -118,14 +234,15 @@ impl Control {
         &self,
         task: &Task,
         container: ContainerName,
+        attempt: u32,
         query: &LogQuery,
     ) -> Result<Lines, ControlError> {
         let logs = self.store.logs();
-        if !logs.has(&task.id, &container) {
+        if !logs.has(&task.id, &container, attempt) {
             return Ok(futures_util::stream::empty().boxed());
         }
         let lines = logs
-            .read(&task.id, &container, query.since, query.tail)
+            .read(&task.id, &container, attempt, query.since, query.tail)
             .await?;
         Ok(lines
             .map_ok(move |kept| TaskLogLine {
@@ -143,6 +260,17 @@ impl Control {
             .map_err(ControlError::from)
             .boxed())
     }
+}
+
+/// Which attempt to run a container is the newest that may have written something.
+fn attempt(task: &Task, container: &ContainerName) -> u32 {
+    let record = task.containers.get(container);
+    record.map_or(0, |record| record.attempt)
+}
+
+async fn count(lines: Lines) -> Result<u64, ControlError> {
+    let add = |sum: u64, _| async move { Ok(sum + 1) };
+    lines.try_fold(0, add).await
 }
 
 /// Whether a container has been started, or never will be.

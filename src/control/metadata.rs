@@ -41,6 +41,7 @@ impl Control {
             spec: task.spec.clone(),
             goal: Goal::Run,
             known: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             digests: BTreeMap::new(),
             now: self.clock.now(),
         };

@@ -15,6 +15,7 @@ mod task;
 mod task_definition;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use error::ControlError;
@@ -25,20 +26,35 @@ pub use task::RunTask;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
-use crate::domain::{Faults, IdSource, NetworkMode, TimestampMs, Volume, VolumeSource};
-use crate::engine::{Engine, EngineError, EngineState, EngineStatus};
+use crate::domain::{
+    ContainerDefinition, FARGATE_CAPABILITY, Faults, IdSource, NetworkMode, RuntimeName,
+    TimestampMs, Volume, VolumeSource,
+};
+use crate::engine::{Engine, EngineError, EngineState, EngineStatus, no_such_runtime};
 use crate::store::Store;
 
 /// How many tasks one call may ask for.
 pub const MAX_COUNT: u32 = 100;
 
 /// What the operator allows that is refused otherwise.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// Tasks may use the host's own network.
     pub host_network: bool,
     /// Tasks may have some folders of the engine's host; which ones, the engine knows.
     pub host_paths: bool,
+    /// Containers may be privileged.
+    pub privileged: bool,
+    /// Capabilities that containers may add beside Fargate's; `ALL` allows each.
+    pub capabilities: BTreeSet<String>,
+}
+
+impl Policy {
+    /// Whether containers may add the capability `name`.
+    fn allows(&self, name: &str) -> bool {
+        let listed = |name: &str| self.capabilities.contains(name);
+        name == FARGATE_CAPABILITY || listed(name) || listed("ALL")
+    }
 }
 
 /// The use cases, and what they work with. Clones are cheap and share everything.
@@ -122,6 +138,59 @@ impl Control {
             }
         }
         Ok(())
+    }
+
+    /// Whether the operator lets containers have the powers that they ask for.
+    fn check_powers(&self, containers: &[ContainerDefinition]) -> Result<(), ControlError> {
+        let mut faults = Faults::default();
+        for (index, container) in containers.iter().enumerate() {
+            let path = format!("containerDefinitions[{index}]");
+            if container.privileged && !self.policy.privileged {
+                faults.add_with_hint(
+                    format!("{path}.privileged"),
+                    "is not allowed here: the container could do on the host whatever it wants",
+                    "leave it out, or set allow_privileged = true in the server's configuration",
+                );
+            }
+            let added = &container.linux_parameters.add_capabilities;
+            for (index, name) in added.iter().enumerate() {
+                if self.policy.allows(name) {
+                    continue;
+                }
+                faults.add_with_hint(
+                    format!("{path}.linuxParameters.capabilities.add[{index}]"),
+                    format!(
+                        "is `{name}`; as on Fargate, only `{FARGATE_CAPABILITY}` can be added here"
+                    ),
+                    format!(
+                        "leave it out, or set allowed_capabilities = [\"{name}\"] in the server's configuration"
+                    ),
+                );
+            }
+        }
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ControlError::Invalid(faults))
+        }
+    }
+
+    /// Whether the engine has the runtime that `path` names. Nothing is said while nobody knows which it has.
+    fn check_runtime(&self, runtime: Option<&RuntimeName>, path: &str) -> Result<(), ControlError> {
+        let (EngineState::Ok(engine), Some(runtime)) = (self.engine_status.get().0, runtime) else {
+            return Ok(());
+        };
+        if engine.runtimes.contains(runtime.as_str()) {
+            return Ok(());
+        }
+        Err(ControlError::invalid(
+            path,
+            format!(
+                "is `{runtime}`: {}",
+                no_such_runtime(runtime, &engine.runtimes)
+            ),
+            "name one of these, or leave it out; new ones are made known to Docker in its daemon.json",
+        ))
     }
 
     /// Now, by the clock that everything else goes by.

@@ -319,6 +319,8 @@ impl Control {
         }
         self.check_network_mode(found.definition.network_mode)?;
         self.check_host_paths(&found.definition.volumes).await?;
+        self.check_powers(&found.definition.containers)?;
+        self.check_runtime(found.definition.runtime.as_ref(), "taskDefinition.runtime")?;
         Ok(FamilyRevision {
             family: found.definition.family,
             revision: found.revision,

@@ -78,11 +78,17 @@ impl Control {
         self.check_network_mode(registered.definition.network_mode)?;
         self.check_host_paths(&registered.definition.volumes)
             .await?;
+        self.check_powers(&registered.definition.containers)?;
         let spec = TaskSpec::new(registered.definition, registered.revision);
         let spec = request
             .overrides
             .apply(spec)
             .map_err(ControlError::Invalid)?;
+        let path = match request.overrides.runtime {
+            Some(_) => "overrides.runtime",
+            None => "taskDefinition.runtime",
+        };
+        self.check_runtime(spec.runtime.as_ref(), path)?;
         self.check_fits(&spec)?;
         let tasks: Vec<Task> = (0..request.count)
             .map(|_| self.new_task(&request, &spec))

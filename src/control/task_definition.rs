@@ -18,6 +18,8 @@ impl Control {
     ) -> Result<RegisteredTaskDefinition, ControlError> {
         self.check_network_mode(definition.network_mode)?;
         self.check_volumes(&definition.volumes)?;
+        self.check_powers(&definition.containers)?;
+        self.check_runtime(definition.runtime.as_ref(), "runtime")?;
         let now = self.clock.now();
         Ok(self
             .store

@@ -128,6 +128,16 @@ text_newtype!(
     "use up to 255 letters, digits and the characters / _ + = . @ -, with no / at the beginning or the end"
 );
 
+text_newtype!(
+    /// The name that a container engine has for one of its runtimes: `runc`, `runsc`, `io.containerd.kata.v2`.
+    RuntimeName, "runtime", is_runtime_name, "use up to 100 letters, digits and the characters . _ -"
+);
+
+fn is_runtime_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=100).contains(&text.len()) && !text.starts_with(['.', '-']) && text.bytes().all(plain)
+}
+
 fn is_secret_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"/_+=.@-".contains(&b);
     text.len() <= 255

@@ -29,7 +29,7 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    SecretName, ServiceName, TaskDefinitionReference, TaskId, VolumeName,
+    RuntimeName, SecretName, ServiceName, TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
@@ -48,13 +48,14 @@ pub use service::{
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use subnet::{InvalidSubnet, Subnet};
 pub use task::{
-    ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
-    NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
+    ContainerRecord, ContainerStatus, DesiredStatus, EARLIER_ATTEMPTS_KEPT, HealthStatus,
+    LastStatus, LimitsEnforcedBy, NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
 };
 pub use task_definition::{
-    Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, HealthCheck, LinuxParameters,
-    NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition, SystemControl, TaskDefinition,
-    TaskDefinitionStatus, Tmpfs, Ulimit,
+    Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, FARGATE_CAPABILITY,
+    HealthCheck, LinuxParameters, NetworkMode, PortMapping, Protocol, RegisteredTaskDefinition,
+    RestartPolicy, SystemControl, TaskDefinition, TaskDefinitionStatus, Tmpfs, Ulimit,
+    is_capability,
 };
 pub use time::{DurationMs, TimestampMs};
 pub use usage::{EndEvidence, UsageChange, UsageInterval};

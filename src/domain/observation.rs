@@ -79,6 +79,8 @@ pub enum NetworkObservation {
 /// One container of a task that exists.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerObservation {
+    /// Which attempt to run the container it was created for.
+    pub attempt: u32,
     /// The engine's ID of it.
     pub runtime_id: String,
     /// The digest of its image: of the repository if it came from one, of the image itself otherwise.

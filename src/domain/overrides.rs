@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{ContainerName, CpuUnits, Faults, MemoryMib, TaskSize, TaskSpec};
+use super::{ContainerName, CpuUnits, Faults, MemoryMib, RuntimeName, TaskSize, TaskSpec};
 
 /// `overrides` of ECS RunTask, parsed.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -11,6 +11,9 @@ pub struct TaskOverrides {
     pub cpu: Option<CpuUnits>,
     /// Replaces the task's memory.
     pub memory: Option<MemoryMib>,
+    /// Replaces the runtime that its containers run under.
+    #[serde(default)]
+    pub runtime: Option<RuntimeName>,
     /// What changes in single containers.
     pub containers: Vec<ContainerOverride>,
 }
@@ -37,6 +40,7 @@ impl TaskOverrides {
     pub fn apply(&self, mut spec: TaskSpec) -> Result<TaskSpec, Faults> {
         let mut faults = Faults::default();
         self.resize(&mut spec, &mut faults);
+        spec.runtime = self.runtime.clone().or(spec.runtime);
         for (index, change) in self.containers.iter().enumerate() {
             let names: Vec<&str> = spec.containers.iter().map(|c| c.name.as_str()).collect();
             let names = names.join(", ");
@@ -150,6 +154,7 @@ mod tests {
         let overrides = TaskOverrides {
             cpu: Some(CpuUnits(300)),
             memory: None,
+            runtime: None,
             containers: vec![
                 change("nobody"),
                 ContainerOverride {

@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, PullProgress, ServiceKey, ServiceName, TaskDefinition,
-    TaskId, TaskSize, TimestampMs, Volume, VolumeName,
+    NetworkMode, PortMapping, Protocol, PullProgress, RuntimeName, ServiceKey, ServiceName,
+    TaskDefinition, TaskId, TaskSize, TimestampMs, Volume, VolumeName,
 };
 
 /// A task, as it is recorded.
@@ -87,6 +87,9 @@ pub struct TaskSpec {
     pub size: Option<TaskSize>,
     /// How its containers are connected.
     pub network_mode: NetworkMode,
+    /// Which of the engine's runtimes its containers run under, if not its cluster's or the engine's own choice.
+    #[serde(default)]
+    pub runtime: Option<RuntimeName>,
     /// At least one; in the definition's order.
     pub containers: Vec<ContainerDefinition>,
     /// What the containers can mount.
@@ -101,6 +104,7 @@ impl TaskSpec {
             family,
             size,
             network_mode,
+            runtime,
             containers,
             volumes,
         } = definition;
@@ -108,6 +112,7 @@ impl TaskSpec {
             definition: FamilyRevision { family, revision },
             size,
             network_mode,
+            runtime,
             containers,
             volumes,
         }
@@ -263,11 +268,20 @@ impl Task {
     }
 }
 
+/// Of how many attempts to run a container, before the newest one, the logs are kept.
+pub const EARLIER_ATTEMPTS_KEPT: u32 = 20;
+
 /// What is known of one container of a task.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ContainerRecord {
     /// What is.
     pub last_status: ContainerStatus,
+    /// Which attempt to run it this is about: 0, and one more each time that it is decided to start it again.
+    /// Durable before the engine is asked for that attempt. While the attempt is PENDING, exit code and times
+    /// are those of the one before.
+    pub attempt: u32,
+    /// How often it was started again. It only grows.
+    pub restart_count: u32,
     /// The engine's ID of it, once it was seen.
     pub runtime_id: Option<String>,
     /// The digest of the image that it runs, once it was seen.
@@ -291,6 +305,8 @@ impl Default for ContainerRecord {
     fn default() -> Self {
         Self {
             last_status: ContainerStatus::Pending,
+            attempt: 0,
+            restart_count: 0,
             runtime_id: None,
             image_digest: None,
             started_at: None,

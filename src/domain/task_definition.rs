@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, Mount, TaskSize,
-    TimestampMs, Volume,
+    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, Mount, RuntimeName,
+    TaskSize, TimestampMs, Volume,
 };
 
 /// What a task definition says, parsed. A revision of one never changes.
@@ -20,6 +20,9 @@ pub struct TaskDefinition {
     pub size: Option<TaskSize>,
     /// How the task's containers are connected.
     pub network_mode: NetworkMode,
+    /// Which of the engine's runtimes its containers run under, if not its cluster's or the engine's own choice.
+    #[serde(default)]
+    pub runtime: Option<RuntimeName>,
     /// From 1 to 10 of them; names are unique, at least one is essential, dependencies form no cycle.
     pub containers: Vec<ContainerDefinition>,
     /// What the containers can mount; names are unique.
@@ -98,12 +101,18 @@ pub struct ContainerDefinition {
     pub start_timeout: Option<DurationMs>,
     /// From SIGTERM to SIGKILL. ECS's default is 30 s.
     pub stop_timeout: DurationMs,
+    /// Whether and when it is started again without its task.
+    #[serde(default)]
+    pub restart_policy: Option<RestartPolicy>,
     /// Labels for the engine's object; none may begin with `neargate.`.
     pub docker_labels: BTreeMap<String, String>,
     /// Lines for /etc/hosts: name and address.
     pub extra_hosts: Vec<(String, String)>,
     /// The name that the container knows its host by.
     pub hostname: Option<String>,
+    /// It may do on the host whatever root may. Only where the operator allows it.
+    #[serde(default)]
+    pub privileged: bool,
     /// The root file system cannot be written to.
     pub readonly_root_filesystem: bool,
     /// Standard input stays open.
@@ -209,6 +218,16 @@ pub struct HealthCheck {
     pub start_period: DurationMs,
 }
 
+/// When a container that has ended is started again without its task.
+/// Source: Amazon ECS API reference, `ContainerRestartPolicy`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RestartPolicy {
+    /// Exit codes after which it is not; at most 50.
+    pub ignored_exit_codes: Vec<i64>,
+    /// How long it must have run before it ended; 60 to 1,800 s, 300 by default.
+    pub attempt_period: DurationMs,
+}
+
 /// A limit of the kernel on a container's processes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ulimit {
@@ -229,10 +248,20 @@ pub struct LinuxParameters {
     pub shared_memory_size: Option<MemoryMib>,
     /// File systems in memory.
     pub tmpfs: Vec<Tmpfs>,
-    /// Capabilities added to the default set.
+    /// Capabilities added to the default set: [`FARGATE_CAPABILITY`], and what the operator allows.
     pub add_capabilities: Vec<String>,
     /// Capabilities taken from the default set.
     pub drop_capabilities: Vec<String>,
+}
+
+/// The only capability that Fargate lets a task add.
+/// Source: Amazon ECS API reference, `KernelCapabilities`.
+pub const FARGATE_CAPABILITY: &str = "SYS_PTRACE";
+
+/// Whether a text may be the name of a capability, as ECS and Docker write them: in capitals and without `CAP_`.
+pub fn is_capability(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
+    !name.is_empty() && name.bytes().all(plain) && !name.starts_with("CAP_")
 }
 
 /// A file system in memory.

@@ -20,7 +20,9 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
-use crate::domain::{ContainerName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs};
+use crate::domain::{
+    ContainerName, RuntimeName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs,
+};
 pub use crate::domain::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
     PullProgress, StartFailure,
@@ -134,10 +136,20 @@ pub struct Order {
     pub goal: Goal,
     /// What is recorded of its containers. One that is recorded as started is never created again.
     pub known: BTreeMap<ContainerName, Known>,
+    /// Which attempt to run each container is due; 0 where none is named. What the engine has of an earlier
+    /// attempt is removed: its log must have been kept.
+    pub attempts: BTreeMap<ContainerName, u32>,
     /// What the tags of its images were found to mean first: the digests, by image.
     pub digests: BTreeMap<String, String>,
     /// Now.
     pub now: TimestampMs,
+}
+
+impl Order {
+    /// Which attempt to run a container is due.
+    pub fn attempt(&self, container: &ContainerName) -> u32 {
+        self.attempts.get(container).copied().unwrap_or_default()
+    }
 }
 
 /// Something may have changed.
@@ -160,6 +172,8 @@ pub struct LogRequest {
     pub task_id: TaskId,
     /// The container.
     pub container: ContainerName,
+    /// Which attempt to run it.
+    pub attempt: u32,
     /// Whether to go on as new lines come, until the container ends.
     pub follow: bool,
     /// Only lines written at or after this time.
@@ -214,10 +228,19 @@ pub struct EngineInfo {
     pub boot_id: Option<String>,
     /// `linux/amd64`, say.
     pub platform: String,
+    /// The runtimes that it has, in order.
+    pub runtimes: BTreeSet<String>,
     /// Processors of the host.
     pub cpus: u32,
     /// Memory of the host, in bytes.
     pub memory_bytes: u64,
+}
+
+/// That the engine does not have `runtime`, and which it has.
+pub fn no_such_runtime(runtime: &RuntimeName, runtimes: &BTreeSet<String>) -> String {
+    let known: Vec<&str> = runtimes.iter().map(String::as_str).collect();
+    let known = known.join(", ");
+    format!("the engine has no runtime `{runtime}`; it has: {known}")
 }
 
 /// Why an engine did not do what it was asked.

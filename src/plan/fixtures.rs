@@ -37,9 +37,11 @@ pub(crate) fn container(text: &str) -> ContainerDefinition {
         health_check: None,
         start_timeout: None,
         stop_timeout: DEFAULT_STOP_TIMEOUT,
+        restart_policy: None,
         docker_labels: BTreeMap::new(),
         extra_hosts: Vec::new(),
         hostname: None,
+        privileged: false,
         readonly_root_filesystem: false,
         interactive: false,
         pseudo_terminal: false,
@@ -71,6 +73,7 @@ pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
         },
         size: Some(TaskSize::new(CpuUnits(256), MemoryMib(512)).unwrap()),
         network_mode: NetworkMode::Awsvpc,
+        runtime: None,
         containers,
         volumes: Vec::new(),
     }
@@ -94,6 +97,7 @@ pub(crate) fn seen(containers: &[(&str, ContainerState)]) -> Observation {
     let containers = containers.iter().map(|(text, state)| {
         let started = *state != ContainerState::Created;
         let observation = ContainerObservation {
+            attempt: 0,
             runtime_id: format!("id-of-{text}"),
             image_digest: Some("sha256:00".to_owned()),
             state: state.clone(),

@@ -11,5 +11,6 @@
 pub(crate) mod fixtures;
 pub mod network;
 pub mod pod;
+pub mod restart;
 pub mod service;
 pub mod task;

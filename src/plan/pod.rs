@@ -2,8 +2,9 @@
 //! order, and what is being waited for.
 //!
 //! It is asked again after every step, so it only ever says what can be done now; whatever was already
-//! done shows in what is seen. It must never ask for a container that is recorded as started: a task is
-//! one-shot, and a container that is gone stays gone.
+//! done shows in what is seen. It must never ask for a container that is recorded as started: each attempt to
+//! run one is one-shot, and a container that is gone stays gone. Which attempt is due is recorded before it is
+//! asked for here; what an earlier one has left is removed first, so there are never two.
 
 use std::collections::BTreeMap;
 
@@ -27,6 +28,8 @@ pub struct PodWorld<'a> {
     pub goal: Goal,
     /// What is recorded of its containers.
     pub known: &'a BTreeMap<ContainerName, Known>,
+    /// Which attempt to run each container is due; 0 where none is named.
+    pub attempts: &'a BTreeMap<ContainerName, u32>,
     /// What is there.
     pub seen: &'a Observation,
     /// The images of the containers that are still to be created.
@@ -68,6 +71,20 @@ pub enum PodAction {
     Kill(ContainerName),
     /// Remove a container unless it runs: it was created, and is not to be started any more.
     Discard(ContainerName),
+    /// Remove what is left of an attempt to run a container that has ended; another one is due.
+    Retire(ContainerName),
+}
+
+impl PodWorld<'_> {
+    fn attempt(&self, name: &ContainerName) -> u32 {
+        self.attempts.get(name).copied().unwrap_or_default()
+    }
+
+    /// What is there of a container, by the attempt that is due.
+    fn current(&self, name: &ContainerName) -> Option<&ContainerObservation> {
+        let seen = self.seen.containers.get(name);
+        seen.filter(|seen| seen.attempt >= self.attempt(name))
+    }
 }
 
 /// What to do now. The actions do not depend on each other.
@@ -104,6 +121,9 @@ fn plan_run(world: PodWorld<'_>) -> PodPlan {
     }
     for container in &world.spec.containers {
         match world.seen.containers.get(&container.name) {
+            Some(seen) if seen.attempt < world.attempt(&container.name) => {
+                plan.actions.push(PodAction::Retire(container.name.clone()));
+            }
             Some(seen) if seen.state == ContainerState::Created => {
                 plan.actions.push(PodAction::Start(container.name.clone()));
             }
@@ -130,8 +150,7 @@ fn plan_run(world: PodWorld<'_>) -> PodPlan {
 /// The containers that are still to be created.
 fn missing(world: PodWorld<'_>) -> impl Iterator<Item = &ContainerDefinition> {
     world.spec.containers.iter().filter(move |container| {
-        !world.seen.containers.contains_key(&container.name)
-            && !world.known.contains_key(&container.name)
+        world.current(&container.name).is_none() && !world.known.contains_key(&container.name)
     })
 }
 
@@ -171,7 +190,11 @@ enum Readiness {
     Impossible(String),
 }
 
+/// One that is started again does not wait again, as in ECS.
 fn readiness(world: PodWorld<'_>, container: &ContainerDefinition) -> Readiness {
+    if world.attempt(&container.name) > 0 {
+        return Readiness::Ready;
+    }
     for dependency in &container.depends_on {
         match dependency_met(world, container, dependency) {
             Readiness::Ready => {}
@@ -203,7 +226,7 @@ fn dependency_met(
             container.name
         ))
     };
-    let Some(seen) = world.seen.containers.get(on) else {
+    let Some(seen) = world.current(on) else {
         return match world.known.get(on) {
             Some(_) => impossible("it is gone".to_owned()),
             None => waiting(),

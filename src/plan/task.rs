@@ -6,10 +6,11 @@
 
 use std::collections::BTreeMap;
 
+use super::restart;
 use crate::domain::{
     ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord, ContainerState,
-    ContainerStatus, DesiredStatus, EventKind, Goal, LastStatus, NetworkObservation, NewEvent,
-    Observation, PullProgress, Shortage, StopCode, Task, TimestampMs,
+    ContainerStatus, DesiredStatus, EventKind, Goal, HealthStatus, LastStatus, NetworkObservation,
+    NewEvent, Observation, PullProgress, RestartPolicy, Shortage, StopCode, Task, TimestampMs,
 };
 
 /// What is known of a task's objects on the engine.
@@ -30,7 +31,7 @@ pub enum Sighting<'a> {
 pub struct TaskPlan {
     /// The task as it is to be recorded. Equal to the old one when nothing changed.
     pub task: Task,
-    /// One event for every change of `lastStatus`.
+    /// One event for every change of `lastStatus`, and notices.
     pub events: Vec<NewEvent>,
     /// What to do once that is durable.
     pub next: Next,
@@ -63,9 +64,10 @@ const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was 
 /// The next round of a task.
 pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
     let mut next = task.clone();
+    let mut ends = Ends::new();
     match sighting {
         Sighting::NeverAsked | Sighting::NoRoom(_) => {}
-        Sighting::Seen(seen) => fold(&mut next, seen),
+        Sighting::Seen(seen) => ends = fold(&mut next, seen),
         Sighting::Unknown(reason) => {
             next.waiting = Some(reason.to_owned());
             return TaskPlan {
@@ -75,9 +77,16 @@ pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
             };
         }
     }
-    decide(&mut next, sighting);
+    let lived = next.desired_status() == DesiredStatus::Running;
+    decide(&mut next, sighting, &ends);
+    let notices = if lived {
+        start_again(&mut next, ends, now)
+    } else {
+        Vec::new()
+    };
     let what = move_on(&mut next, sighting, now);
-    let events = state_change(task, &next, now).into_iter().collect();
+    let mut events = notices;
+    events.extend(state_change(task, &next, now));
     TaskPlan {
         task: next,
         events,
@@ -85,8 +94,11 @@ pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
     }
 }
 
+/// Containers with a restart policy that have just ended, each with whether it may be started again.
+type Ends = BTreeMap<ContainerName, Result<(), String>>;
+
 /// Takes what was seen into the record.
-fn fold(task: &mut Task, seen: &Observation) {
+fn fold(task: &mut Task, seen: &Observation) -> Ends {
     if let NetworkObservation::Up { address, bindings } = &seen.network {
         task.address.clone_from(address);
         for container in &task.spec.containers {
@@ -106,10 +118,21 @@ fn fold(task: &mut Task, seen: &Observation) {
     task.waiting.clone_from(&seen.waiting);
     task.pull = total_of(&seen.pulls);
     task.limits = seen.limits.or(task.limits);
+    let mut ends = Ends::new();
     for container in &task.spec.containers {
         let record = task.containers.entry(container.name.clone()).or_default();
         match seen.containers.get(&container.name) {
-            Some(observed) => fold_container(record, observed),
+            // What is left of an attempt that has ended is as good as gone.
+            Some(observed) if observed.attempt < record.attempt => {}
+            Some(observed) => {
+                let lived = record.last_status != ContainerStatus::Stopped;
+                fold_container(record, observed);
+                if let (true, Some(policy)) = (lived, &container.restart_policy)
+                    && let Some(verdict) = verdict(policy, observed, &seen.network)
+                {
+                    ends.insert(container.name.clone(), verdict);
+                }
+            }
             None if record.last_status == ContainerStatus::Running => {
                 record.last_status = ContainerStatus::Stopped;
                 record.reason = Some(REMOVED.to_owned());
@@ -123,8 +146,71 @@ fn fold(task: &mut Task, seen: &Observation) {
     {
         let record = task.containers.entry(name.clone()).or_default();
         record.last_status = ContainerStatus::Stopped;
+        if record.attempt > record.restart_count {
+            record.reason = None;
+        }
         record.reason.get_or_insert_with(|| failure.reason.clone());
     }
+    ends
+}
+
+/// Whether a container that has ended may be started again, if it has.
+fn verdict(
+    policy: &RestartPolicy,
+    observed: &ContainerObservation,
+    network: &NetworkObservation,
+) -> Option<Result<(), String>> {
+    let (exit_code, finished_at) = match &observed.state {
+        ContainerState::Created | ContainerState::Running => return None,
+        ContainerState::Lost => return Some(Err("its exit code is not known".to_owned())),
+        ContainerState::Exited {
+            exit_code,
+            finished_at,
+            ..
+        } => (*exit_code, *finished_at),
+    };
+    if !matches!(network, NetworkObservation::Up { .. }) {
+        return Some(Err("the task's network has ended".to_owned()));
+    }
+    let ended = restart::Ended {
+        started_at: observed.started_at,
+        finished_at,
+        exit_code,
+    };
+    Some(restart::decide(policy, ended))
+}
+
+/// Notes the next attempt of each container that is to be started again, unless the task is to stop by now; and
+/// says of each what becomes of it.
+fn start_again(task: &mut Task, ends: Ends, now: TimestampMs) -> Vec<NewEvent> {
+    let lives = task.desired_status() == DesiredStatus::Running;
+    let mut notices = Vec::new();
+    for (name, verdict) in ends {
+        let record = task.containers.entry(name.clone()).or_default();
+        let how = match record.exit_code {
+            Some(code) => format!("container {name} ended with exit code {code}"),
+            None => format!("container {name} ended"),
+        };
+        let message = match verdict {
+            Ok(()) if lives => {
+                record.attempt = record.attempt.saturating_add(1);
+                record.last_status = ContainerStatus::Pending;
+                record.health = HealthStatus::Unknown;
+                format!("{how} and is started again, attempt {}", record.attempt)
+            }
+            Ok(()) => format!("{how} and is not started again: its task stops"),
+            Err(why) => format!("{how} and is not started again: {why}"),
+        };
+        notices.push(NewEvent {
+            at: now,
+            kind: EventKind::TaskNotice,
+            cluster: Some(task.cluster.to_string()),
+            subject: task.id.to_string(),
+            status: None,
+            message,
+        });
+    }
+    notices
 }
 
 /// What a tag was found to mean first is what it means for all containers of the task.
@@ -154,9 +240,18 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
     if record.last_status == ContainerStatus::Stopped {
         return;
     }
+    // Until the next attempt runs, what is known is of the one before.
+    let next_is_due = record.attempt > record.restart_count;
+    if next_is_due && observed.state == ContainerState::Created {
+        return;
+    }
     record.runtime_id = Some(observed.runtime_id.clone());
     if observed.image_digest.is_some() {
         record.image_digest.clone_from(&observed.image_digest);
+    }
+    if next_is_due && observed.started_at.is_some() {
+        record.restart_count = record.attempt;
+        (record.exit_code, record.finished_at, record.reason) = (None, None, None);
     }
     record.started_at = observed.started_at.or(record.started_at);
     match &observed.state {
@@ -198,11 +293,11 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
 }
 
 /// Decides whether the task should live. Only ever from RUNNING to STOPPED, and only once.
-fn decide(task: &mut Task, sighting: Sighting<'_>) {
+fn decide(task: &mut Task, sighting: Sighting<'_>, ends: &Ends) {
     if task.planned_status == DesiredStatus::Stopped {
         return;
     }
-    let Some((code, reason)) = reason_to_stop(task, sighting) else {
+    let Some((code, reason)) = reason_to_stop(task, sighting, ends) else {
         return;
     };
     task.planned_status = DesiredStatus::Stopped;
@@ -210,7 +305,7 @@ fn decide(task: &mut Task, sighting: Sighting<'_>) {
     task.stopped_reason = Some(reason);
 }
 
-fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, String)> {
+fn reason_to_stop(task: &Task, sighting: Sighting<'_>, ends: &Ends) -> Option<(StopCode, String)> {
     let seen = match sighting {
         Sighting::Seen(seen) => Some(seen),
         Sighting::NeverAsked | Sighting::NoRoom(_) | Sighting::Unknown(_) => None,
@@ -223,7 +318,7 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, Stri
     {
         return Some((StopCode::TaskFailedToStart, failure.reason.clone()));
     }
-    if let Some((definition, record)) = ended_essential(task) {
+    if let Some((definition, record)) = ended_essential(task, ends) {
         return Some(match (&record.reason, record.started_at) {
             (Some(reason), Some(_)) if reason.as_str() == HOST_WENT_DOWN => (
                 StopCode::TerminationNotice,
@@ -258,12 +353,15 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>) -> Option<(StopCode, Stri
     None
 }
 
-/// The first essential container, in the definition's order, that has ended.
-fn ended_essential(task: &Task) -> Option<(&ContainerDefinition, &ContainerRecord)> {
+/// The first essential container, in the definition's order, that has ended for good.
+fn ended_essential<'a>(
+    task: &'a Task,
+    ends: &Ends,
+) -> Option<(&'a ContainerDefinition, &'a ContainerRecord)> {
     task.spec
         .containers
         .iter()
-        .filter(|container| container.essential)
+        .filter(|container| container.essential && ends.get(&container.name) != Some(&Ok(())))
         .filter_map(|container| Some((container, task.containers.get(&container.name)?)))
         .find(|(_, record)| record.last_status == ContainerStatus::Stopped)
 }
@@ -273,7 +371,7 @@ fn network_is_gone(task: &Task, network: &NetworkObservation) -> bool {
     let some_ran = task
         .containers
         .values()
-        .any(|record| record.last_status == ContainerStatus::Running);
+        .any(|record| record.last_status == ContainerStatus::Running || record.attempt > 0);
     match network {
         NetworkObservation::Up { .. } => false,
         NetworkObservation::Down => true,

@@ -1,4 +1,5 @@
-//! After a task has stopped: keep its logs, remove its objects, and record that nothing is left.
+//! After a task has stopped: keep its logs, remove its objects, and record that nothing is left. Before a container is
+//! started again: keep the log of the attempt that has ended.
 //!
 //! In this order, so that a crash in between only leads to its repetition and never to a lost log.
 
@@ -6,7 +7,7 @@ use futures_util::StreamExt;
 
 use super::Reconciler;
 use super::round::RoundError;
-use crate::domain::{ContainerName, Task};
+use crate::domain::{ContainerName, EARLIER_ATTEMPTS_KEPT, Observation, Task};
 use crate::engine::{EngineError, LogRequest, LogStream};
 use crate::store::KeptLine;
 
@@ -14,7 +15,10 @@ impl Reconciler {
     pub(super) async fn clean(&self, mut task: Task) -> Result<(), RoundError> {
         for (name, record) in &task.containers {
             if record.started_at.is_some() {
-                self.keep_log(&task, name).await?;
+                // The one before may be what is there still.
+                for attempt in record.attempt.saturating_sub(1)..=record.attempt {
+                    self.keep_log(&task, name, attempt).await?;
+                }
             }
         }
         self.parts.engine.remove(&task.id).await?;
@@ -24,14 +28,41 @@ impl Reconciler {
         Ok(())
     }
 
-    async fn keep_log(&self, task: &Task, container: &ContainerName) -> Result<(), RoundError> {
+    /// Keeps the logs of attempts to run containers that are over, since what is left of them is removed before the
+    /// next attempt. Of each container, the logs of the last few are kept.
+    pub(super) async fn keep_earlier_logs(
+        &self,
+        task: &Task,
+        seen: &Observation,
+    ) -> Result<(), RoundError> {
+        for (name, observed) in &seen.containers {
+            let due = task.containers.get(name).map(|record| record.attempt);
+            if due.is_none_or(|due| observed.attempt >= due) || observed.started_at.is_none() {
+                continue;
+            }
+            self.keep_log(task, name, observed.attempt).await?;
+            if let Some(oldest) = observed.attempt.checked_sub(EARLIER_ATTEMPTS_KEPT) {
+                let logs = self.parts.store.logs();
+                logs.forget(&task.id, name, oldest).await?;
+            }
+        }
+        Ok(())
+    }
+
+    async fn keep_log(
+        &self,
+        task: &Task,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> Result<(), RoundError> {
         let logs = self.parts.store.logs();
-        if logs.has(&task.id, container) {
+        if logs.has(&task.id, container, attempt) {
             return Ok(());
         }
         let request = LogRequest {
             task_id: task.id.clone(),
             container: container.clone(),
+            attempt,
             follow: false,
             since: None,
             tail: None,
@@ -47,7 +78,7 @@ impl Reconciler {
             Err(error) => return Err(error.into()),
         };
         let limit = self.parts.limits.kept_log_bytes;
-        let mut writer = logs.writer(&task.id, container, limit).await?;
+        let mut writer = logs.writer(&task.id, container, attempt, limit).await?;
         while let Some(line) = lines.next().await {
             let line = line?;
             let stderr = line.stream == LogStream::Stderr;

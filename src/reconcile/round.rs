@@ -65,6 +65,9 @@ impl Reconciler {
             }
             reached_for = Some(goal);
             let order = self.order(&task, goal);
+            if let Some(seen) = &seen {
+                self.keep_earlier_logs(&task, seen).await?;
+            }
             match self
                 .parts
                 .engine
@@ -190,6 +193,11 @@ impl Reconciler {
             spec: task.spec.clone(),
             goal,
             known: known.collect(),
+            attempts: task
+                .containers
+                .iter()
+                .map(|(name, record)| (name.clone(), record.attempt))
+                .collect(),
             digests: task
                 .spec
                 .containers

@@ -179,6 +179,7 @@ pub struct ContainerRestartPolicy {
     #[schema(required = true)]
     pub enabled: bool,
     /// Exit codes after which it is not.
+    #[schema(max_items = 50)]
     pub ignored_exit_codes: Option<Vec<i32>>,
     /// Seconds that it must have run before it is started again.
     #[schema(minimum = 60, maximum = 1800)]

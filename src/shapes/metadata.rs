@@ -10,8 +10,8 @@ use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
 use crate::domain::{
-    self, ContainerDefinition, ContainerName, ContainerState, HealthStatus, Observation, Task,
-    TimestampMs,
+    self, ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord,
+    ContainerState, HealthStatus, Observation, Task, TimestampMs,
 };
 
 /// `${ECS_CONTAINER_METADATA_URI_V4}/task`.
@@ -66,6 +66,9 @@ pub struct ContainerMetadata {
     finished_at: Option<String>,
     #[serde(rename = "Type")]
     kind: String,
+    /// As ECS's agent has it: only with a restart policy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    restart_count: Option<u32>,
     #[serde(skip_serializing_if = "Option::is_none")]
     health: Option<Health>,
     log_driver: String,
@@ -195,6 +198,10 @@ impl ContainerMetadata {
             started_at,
             finished_at: text(finished_at),
             kind: "NORMAL".to_owned(),
+            restart_count: definition
+                .restart_policy
+                .as_ref()
+                .map(|_| restart_count(record, own)),
             health: health.map(|own| Health {
                 status: HealthStatus::as_str(own.health).to_owned(),
                 output: own.health_output.clone(),
@@ -214,6 +221,15 @@ impl ContainerMetadata {
                 .collect(),
         }
     }
+}
+
+/// How often it was started again; it may ask before its own start is recorded.
+fn restart_count(record: Option<&ContainerRecord>, own: Option<&ContainerObservation>) -> u32 {
+    let recorded = record.map(|record| record.restart_count);
+    let seen = own.filter(|own| own.started_at.is_some());
+    recorded
+        .max(seen.map(|own| own.attempt))
+        .unwrap_or_default()
 }
 
 fn text(at: Option<TimestampMs>) -> Option<String> {

@@ -57,6 +57,10 @@ pub struct TaskOverride {
     /// Replaces the task's memory: MiB, or `2 GB`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub memory: Option<String>,
+    /// Replaces the runtime that the containers run under, as `docker info` lists them; Neargate's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(max_length = 100)]
+    pub runtime: Option<String>,
     /// What changes in single containers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub container_overrides: Option<Vec<ContainerOverride>>,

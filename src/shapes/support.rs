@@ -43,11 +43,12 @@ use Verdict::{Honoured, Kept, Partly, Refused};
 
 /// In the order in which the API reference of ECS lists the fields.
 #[rustfmt::skip]
-const TABLE: [Row; 106] = [
+const TABLE: [Row; 107] = [
     row("family", Honoured, ""),
     row("taskRoleArn", Kept, "Neargate gives tasks no credentials of AWS"),
     row("executionRoleArn", Kept, "Neargate pulls images and reads secrets by itself"),
     row("networkMode", Honoured, "`host` only where the operator sets `allow_host_network`"),
+    row("runtime", Honoured, "Neargate's own: one of the engine's runtimes; otherwise the operator's choice for the cluster, or the engine's"),
     row("placementConstraints", Kept, "there is one host"),
     row("volumes[].name", Honoured, "with no more than a name (and an empty `host`): made for the task, shared by its containers, removed with it; an empty one gets what the image has at that place"),
     row("volumes[].host.sourcePath", Honoured, "a folder of the engine's host, only below those in the operator's `allowed_host_paths`; see docs/volumes.md"),
@@ -88,9 +89,9 @@ const TABLE: [Row; 106] = [
     row("containerDefinitions[].portMappings[].appProtocol", Kept, "there is no Service Connect"),
     row("containerDefinitions[].portMappings[].containerPortRange", Refused(given), "is not supported yet: name each port"),
     row("containerDefinitions[].essential", Honoured, ""),
-    row("containerDefinitions[].restartPolicy.enabled", Partly(given), "is not supported yet: a container that ends is not started again"),
-    row("containerDefinitions[].restartPolicy.ignoredExitCodes", Kept, "restart policies are not supported yet"),
-    row("containerDefinitions[].restartPolicy.restartAttemptPeriod", Kept, "restart policies are not supported yet"),
+    row("containerDefinitions[].restartPolicy.enabled", Honoured, "what the container wrote outside of volumes is gone then; its address stays"),
+    row("containerDefinitions[].restartPolicy.ignoredExitCodes", Honoured, ""),
+    row("containerDefinitions[].restartPolicy.restartAttemptPeriod", Honoured, "counted from the start to the end of the process, by the engine's clock"),
     row("containerDefinitions[].entryPoint", Honoured, ""),
     row("containerDefinitions[].command", Honoured, ""),
     row("containerDefinitions[].environment[].name", Honoured, ""),
@@ -102,7 +103,7 @@ const TABLE: [Row; 106] = [
     row("containerDefinitions[].mountPoints[].readOnly", Honoured, "of a folder of the host, file systems that are mounted below it are then not seen"),
     row("containerDefinitions[].volumesFrom[].sourceContainer", Honoured, "its `mountPoints`, and what it takes from others itself; not what its image declares with VOLUME. Nobody waits for anybody"),
     row("containerDefinitions[].volumesFrom[].readOnly", Honoured, ""),
-    row("containerDefinitions[].linuxParameters.capabilities.add", Honoured, "only `SYS_PTRACE`, as on Fargate"),
+    row("containerDefinitions[].linuxParameters.capabilities.add", Honoured, "`SYS_PTRACE`, as on Fargate, and what the operator lists in `allowed_capabilities`"),
     row("containerDefinitions[].linuxParameters.capabilities.drop", Honoured, ""),
     row("containerDefinitions[].linuxParameters.devices", Refused(given), "is not supported: a container reaches no device of the host"),
     row("containerDefinitions[].linuxParameters.initProcessEnabled", Honoured, ""),
@@ -126,7 +127,7 @@ const TABLE: [Row; 106] = [
     row("containerDefinitions[].user", Honoured, ""),
     row("containerDefinitions[].workingDirectory", Honoured, ""),
     row("containerDefinitions[].disableNetworking", Refused(given), "is not supported: use `networkMode` `none` for the whole task"),
-    row("containerDefinitions[].privileged", Refused(given), "is not supported: the container could do on the host whatever it wants"),
+    row("containerDefinitions[].privileged", Honoured, "only where the operator sets `allow_privileged`: the container can do on the host whatever it wants"),
     row("containerDefinitions[].readonlyRootFilesystem", Honoured, ""),
     row("containerDefinitions[].dnsServers", Refused(given), "is not supported yet: names are resolved as the engine does it"),
     row("containerDefinitions[].dnsSearchDomains", Refused(given), "is not supported yet: names are resolved as the engine does it"),

@@ -125,6 +125,9 @@ pub struct Container {
     pub runtime_id: Option<String>,
     /// `PENDING`, `RUNNING` or `STOPPED`.
     pub last_status: String,
+    /// How often it was started again by its `restartPolicy`. It only grows.
+    #[serde(default)]
+    pub restart_count: u32,
     /// Of its process; absent also when nobody knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub exit_code: Option<i64>,
@@ -263,6 +266,7 @@ fn containers(
                 image_digest: record.image_digest.clone(),
                 runtime_id: record.runtime_id.clone(),
                 last_status: record.last_status.to_string(),
+                restart_count: record.restart_count,
                 exit_code: record.exit_code,
                 reason: record.reason.clone(),
                 health_status: record.health.to_string(),

@@ -23,6 +23,10 @@ pub struct RegisterTaskDefinitionRequest {
     pub execution_role_arn: Option<String>,
     /// How the containers are connected; `awsvpc` unless said otherwise (ECS on EC2 says `bridge` then).
     pub network_mode: Option<NetworkMode>,
+    /// Which of the engine's runtimes the containers run under, as `docker info` lists them; Neargate's own. Without it, the
+    /// one that the operator has set for the cluster, or the engine's default.
+    #[schema(max_length = 100)]
+    pub runtime: Option<String>,
     /// From 1 to 10 containers.
     #[serde(default)]
     #[schema(required = true, min_items = 1, max_items = 10)]

@@ -101,7 +101,6 @@ containerDefinitions:
 21:5: containerDefinitions[0].dependsOn: goes round in a circle: web → db → web
 23:9: containerDefinitions[0].dependsOn[0].condition: is `HEALTHY`, and container `db` has no healthCheck (give `db` a healthCheck, or wait for START)
 27:5: containerDefinitions[1].command: is a string; it must be a list (write it as an item of a list)
-28:5: containerDefinitions[1].privileged: is not supported: the container could do on the host whatever it wants
 31:9: containerDefinitions[1].dependsOn[0].condition: is `STARTED`; it must be `START`, `COMPLETE`, `SUCCESS` or `HEALTHY` (did you mean `START`?)
 32:5: containerDefinitions[2].name: is missing
 ",
@@ -176,8 +175,8 @@ containerDefinitions:
   - name: app
     image: app
     secrets: [{name: KEY, valueFrom: hunter2!}]
-    restartPolicy: {enabled: true}
-    linuxParameters: {capabilities: {add: [SYS_PTRACE, SYS_ADMIN]}, tmpfs: [{containerPath: /a/../b, size: 1, mountOptions: [bind]}]}
+    restartPolicy: {enabled: true, restartAttemptPeriod: 59}
+    linuxParameters: {capabilities: {add: [SYS_PTRACE, CAP_SYS_ADMIN]}, tmpfs: [{containerPath: /a/../b, size: 1, mountOptions: [bind]}]}
     systemControls: [{namespace: net.core.somaxconn, value: 1}, {namespace: kernel.panic, value: 1}]
     dockerLabels: {com.example.team: a, neargate.task: b}
     workingDirectory: srv
@@ -189,10 +188,10 @@ containerDefinitions:
 3:1: pidMode: is not supported yet: each container sees its own processes only
 5:5: containerDefinitions[0].memory: is missing; neither the task nor the container says how much memory it needs (give the task a size, as cpu: \"256\" and memory: \"512\", or the container a memory or memoryReservation)
 7:27: containerDefinitions[0].secrets[0].valueFrom: does not name a secret (write the name of a secret of Neargate (neargate secret list), NAME:JSON_KEY::, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME)
-8:21: containerDefinitions[0].restartPolicy.enabled: is not supported yet: a container that ends is not started again
-9:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `SYS_ADMIN`; as on Fargate, only `SYS_PTRACE` can be added
-9:78: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
-9:126: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
+8:36: containerDefinitions[0].restartPolicy.restartAttemptPeriod: is 59; it must be from 60 to 1800
+9:56: containerDefinitions[0].linuxParameters.capabilities.add[1]: is `CAP_SYS_ADMIN`, which is not a capability (write it in capitals and without CAP_, as NET_RAW or ALL)
+9:82: containerDefinitions[0].linuxParameters.tmpfs[0].containerPath: is `/a/../b`; it may not contain `..`, commas or colons
+9:130: containerDefinitions[0].linuxParameters.tmpfs[0].mountOptions[0]: is `bind`, which is not an option of tmpfs that can be used here
 10:66: containerDefinitions[0].systemControls[1].namespace: is `kernel.panic`, which is a parameter of the whole host (a task can set net.*, fs.mqueue.* and the kernel.msg*, kernel.sem and kernel.shm* parameters)
 11:41: containerDefinitions[0].dockerLabels[\"neargate.task\"]: begins with `neargate.`, as only Neargate's own labels may
 12:5: containerDefinitions[0].workingDirectory: is `srv`; it must be an absolute path
@@ -244,6 +243,36 @@ repositoryCredentials: {credentialsParameter: \"\"}";
         (file.folder.as_str(), file.name.as_str(), file.mode),
         ("/run/secrets", "a", 0o400)
     );
+}
+
+#[test]
+fn a_restart_policy_has_the_defaults_of_ecs_and_its_limits() {
+    let parse = |policy: &str| yaml(&container(&format!("restartPolicy: {policy}")));
+    let policy = |text: &str| {
+        let parsed = parse(text).unwrap();
+        let policy = &parsed.definition.containers[0].restart_policy;
+        assert_eq!(parsed.warnings, [""; 0]);
+        policy
+            .as_ref()
+            .map(|policy| (policy.ignored_exit_codes.clone(), policy.attempt_period))
+    };
+    let secs = crate::domain::DurationMs::from_secs;
+    assert_eq!(policy("{enabled: true}"), Some((vec![], secs(300))));
+    assert_eq!(
+        policy("{enabled: true, ignoredExitCodes: [0, 3], restartAttemptPeriod: 60}"),
+        Some((vec![0, 3], secs(60)))
+    );
+    assert_eq!(policy("{enabled: false, ignoredExitCodes: [0]}"), None);
+    let codes = vec!["1"; 51].join(", ");
+    let faulty = format!("{{ignoredExitCodes: [{codes}], restartAttemptPeriod: 1801}}");
+    let told = told(&parse(&faulty).unwrap_err());
+    for expected in [
+        "restartPolicy.enabled: is missing",
+        "restartPolicy.ignoredExitCodes: ",
+        "restartPolicy.restartAttemptPeriod: ",
+    ] {
+        assert!(told.contains(expected), "{expected} is not in\n{told}");
+    }
 }
 
 #[test]

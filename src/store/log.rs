@@ -1,6 +1,7 @@
 //! The logs of containers, kept after the containers are gone.
 //!
-//! One file per container, `logs/<task id>/<container>.log`. It is written under other names and gets its
+//! One file per container, `logs/<task id>/<container>.log`, and one more for each time that it was started again,
+//! `<container>.<attempt>.log`. It is written under other names and gets its
 //! own only when it is complete and on the disk, so a log that is there is whole. Of a log that is longer
 //! than it may be, the newest lines are kept, and how many older ones were dropped is said. Neither writing
 //! nor reading ever holds more than a line and a buffer in memory.
@@ -54,17 +55,18 @@ impl LogStore {
         }
     }
 
-    /// Begins to keep a container's log, of which the newest `max_bytes` are kept. It is there to be read
+    /// Begins to keep the log of an attempt to run a container, of which the newest `max_bytes` are kept. It is there to be read
     /// when [`LogWriter::finish`] returns, and takes the place of one that was kept before.
     pub async fn writer(
         &self,
         task: &TaskId,
         container: &ContainerName,
+        attempt: u32,
         max_bytes: u64,
     ) -> Result<LogWriter, StoreError> {
         let ticket = self.in_flight.begin();
         make_folder(&self.folder_of(task))?;
-        let path = self.file_of(task, container);
+        let path = self.file_of(task, container, attempt);
         Ok(LogWriter {
             older: None,
             newer: Segment::create(path.with_extension("part0")).await?,
@@ -81,10 +83,11 @@ impl LogStore {
         &self,
         task: &TaskId,
         container: &ContainerName,
+        attempt: u32,
         since: Option<TimestampMs>,
         tail: Option<u64>,
     ) -> Result<KeptLines, StoreError> {
-        let path = self.file_of(task, container);
+        let path = self.file_of(task, container, attempt);
         let mut log = match Reader::open(&path).await {
             Ok(log) => log,
             Err(OpenError::Absent) => {
@@ -125,9 +128,23 @@ impl LogStore {
         })
     }
 
-    /// Whether a container's log is kept.
-    pub fn has(&self, task: &TaskId, container: &ContainerName) -> bool {
-        self.file_of(task, container).is_file()
+    /// Whether the log of an attempt to run a container is kept.
+    pub fn has(&self, task: &TaskId, container: &ContainerName, attempt: u32) -> bool {
+        self.file_of(task, container, attempt).is_file()
+    }
+
+    /// Removes the kept log of an attempt to run a container. Removing nothing succeeds.
+    pub async fn forget(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        attempt: u32,
+    ) -> Result<(), StoreError> {
+        let path = self.file_of(task, container, attempt);
+        match tokio::fs::remove_file(&path).await {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path, &error)),
+            _ => Ok(()),
+        }
     }
 
     /// Removes every kept log of a task. Removing nothing succeeds.
@@ -149,14 +166,18 @@ impl LogStore {
     }
 
     /// A name of a container has no dot, so none can be taken for a part of another, or for a cut name.
-    fn file_of(&self, task: &TaskId, container: &ContainerName) -> PathBuf {
+    fn file_of(&self, task: &TaskId, container: &ContainerName, attempt: u32) -> PathBuf {
         let name = container.as_str();
+        let attempt = match attempt {
+            0 => String::new(),
+            attempt => format!(".{attempt}"),
+        };
         let name = match name.get(..NAME_KEPT) {
             Some(start) if name.len() > NAME_KEPT => {
                 let digest = URL_SAFE_NO_PAD.encode(&Sha256::digest(name)[..16]);
-                format!("{start}.{digest}.log")
+                format!("{start}.{digest}{attempt}.log")
             }
-            _ => format!("{name}.log"),
+            _ => format!("{name}{attempt}.log"),
         };
         self.folder_of(task).join(name)
     }

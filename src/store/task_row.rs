@@ -62,7 +62,8 @@ macro_rules! task_rows {
                                 'name', name, 'last_status', containers.last_status, 'runtime_id', runtime_id,
                                 'image_digest', image_digest, 'started_at', containers.started_at,
                                 'finished_at', finished_at, 'exit_code', exit_code, 'reason', reason,
-                                'health', health, 'network_bindings', json(network_bindings)))
+                                'health', health, 'network_bindings', json(network_bindings),
+                                'attempt', attempt, 'restart_count', restart_count))
                        FROM containers WHERE task_id = tasks.id) AS 'containers!: String'
                FROM tasks " + $rest $(+ $more)*
             $(, $argument)+
@@ -322,17 +323,19 @@ pub(super) async fn put_containers(
     sqlx::query!(
         "INSERT INTO containers
             (task_id, name, last_status, runtime_id, image_digest, started_at, finished_at,
-             exit_code, reason, health, network_bindings)
+             exit_code, reason, health, network_bindings, attempt, restart_count)
          SELECT ?1, value ->> 'name', value ->> 'last_status', value ->> 'runtime_id',
                 value ->> 'image_digest', value ->> 'started_at', value ->> 'finished_at',
-                value ->> 'exit_code', value ->> 'reason', value ->> 'health', value -> 'network_bindings'
+                value ->> 'exit_code', value ->> 'reason', value ->> 'health', value -> 'network_bindings',
+                value ->> 'attempt', value ->> 'restart_count'
            FROM json_each(?2) WHERE TRUE
          ON CONFLICT (task_id, name) DO UPDATE
             SET last_status = excluded.last_status, runtime_id = excluded.runtime_id,
                 image_digest = excluded.image_digest, started_at = excluded.started_at,
                 finished_at = excluded.finished_at, exit_code = excluded.exit_code,
                 reason = excluded.reason, health = excluded.health,
-                network_bindings = excluded.network_bindings",
+                network_bindings = excluded.network_bindings,
+                attempt = excluded.attempt, restart_count = excluded.restart_count",
         id,
         rows
     )
@@ -369,6 +372,8 @@ struct ContainerRow {
     reason: Option<String>,
     health: String,
     network_bindings: Vec<NetworkBinding>,
+    attempt: u32,
+    restart_count: u32,
 }
 
 impl ContainerRow {
@@ -384,6 +389,8 @@ impl ContainerRow {
             reason: record.reason.clone(),
             health: record.health.as_str().to_owned(),
             network_bindings: record.network_bindings.clone(),
+            attempt: record.attempt,
+            restart_count: record.restart_count,
         }
     }
 }
@@ -406,6 +413,8 @@ impl TryFrom<ContainerRow> for ContainerRecord {
             reason: row.reason,
             health: from_word("container.health", &row.health, HealthStatus::parse)?,
             network_bindings: row.network_bindings,
+            attempt: row.attempt,
+            restart_count: row.restart_count,
         })
     }
 }

@@ -11,7 +11,11 @@ use super::world::World;
 const INSTANCE: &str = "neargate.instance";
 const TASK: &str = "neargate.task";
 const CONTAINER: &str = "neargate.container";
+const ATTEMPT: &str = "neargate.attempt";
 const BOOT: &str = "neargate.boot";
+
+/// A task's ID and the name of one of its containers.
+type Owner = (String, String);
 
 /// What is known of one task.
 struct Known {
@@ -26,8 +30,13 @@ struct Known {
 pub struct Ledger {
     tasks: BTreeMap<TaskId, Known>,
     last_seq: u64,
-    /// How often each container of a task was started, by the daemon's ID.
-    starts: BTreeMap<(String, String), BTreeMap<String, u32>>,
+    /// How often each container of a task was started, by the attempt to run it and the daemon's ID.
+    starts: BTreeMap<(Owner, u32), BTreeMap<String, u32>>,
+    /// Attempts that the daemon was asked to start.
+    start_calls: BTreeSet<(Owner, u32)>,
+    /// The number of the next call, and whether some were forgotten before anybody read them.
+    next_call: u64,
+    calls_missed: bool,
     /// How containers ended, by the daemon's ID.
     exits: BTreeMap<String, i64>,
     /// Those that a host took down with it: how they ended is made up.
@@ -65,11 +74,17 @@ fn groups(seen: &Snapshot) -> Result<(), String> {
 }
 
 /// Whose container of which task it is.
-fn owner(one: &ContainerSnapshot) -> Option<(String, String)> {
-    Some((
-        one.labels.get(TASK)?.clone(),
-        one.labels.get(CONTAINER)?.clone(),
-    ))
+fn owner(one: &ContainerSnapshot) -> Option<Owner> {
+    owner_by(&one.labels)
+}
+
+fn owner_by(labels: &BTreeMap<String, String>) -> Option<Owner> {
+    Some((labels.get(TASK)?.clone(), labels.get(CONTAINER)?.clone()))
+}
+
+/// Which attempt to run the container it is for.
+fn attempt(labels: &BTreeMap<String, String>) -> u32 {
+    labels.get(ATTEMPT).map_or(0, |text| text.parse().unwrap())
 }
 
 /// The task that a container or sandbox belongs to.
@@ -103,6 +118,8 @@ impl Ledger {
     fn calls(&mut self, world: &World) -> Result<(), String> {
         let ours = world.store.instance_id().as_str();
         for call in world.daemon.take_calls() {
+            self.calls_missed |= call.number != self.next_call;
+            self.next_call = call.number + 1;
             if call.kind.changes() {
                 self.asked.truncate(CALLS_SHOWN);
                 let (at, kind, subject) = (call.at, call.kind, &call.subject);
@@ -113,6 +130,13 @@ impl Ledger {
                 call.outcome,
                 Outcome::Answered | Outcome::Unanswered(Effect::Now | Effect::Later)
             );
+            if call.kind == CallKind::Start
+                && had_effect
+                && let Some(container) = &call.container
+                && let Some(owner) = owner_by(&container.labels)
+            {
+                self.start_calls.insert((owner, attempt(&container.labels)));
+            }
             let touches = matches!(
                 call.kind,
                 CallKind::Start
@@ -164,7 +188,8 @@ impl Ledger {
             if let Some(boot) = one.labels.get(BOOT) {
                 self.boots.insert(one.id.clone(), boot.clone());
             }
-            let starts = self.starts.entry(owner.clone()).or_default();
+            let attempt = attempt(&one.labels);
+            let starts = self.starts.entry((owner.clone(), attempt)).or_default();
             starts.insert(one.id.clone(), one.starts);
             let total: u32 = starts
                 .iter()
@@ -173,7 +198,7 @@ impl Ledger {
                 .sum();
             if total > 1 {
                 return Err(format!(
-                    "a container of a task is started at most once: {owner:?}: {starts:?}"
+                    "an attempt to run a container is started at most once: {owner:?} {attempt}: {starts:?}"
                 ));
             }
         }
@@ -245,6 +270,14 @@ impl Ledger {
                 return Err(format!(
                     "a task never goes back: {old:#?} and then {task:#?}"
                 ));
+            }
+            for (name, record) in &task.containers {
+                let before = old.containers.get(name).cloned().unwrap_or_default();
+                if record.attempt < before.attempt || record.restart_count < before.restart_count {
+                    return Err(format!(
+                        "restarts are only counted up: {before:?} and then {record:?}"
+                    ));
+                }
             }
             if !known.history.contains(&task.last_status) {
                 return Err(format!(
@@ -323,6 +356,32 @@ impl Ledger {
         recorded == Some(truth) || (recorded.is_none() && host_went_down)
     }
 
+    /// What is counted has happened, and what has happened is counted.
+    fn restarts(&self, task: &Task) -> Result<(), String> {
+        for (name, record) in &task.containers {
+            let owner = (task.id.to_string(), name.to_string());
+            for attempt in 1..=record.restart_count {
+                if !self.calls_missed && !self.start_calls.contains(&(owner.clone(), attempt)) {
+                    return Err(format!(
+                        "attempt {attempt} is counted and was never started: {record:?}"
+                    ));
+                }
+            }
+            let of_container = self.starts.iter().filter(|((one, _), _)| *one == owner);
+            for ((_, attempt), starts) in of_container {
+                let ran = starts
+                    .iter()
+                    .any(|(id, starts)| *starts > 0 && !self.removed.contains(id));
+                if ran && *attempt > record.restart_count {
+                    return Err(format!(
+                        "attempt {attempt} ran and is not counted: {record:?}"
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// What must hold when the storm is over and everything was asked to stop.
     pub fn check_end(&self, world: &World) -> Result<(), String> {
         let all = world.daemon.containers();
@@ -350,6 +409,7 @@ impl Ledger {
             {
                 return Err(format!("every usage interval is closed: {:?}", known.usage));
             }
+            self.restarts(task)?;
             for (name, record) in &task.containers {
                 let Some(runtime_id) = &record.runtime_id else {
                     continue;

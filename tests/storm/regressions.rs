@@ -11,6 +11,7 @@ use neargate::reconcile::Limits;
 use serde_json::{Value, json};
 
 use super::ledger::Ledger;
+use super::mortal::Fuse;
 use super::world::World;
 use super::{WORKLOAD, in_virtual_time, story};
 
@@ -80,6 +81,92 @@ fn a_container_that_the_task_can_do_without_does_not_hold_it_up() {
         secs(&world, 5).await;
         assert_eq!(task(&world, &id).await.last_status, LastStatus::Running);
     });
+}
+
+/// Runs a container that is started again each second, lets `trouble` happen while its first attempt runs, and
+/// stops it some time later. Everything that the ledger knows of must hold at any time.
+fn started_again_whatever_happens(trouble: impl Fn(&mut World)) -> Task {
+    in_virtual_time(async {
+        let mut world = world(0).await;
+        let mut ledger = Ledger::default();
+        let mut main = container("main", &["exit", "--code", "1", "--after-ms", "1000"]);
+        main["restartPolicy"] = json!({ "enabled": true });
+        let id = run(&world, &[main, container("side", &["sleep"])]).await;
+        for turn in 0..600 {
+            match turn {
+                // The first attempt ends at about 1,000 ms.
+                9 => trouble(&mut world),
+                500 => stop(&world, &id).await,
+                _ => {}
+            }
+            world.pass(Duration::from_millis(100)).await;
+            if world.life.as_ref().unwrap().over.is_cancelled() {
+                world.kill();
+                world.start();
+            }
+            ledger.check(&world).await.unwrap();
+        }
+        world.pass(Duration::from_secs(60)).await;
+        ledger.check(&world).await.unwrap();
+        ledger.check_end(&world).unwrap();
+        let ended = task(&world, &id).await;
+        let usage = world.store.usage(&id).await.unwrap().unwrap();
+        let closed = usage.closed.map(|(at, _)| at);
+        assert_eq!(
+            closed, ended.execution_stopped_at,
+            "one interval, to its end"
+        );
+        ended
+    })
+}
+
+#[test]
+fn a_container_is_started_again_and_again_and_counted() {
+    let task = started_again_whatever_happens(|_| {});
+    let main = &task.containers[&"main".parse().unwrap()];
+    // 50 s, each attempt of which takes a little more than one.
+    assert!((30..=50).contains(&main.restart_count), "{main:?}");
+    assert_eq!(task.stop_code, Some(StopCode::UserInitiated));
+}
+
+#[test]
+fn a_container_is_started_again_exactly_once_whatever_call_is_late_or_lost() {
+    let kinds = [
+        CallKind::Create,
+        CallKind::Start,
+        CallKind::Remove,
+        CallKind::Inspect,
+    ];
+    for kind in kinds {
+        for fault in [
+            CallFault::TimesOutBefore,
+            CallFault::TimesOutAfter,
+            CallFault::AwayAfter,
+            late(500),
+            late(5_000),
+            late(20_000),
+        ] {
+            let task = started_again_whatever_happens(|world| {
+                world.daemon.fail_next(kind, fault.clone());
+            });
+            let main = &task.containers[&"main".parse().unwrap()];
+            assert!(main.restart_count >= 20, "{kind} {fault:?}: {main:?}");
+        }
+    }
+}
+
+#[test]
+fn a_container_is_started_again_when_neargate_is_killed_at_any_call_of_it() {
+    for calls in 0..12 {
+        for after in [false, true] {
+            let task = started_again_whatever_happens(|world| {
+                let life = world.life.as_ref().unwrap();
+                *life.fuse.lock().unwrap() = Some(Fuse { calls, after });
+            });
+            let main = &task.containers[&"main".parse().unwrap()];
+            assert!(main.restart_count >= 20, "{calls} {after}: {main:?}");
+        }
+    }
 }
 
 #[test]

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use neargate::control::{Control, RunTask};
-use neargate::domain::{ClusterName, Family, TaskDefinitionReference, TaskId, TaskOverrides};
+use neargate::domain::{
+    ClusterName, DurationMs, Family, TaskDefinitionReference, TaskId, TaskOverrides,
+};
 use neargate::engine::sim::{CallFault, CallKind, Fault, RebootExit};
 use neargate::shapes::{Document, Format, ParsedTaskDefinition};
 use serde_json::{Value, json};
@@ -97,9 +99,15 @@ pub async fn run_document(control: &Control, document: &Value, count: u32) -> Op
 /// Registers a definition, if it is one.
 pub async fn register(control: &Control, document: &Value) -> bool {
     let read = Document::read(document.to_string().as_bytes(), Format::Json).unwrap();
-    let Ok(parsed) = ParsedTaskDefinition::parse(&read) else {
+    let Ok(mut parsed) = ParsedTaskDefinition::parse(&read) else {
         return false;
     };
+    for container in &mut parsed.definition.containers {
+        if let Some(policy) = &mut container.restart_policy {
+            // A minute is long in a storm.
+            policy.attempt_period = DurationMs::from_millis(300);
+        }
+    }
     control
         .register_task_definition(&parsed.definition, document, &[])
         .await
@@ -219,6 +227,9 @@ fn container(rng: &mut Rng, index: usize, essential: bool) -> Value {
             "command": ["CMD", "/workload", check, "--after-ms", "15000"],
             "interval": 5, "timeout": 2, "retries": 1,
         });
+    }
+    if rng.one_in(3) {
+        one["restartPolicy"] = json!({ "enabled": true, "ignoredExitCodes": [2] });
     }
     if rng.one_in(30) {
         one["entryPoint"] = json!(["/does-not-exist"]);

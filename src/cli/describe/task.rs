@@ -40,6 +40,11 @@ pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
     page.heading("Containers");
     page.table(&containers(&task.containers, now), look);
     for container in &task.containers {
+        match container.restart_count {
+            0 => {}
+            1 => page.line(&format!("{}: started again once", container.name)),
+            times => page.line(&format!("{}: started again {times} times", container.name)),
+        }
         if let Some(reason) = &container.reason {
             page.line(&format!("{}: {reason}", container.name));
         }

@@ -6,6 +6,7 @@
 use std::sync::PoisonError;
 
 use super::daemon::{ContainerInspect, ContainerSpec};
+use super::names::Names;
 use super::observe::{cannot_start, observe_network, observe_own_network};
 use super::pulls::Wanted;
 use super::translate::{self, Namespace};
@@ -14,13 +15,16 @@ use crate::domain::{
     ContainerName, ContainerObservation, ContainerState, HealthStatus, LimitsEnforcedBy,
     NetworkObservation, Observation, StartFailure, TaskId,
 };
-use crate::engine::{EngineError, Order};
+use crate::engine::{EngineError, Order, no_such_runtime};
 use crate::plan::pod::PodAction;
 
 /// ECS's word for a task that cannot have what it needs before its containers start.
 const NO_SECRETS: &str = "ResourceInitializationError";
 /// The word of ECS's agent for a volume that cannot be had.
 const NO_VOLUME: &str = "CannotCreateVolumeError";
+
+/// ECS's word for a container that the engine does not create.
+const CANNOT_CREATE: &str = "CannotCreateContainerError";
 
 impl DockerEngine {
     /// Carries out one action and takes its effect into `seen`.
@@ -64,6 +68,12 @@ impl DockerEngine {
                 Some(known) => self.discard(order, name, &known.runtime_id).await,
                 None => Ok(Effect::None),
             },
+            PodAction::Retire(name) => {
+                if let Some(known) = seen.containers.get(name) {
+                    self.daemon.remove_container(&known.runtime_id).await?;
+                }
+                Ok(Effect::NoContainer(name.clone()))
+            }
         }
     }
 
@@ -92,7 +102,10 @@ impl DockerEngine {
         {
             return failure(None, "CannotCreateNetworkError", error);
         }
-        if translate::fits_warm_sandbox(&self.names, &facts, order) {
+        let alone = translate::can_own_its_namespace(order);
+        // A runtime that puts each container in a machine of its own may not be able to join a namespace.
+        let is_joined = alone.is_none() || translate::runtime(&facts, order).is_none();
+        if is_joined && translate::fits_warm_sandbox(&self.names, &facts, order) {
             self.touch(&order.cluster);
             let network = self.names.network(&order.cluster);
             let claimed = self.pool.claim(self.daemon.as_ref(), &network, &name).await;
@@ -109,11 +122,8 @@ impl DockerEngine {
                 Err(error) => return Err(error),
             }
         }
-        // Nobody is to be joined by a task's only container: it can own the namespace, and one is started, not two.
-        // Unless it has secrets as files, which need a sandbox that keeps them.
-        if let [only] = order.spec.containers.as_slice()
-            && only.secrets.files.is_empty()
-        {
+        // One container is started then, not two.
+        if let Some(only) = alone {
             return self.create(order, seen, &only.name, Namespace::Own).await;
         }
         let spec = translate::sandbox(&self.names, &facts, order);
@@ -190,6 +200,12 @@ impl DockerEngine {
         let Some(definition) = order.spec.container(name) else {
             return Ok(Effect::None);
         };
+        if let Some(runtime) = translate::runtime(&facts, order)
+            && !facts.runtimes.contains(runtime.as_str())
+        {
+            let unknown = no_such_runtime(runtime, &facts.runtimes);
+            return failure(Some(name), CANNOT_CREATE, EngineError::Refused(unknown));
+        }
         let mut spec = translate::container(&self.names, &facts, order, definition, namespace);
         if let Some(image) = seen.images.get(&definition.image) {
             spec.image.clone_from(&image.reference);
@@ -205,6 +221,17 @@ impl DockerEngine {
         spec.env
             .extend(self.own_environment(order, definition).await?);
         let created = self.daemon.create_container(&spec).await;
+        let attempt = order.attempt(name);
+        if let Err(EngineError::NameTaken(_)) = &created
+            && let Some(found) = self.daemon.inspect_container(&spec.name).await?
+            && self.names.is(&found, &order.task_id, Some(name))
+            && Names::attempt(&found.labels) < attempt
+        {
+            // Its removal takes time, or a call to create it was carried out late: the next look shows it.
+            return Err(EngineError::Failed(format!(
+                "an earlier attempt of container {name} is not gone yet"
+            )));
+        }
         if let Ok(id) = &created {
             let mut unstarted = self
                 .unstarted
@@ -219,8 +246,11 @@ impl DockerEngine {
             })
             .await;
         match created {
-            Ok(id) => Ok(Effect::Created(name.clone(), created_container(id), limits)),
-            Err(error) => failure(Some(name), "CannotCreateContainerError", error),
+            Ok(id) => {
+                let container = created_container(id, attempt);
+                Ok(Effect::Created(name.clone(), container, limits))
+            }
+            Err(error) => failure(Some(name), CANNOT_CREATE, error),
         }
     }
 
@@ -372,8 +402,9 @@ fn failure(
     }))
 }
 
-fn created_container(id: String) -> ContainerObservation {
+fn created_container(id: String, attempt: u32) -> ContainerObservation {
     ContainerObservation {
+        attempt,
         runtime_id: id,
         image_digest: None,
         state: ContainerState::Created,

@@ -4,7 +4,7 @@
 //! ([`crate::engine::sim`]). Everything above it is the same code for both. It speaks Docker's words, and
 //! of Docker's API only what the adapter needs; nothing here knows what a task is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -181,6 +181,10 @@ pub struct ContainerSpec {
     pub cgroup_parent: Option<String>,
     /// Docker's own health check.
     pub health_check: Option<HealthCheck>,
+    /// What runs it, by the daemon's name; its default if none is named.
+    pub runtime: Option<String>,
+    /// As good as root on the host.
+    pub privileged: bool,
     /// The root file system is read-only.
     pub readonly_rootfs: bool,
     /// Standard input stays open.
@@ -375,6 +379,8 @@ pub struct DaemonInfo {
     pub os: String,
     /// In Go's words: `amd64`, `arm64`.
     pub architecture: String,
+    /// The runtimes that it has.
+    pub runtimes: BTreeSet<String>,
     /// Processors.
     pub cpus: u32,
     /// Bytes.

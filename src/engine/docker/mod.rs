@@ -60,8 +60,8 @@ use super::{
     Secrets,
 };
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, Subnet,
-    TaskId, TimestampMs,
+    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, RuntimeName,
+    SecretReference, Subnet, TaskId, TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -86,6 +86,8 @@ pub struct Settings {
     pub address_pool: Subnet,
     /// Which folders of the engine's host tasks may have.
     pub host_paths: HostPaths,
+    /// The runtimes of the tasks of clusters, by cluster, that name none themselves.
+    pub cluster_runtimes: BTreeMap<String, RuntimeName>,
 }
 
 /// The addresses of which each cluster's network gets a block, unless the operator names others: a part of
@@ -106,6 +108,7 @@ impl Default for Settings {
             registry_logins: BTreeMap::new(),
             address_pool: default_pool(),
             host_paths: HostPaths::default(),
+            cluster_runtimes: BTreeMap::new(),
         }
     }
 }
@@ -207,6 +210,8 @@ impl DockerEngine {
         }
         let facts = Arc::new(HostFacts {
             cpus: info.cpus,
+            runtimes: info.runtimes,
+            cluster_runtimes: self.settings.cluster_runtimes.clone(),
             sandbox_image: image.name,
             publish_ip: self.settings.publish_ip.clone(),
             log_max_bytes: self.settings.log_max_bytes,
@@ -232,7 +237,9 @@ impl DockerEngine {
             .containers
             .iter()
             .filter(|container| {
-                !seen.containers.contains_key(&container.name)
+                let due = order.attempt(&container.name);
+                let seen = seen.containers.get(&container.name);
+                seen.is_none_or(|seen| seen.attempt < due)
                     && !order.known.contains_key(&container.name)
             })
             .map(|container| &container.image)
@@ -271,6 +278,7 @@ impl Engine for DockerEngine {
             boot_id: self.daemon.host().await?.and_then(|host| host.boot_id()),
             host: info.host,
             platform: format!("{}/{}", info.os, info.architecture),
+            runtimes: info.runtimes,
             cpus: info.cpus,
             memory_bytes: info.memory_bytes,
         })
@@ -337,6 +345,7 @@ impl Engine for DockerEngine {
                 spec: &order.spec,
                 goal: order.goal,
                 known: &order.known,
+                attempts: &order.attempts,
                 seen: &seen,
                 images: &images,
                 signalled: &signalled,
@@ -465,6 +474,7 @@ impl Engine for DockerEngine {
             .filter(|seen| {
                 self.names
                     .is(seen, &request.task_id, Some(&request.container))
+                    && Names::attempt(&seen.labels) == request.attempt
             })
             .ok_or(EngineError::NotFound(name))?;
         let options = LogOptions {

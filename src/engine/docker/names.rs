@@ -22,6 +22,8 @@ pub const LABEL_VOLUME: &str = "neargate.volume";
 /// The name of a container within its task.
 pub const LABEL_CONTAINER: &str = "neargate.container";
 
+/// Which attempt to run a container it was created for; 0 where there is none.
+pub const LABEL_ATTEMPT: &str = "neargate.attempt";
 /// Under which start of the host a container was created: what is said of its end after another start is not
 /// known but made up.
 pub const LABEL_BOOT: &str = "neargate.boot";
@@ -215,6 +217,12 @@ impl Names {
                         .is_some_and(|of| of == name.as_str())
             }
         }
+    }
+
+    /// Which attempt to run its container an object of ours was created for.
+    pub fn attempt(labels: &BTreeMap<String, String>) -> u32 {
+        let label = labels.get(LABEL_ATTEMPT);
+        label.and_then(|text| text.parse().ok()).unwrap_or_default()
     }
 
     /// The task that an object of ours belongs to, by its labels, or by its name for a sandbox.

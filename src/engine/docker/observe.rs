@@ -4,6 +4,7 @@ use std::sync::PoisonError;
 
 use super::DockerEngine;
 use super::daemon::ContainerInspect;
+use super::names::Names;
 use crate::domain::{
     ContainerObservation, ContainerState, HealthStatus, NetworkObservation, TimestampMs,
 };
@@ -17,6 +18,7 @@ impl DockerEngine {
         let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
         let health = inspect.health.unwrap_or(HealthStatus::Unknown);
         ContainerObservation {
+            attempt: Names::attempt(&inspect.labels),
             runtime_id: inspect.id.clone(),
             image_digest: digests.get(&inspect.image_id).cloned(),
             state: observe_state(inspect, now),

@@ -2,11 +2,14 @@
 //!
 //! Here and in the client's one place of security defaults it is decided what a container may do.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::daemon::ContainerSpec;
-use super::names::{LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, Names};
+use super::names::{LABEL_ATTEMPT, LABEL_CLUSTER, LABEL_CONTAINER, LABEL_TASK, Names};
 use super::secrets;
 use crate::domain::{
-    ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, SystemControl, TaskSize,
+    ContainerDefinition, CpuUnits, MemoryMib, NetworkMode, PortMapping, RuntimeName, SystemControl,
+    TaskSize,
 };
 use crate::engine::Order;
 
@@ -15,6 +18,10 @@ use crate::engine::Order;
 pub struct HostFacts {
     /// Processors of the host: a limit beyond that is refused by Docker.
     pub cpus: u32,
+    /// The runtimes that the daemon has.
+    pub runtimes: BTreeSet<String>,
+    /// The runtimes of the tasks of clusters, by cluster, that name none themselves.
+    pub cluster_runtimes: BTreeMap<String, RuntimeName>,
     /// The image that sandboxes run.
     pub sandbox_image: String,
     /// Address of the host on which ports are published.
@@ -86,6 +93,23 @@ pub fn fits_warm_sandbox(names: &Names, facts: &HostFacts, order: &Order) -> boo
     wanted == warm_sandbox(names, facts, &order.cluster, wanted.name.clone())
 }
 
+/// What the containers of a task run under, if that is not for the daemon to choose. Its sandbox, which only holds the
+/// namespace, is always left to the daemon.
+pub fn runtime<'a>(facts: &'a HostFacts, order: &'a Order) -> Option<&'a RuntimeName> {
+    let of_cluster = || facts.cluster_runtimes.get(&order.cluster);
+    order.spec.runtime.as_ref().or_else(of_cluster)
+}
+
+/// Whether a task's only container can own the task's namespace: nobody is to be joined by it. Not with secrets as
+/// files, which need a sandbox that keeps them, and not when it may be started again, which is not to change the
+/// task's address.
+pub fn can_own_its_namespace(order: &Order) -> Option<&ContainerDefinition> {
+    match order.spec.containers.as_slice() {
+        [only] if only.secrets.files.is_empty() && only.restart_policy.is_none() => Some(only),
+        _ => None,
+    }
+}
+
 /// Whose network namespace a container runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Namespace {
@@ -116,6 +140,7 @@ pub fn container(
         (LABEL_TASK, order.task_id.as_str()),
         (LABEL_CONTAINER, definition.name.as_str()),
         (LABEL_CLUSTER, &order.cluster),
+        (LABEL_ATTEMPT, &order.attempt(&definition.name).to_string()),
         ("neargate.family", order.spec.family().as_str()),
         (
             "neargate.revision",
@@ -147,6 +172,8 @@ pub fn container(
         memory_reservation_bytes: definition.memory_reservation.map_or(0, MemoryMib::as_bytes),
         pids_limit: Some(PIDS_LIMIT),
         health_check: definition.health_check.clone(),
+        runtime: runtime(facts, order).map(ToString::to_string),
+        privileged: definition.privileged,
         readonly_rootfs: definition.readonly_root_filesystem,
         open_stdin: definition.interactive,
         tty: definition.pseudo_terminal,

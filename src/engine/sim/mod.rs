@@ -92,6 +92,7 @@ impl Default for SimConfig {
                 host: "sim".to_owned(),
                 os: "linux".to_owned(),
                 architecture: "amd64".to_owned(),
+                runtimes: ["runc".to_owned(), "runsc".to_owned()].into(),
                 cpus: 8,
                 memory_bytes: 32 * 1024 * 1024 * 1024,
                 cgroup_version: "2".to_owned(),

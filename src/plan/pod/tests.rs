@@ -15,6 +15,7 @@ struct World {
     spec: TaskSpec,
     goal: Goal,
     known: BTreeMap<ContainerName, Known>,
+    attempts: BTreeMap<ContainerName, u32>,
     seen: Observation,
     images: BTreeMap<String, ImageState>,
     signalled: BTreeMap<ContainerName, TimestampMs>,
@@ -27,6 +28,7 @@ impl World {
             spec: spec(containers),
             goal: Goal::Run,
             known: BTreeMap::new(),
+            attempts: BTreeMap::new(),
             seen,
             images: [(IMAGE.to_owned(), ImageState::Present)].into(),
             signalled: BTreeMap::new(),
@@ -44,6 +46,7 @@ impl World {
             spec: &self.spec,
             goal: self.goal,
             known: &self.known,
+            attempts: &self.attempts,
             seen: &self.seen,
             images: &self.images,
             signalled: &self.signalled,
@@ -116,6 +119,73 @@ fn what_is_recorded_as_started_is_never_created_again() {
     assert_eq!(world.plan(), PodPlan::default());
     world.seen.network = NetworkObservation::Absent;
     assert_eq!(world.plan(), PodPlan::default());
+}
+
+#[test]
+fn what_an_earlier_attempt_has_left_is_removed_before_the_next_one_is_made() {
+    let mut base = container("base");
+    base.essential = false;
+    let web = after(container("web"), "base", Condition::Healthy);
+    let mut world = World::new(
+        vec![base, web],
+        seen(&[("base", exited(0, 3_000)), ("web", exited(1, 3_000))]),
+    );
+    world.known.insert(name("base"), Known::Ended);
+    world.attempts = [(name("base"), 0), (name("web"), 2)].into();
+    let attempt = |world: &mut World, attempt, state: ContainerState| {
+        let web = world.seen.containers.get_mut(&name("web")).unwrap();
+        (web.attempt, web.state) = (attempt, state);
+    };
+    for left in [
+        exited(1, 3_000),
+        // A call to create it was carried out late.
+        ContainerState::Created,
+        // Somebody else has started it.
+        ContainerState::Running,
+    ] {
+        attempt(&mut world, 1, left);
+        assert_eq!(world.actions(), [PodAction::Retire(name("web"))]);
+    }
+    world.seen.containers.remove(&name("web"));
+    // It waited for what it depends on when the task began, and does not wait again.
+    assert_eq!(world.actions(), [create("web")]);
+    world.images.insert(IMAGE.to_owned(), ImageState::Absent);
+    assert_eq!(world.actions(), [PodAction::Pull(IMAGE.to_owned())]);
+    world.seen = seen(&[("base", exited(0, 3_000)), ("web", ContainerState::Created)]);
+    attempt(&mut world, 2, ContainerState::Created);
+    assert_eq!(world.actions(), [PodAction::Start(name("web"))]);
+    attempt(&mut world, 2, ContainerState::Running);
+    assert_eq!(world.plan(), PodPlan::default());
+}
+
+#[test]
+fn who_depends_on_a_container_that_is_started_again_waits_for_that_one() {
+    let mut world = World::new(
+        vec![
+            container("db"),
+            after(container("web"), "db", Condition::Complete),
+        ],
+        seen(&[("db", exited(1, 3_000))]),
+    );
+    assert_eq!(world.actions(), [create("web")]);
+    world.attempts.insert(name("db"), 1);
+    let plan = world.plan();
+    assert_eq!(plan.actions, [PodAction::Retire(name("db"))]);
+    assert_eq!(
+        plan.waiting.unwrap(),
+        "container web waits for container db to reach COMPLETE"
+    );
+    // It runs already: it is left alone.
+    world.known.insert(name("web"), Known::Started);
+    world.seen = seen(&[("web", ContainerState::Running)]);
+    assert_eq!(world.actions(), [create("db")]);
+}
+
+#[test]
+fn what_an_earlier_attempt_has_left_does_not_keep_a_task_from_stopping() {
+    let mut world = World::new(vec![container("web")], seen(&[("web", exited(1, 3_000))]));
+    world.attempts.insert(name("web"), 1);
+    assert_eq!(world.stopping(4_000).plan(), PodPlan::default());
 }
 
 #[test]
@@ -371,6 +441,7 @@ proptest! {
                         prop_assert!(!(depends && runs), "{} still needs {}", other.name, name);
                     }
                 }
+                PodAction::Retire(_) => prop_assert!(false, "no other attempt is due"),
                 PodAction::Pull(_) | PodAction::MakeNetwork => prop_assert!(false, "both are there"),
             }
         }

@@ -1,5 +1,7 @@
 //! Scenarios of a task's life, and what must hold in every one.
 
+mod restarts;
+
 use proptest::prelude::*;
 
 use super::*;

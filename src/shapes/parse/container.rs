@@ -6,7 +6,7 @@ use crate::domain::{
     self, ContainerName, CpuUnits, DEFAULT_STOP_TIMEOUT, DurationMs, Faults, MemoryMib,
 };
 use crate::shapes::path;
-use crate::shapes::{ContainerDefinition, HealthCheck, HostEntry};
+use crate::shapes::{ContainerDefinition, ContainerRestartPolicy, HealthCheck, HostEntry};
 
 /// The container at `path`, or nothing if it has no proper name, without which it is not one.
 pub(super) fn parse(
@@ -67,9 +67,11 @@ pub(super) fn parse(
         stop_timeout: container
             .stop_timeout
             .map_or(DEFAULT_STOP_TIMEOUT, DurationMs::from_secs),
+        restart_policy: container.restart_policy.as_ref().and_then(restart_policy),
         docker_labels,
         extra_hosts,
         hostname: container.hostname.clone(),
+        privileged: container.privileged.unwrap_or(false),
         readonly_root_filesystem: container.readonly_root_filesystem.unwrap_or(false),
         interactive: container.interactive.unwrap_or(false),
         pseudo_terminal: container.pseudo_terminal.unwrap_or(false),
@@ -191,6 +193,21 @@ fn extra_hosts(
         lines.push((host.hostname.clone(), host.ip_address.clone()));
     }
     lines
+}
+
+/// ECS's default of `restartAttemptPeriod`, in seconds.
+const RESTART_ATTEMPT_PERIOD: u32 = 300;
+
+/// A restart policy, if it is enabled.
+fn restart_policy(policy: &ContainerRestartPolicy) -> Option<domain::RestartPolicy> {
+    let codes = policy.ignored_exit_codes.iter().flatten();
+    let period = policy
+        .restart_attempt_period
+        .unwrap_or(RESTART_ATTEMPT_PERIOD);
+    policy.enabled.then(|| domain::RestartPolicy {
+        ignored_exit_codes: codes.map(|code| i64::from(*code)).collect(),
+        attempt_period: DurationMs::from_secs(period),
+    })
 }
 
 /// The health check at `path`; `NONE` means that there is none, not even the image's own.

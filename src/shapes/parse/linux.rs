@@ -4,10 +4,6 @@ use crate::domain::{self, Faults, MemoryMib};
 use crate::shapes::path;
 use crate::shapes::{LinuxParameters, SystemControl, Tmpfs, Ulimit, UlimitName};
 
-/// The only capability that Fargate lets a task add.
-/// Source: Amazon ECS API reference, `KernelCapabilities`.
-const ADDABLE: &str = "SYS_PTRACE";
-
 /// Options of tmpfs mounts that stay within the container. Bind and propagation options, which ECS allows
 /// on its hosts, reach out of it.
 const MOUNT_OPTIONS: [&str; 24] = [
@@ -64,25 +60,15 @@ pub(super) fn parameters(
     let add = capabilities.add.unwrap_or_default();
     let drop = capabilities.drop.unwrap_or_default();
     let here = path::field(path, "capabilities");
-    for (index, name) in add.iter().enumerate() {
-        if name != ADDABLE {
-            faults.add(
-                path::item(&path::field(&here, "add"), index),
-                format!(
-                    "is {}; as on Fargate, only `{ADDABLE}` can be added",
-                    path::quote(name)
-                ),
-            );
-        }
-    }
-    for (index, name) in drop.iter().enumerate() {
-        let plain = |b: u8| b.is_ascii_uppercase() || b.is_ascii_digit() || b == b'_';
-        if name.is_empty() || !name.bytes().all(plain) || name.starts_with("CAP_") {
-            faults.add_with_hint(
-                path::item(&path::field(&here, "drop"), index),
-                format!("is {}, which is not a capability", path::quote(name)),
-                "write it in capitals and without CAP_, as NET_RAW or ALL",
-            );
+    for (field, names) in [("add", &add), ("drop", &drop)] {
+        for (index, name) in names.iter().enumerate() {
+            if !domain::is_capability(name) {
+                faults.add_with_hint(
+                    path::item(&path::field(&here, field), index),
+                    format!("is {}, which is not a capability", path::quote(name)),
+                    "write it in capitals and without CAP_, as NET_RAW or ALL",
+                );
+            }
         }
     }
     let tmpfs = parameters

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 
-use super::{Formed, container, environment, finish, form, size};
+use super::{Formed, container, environment, finish, form, size, task_definition};
 use crate::domain::{
     self, ClusterName, CpuUnits, DEFAULT_CLUSTER, Faults, InvalidName, MemoryMib,
     TaskDefinitionReference, TaskOverrides,
@@ -113,6 +113,7 @@ pub(super) fn name<T: FromStr<Err = InvalidName>>(
 fn overrides(sent: &TaskOverride, faults: &mut Faults) -> Option<TaskOverrides> {
     let cpu = size::cpu(sent.cpu.as_deref(), "overrides.cpu", faults);
     let memory = size::memory(sent.memory.as_deref(), "overrides.memory", faults);
+    let runtime = task_definition::runtime(sent.runtime.as_deref(), "overrides.runtime", faults);
     let mut names = std::collections::HashSet::new();
     let containers: Vec<_> = sent
         .container_overrides
@@ -133,6 +134,7 @@ fn overrides(sent: &TaskOverride, faults: &mut Faults) -> Option<TaskOverrides> 
     Some(TaskOverrides {
         cpu,
         memory,
+        runtime,
         containers: containers.into_iter().collect::<Option<_>>()?,
     })
 }

@@ -6,7 +6,7 @@ use std::sync::LazyLock;
 use serde_json::Value;
 
 use super::ports::Ports;
-use super::{Formed, container, dependencies, environment, finish, form, size, volumes};
+use super::{Formed, container, dependencies, environment, finish, form, run_task, size, volumes};
 use crate::domain::{self, Faults, TaskSize};
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
@@ -69,6 +69,7 @@ fn definition(
             );
         });
     let network_mode = network_mode(request.network_mode);
+    let runtime = runtime(request.runtime.as_deref(), "runtime", faults);
     let size = task_size(request, faults);
     let mut ports = Ports::new(network_mode);
     let containers: Vec<_> = request
@@ -102,9 +103,19 @@ fn definition(
         family: family.ok()?,
         size,
         network_mode,
+        runtime,
         containers: containers.collect::<Option<_>>()?,
         volumes,
     })
+}
+
+/// The runtime that is named at `path`; whether the engine has it, nobody knows here.
+pub(super) fn runtime(
+    name: Option<&str>,
+    path: &str,
+    faults: &mut Faults,
+) -> Option<domain::RuntimeName> {
+    name.and_then(|name| run_task::name(name, path, faults))
 }
 
 /// `host` is refused elsewhere; see [`support`].

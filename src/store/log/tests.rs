@@ -28,12 +28,12 @@ impl Fixture {
     }
 
     async fn keep(&self, lines: &[KeptLine], max_bytes: u64) -> u64 {
-        let writer = self.logs.writer(&self.task, &self.container, max_bytes);
+        let writer = self.logs.writer(&self.task, &self.container, 0, max_bytes);
         let mut writer = writer.await.unwrap();
         for line in lines {
             writer.append(line).await.unwrap();
         }
-        assert!(!self.logs.has(&self.task, &self.container));
+        assert!(!self.logs.has(&self.task, &self.container, 0));
         writer.finish().await.unwrap()
     }
 
@@ -42,7 +42,7 @@ impl Fixture {
         since: Option<TimestampMs>,
         tail: Option<u64>,
     ) -> Result<Vec<KeptLine>, StoreError> {
-        let lines = self.logs.read(&self.task, &self.container, since, tail);
+        let lines = self.logs.read(&self.task, &self.container, 0, since, tail);
         lines.await?.try_collect().await
     }
 
@@ -78,7 +78,7 @@ async fn lines_come_back_as_they_were_written() {
     let files = fixture.files();
     assert_eq!(
         files,
-        [fixture.logs.file_of(&fixture.task, &fixture.container)]
+        [fixture.logs.file_of(&fixture.task, &fixture.container, 0)]
     );
     let mode = fs::metadata(&files[0]).unwrap().permissions().mode();
     assert_eq!(mode & 0o7777, 0o600);
@@ -115,7 +115,7 @@ async fn the_newest_lines_are_kept_and_the_dropped_ones_counted() {
             assert_eq!(dropped, gone as u64);
             let log = fixture
                 .logs
-                .read(&fixture.task, &fixture.container, None, None);
+                .read(&fixture.task, &fixture.container, 0, None, None);
             assert_eq!(log.await.unwrap().dropped(), gone as u64);
             assert_eq!(fixture.files().len(), 1);
         }
@@ -138,13 +138,13 @@ async fn a_log_that_was_not_finished_is_not_there() {
     let fixture = Fixture::new();
     let writer = fixture
         .logs
-        .writer(&fixture.task, &fixture.container, LINE as u64);
+        .writer(&fixture.task, &fixture.container, 0, LINE as u64);
     let mut writer = writer.await.unwrap();
     for number in 0..5 {
         writer.append(&line(number)).await.unwrap();
     }
     drop(writer);
-    assert!(!fixture.logs.has(&fixture.task, &fixture.container));
+    assert!(!fixture.logs.has(&fixture.task, &fixture.container, 0));
     assert_eq!(fixture.files().len(), 0);
     let error = fixture.read(None, None).await.unwrap_err();
     assert!(matches!(error, StoreError::NotFound { .. }), "{error:?}");
@@ -154,10 +154,35 @@ async fn a_log_that_was_not_finished_is_not_there() {
 async fn removing_takes_all_of_a_task_and_can_be_repeated() {
     let fixture = Fixture::new();
     fixture.keep(&[line(0)], u64::MAX).await;
-    assert!(fixture.logs.has(&fixture.task, &fixture.container));
+    assert!(fixture.logs.has(&fixture.task, &fixture.container, 0));
     fixture.logs.remove(&fixture.task).await.unwrap();
     fixture.logs.remove(&fixture.task).await.unwrap();
-    assert!(!fixture.logs.has(&fixture.task, &fixture.container));
+    assert!(!fixture.logs.has(&fixture.task, &fixture.container, 0));
+}
+
+#[tokio::test]
+async fn each_attempt_has_a_log_of_its_own() {
+    let mut fixture = Fixture::new();
+    for container in ["app".to_owned(), "a".repeat(255)] {
+        fixture.container = container.parse().unwrap();
+        for attempt in [0, 1, 11] {
+            let writer = fixture
+                .logs
+                .writer(&fixture.task, &fixture.container, attempt, u64::MAX);
+            let mut writer = writer.await.unwrap();
+            writer.append(&line(attempt.into())).await.unwrap();
+            writer.finish().await.unwrap();
+        }
+        let forgotten = fixture.logs.forget(&fixture.task, &fixture.container, 1);
+        forgotten.await.unwrap();
+        let again = fixture.logs.forget(&fixture.task, &fixture.container, 1);
+        again.await.unwrap();
+        for (attempt, kept) in [(0, true), (1, false), (11, true)] {
+            let has = fixture.logs.has(&fixture.task, &fixture.container, attempt);
+            assert_eq!(has, kept, "{container} {attempt}");
+        }
+        assert_eq!(fixture.read(None, None).await.unwrap(), [line(0)]);
+    }
 }
 
 #[tokio::test]
@@ -176,7 +201,7 @@ async fn names_of_any_length_make_files_of_their_own() {
 async fn a_broken_log_is_named() {
     let fixture = Fixture::new();
     fixture.keep(&[line(0), line(1)], u64::MAX).await;
-    let path = fixture.logs.file_of(&fixture.task, &fixture.container);
+    let path = fixture.logs.file_of(&fixture.task, &fixture.container, 0);
     let whole = fs::read(&path).unwrap();
     let mut bad_stream = whole.clone();
     bad_stream[16 + 8] = 7;

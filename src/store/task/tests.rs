@@ -34,6 +34,8 @@ fn with_everything(fixture: &Fixture) -> Task {
     task.version = 9;
     let ended = ContainerRecord {
         last_status: ContainerStatus::Stopped,
+        attempt: 3,
+        restart_count: 2,
         runtime_id: Some("abc".to_owned()),
         image_digest: Some("sha256:1".to_owned()),
         started_at: Some(at(1_009)),

@@ -16,6 +16,7 @@ fn engine() -> EngineInfo {
         host: "here".to_owned(),
         boot_id: None,
         platform: "linux/amd64".to_owned(),
+        runtimes: ["runc".to_owned()].into(),
         cpus: 2,
         memory_bytes: 1 << 30,
     }

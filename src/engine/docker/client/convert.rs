@@ -52,15 +52,17 @@ pub(super) fn create_body(spec: &ContainerSpec) -> docker::ContainerCreateBody {
 
 /// Everything of a container that is the host's business, and with it every safety rule:
 ///
-/// - never privileged, and no process in it can gain privileges that it was not started with;
+/// - no process in it can gain privileges that it was not started with, unless it is privileged, where that would keep
+///   nobody from anything and only break what such containers are for;
 /// - memory is all there is: no swap beyond it;
 /// - Docker never restarts it and never removes it by itself: both would lose how it ended.
 fn host_config(spec: &ContainerSpec) -> docker::HostConfig {
     let unless_zero = |value: i64| (value != 0).then_some(value);
     let memory = unless_zero(spec.memory_bytes);
     docker::HostConfig {
-        privileged: Some(false),
-        security_opt: Some(vec!["no-new-privileges".to_owned()]),
+        runtime: spec.runtime.clone(),
+        privileged: Some(spec.privileged),
+        security_opt: (!spec.privileged).then(|| vec!["no-new-privileges".to_owned()]),
         restart_policy: Some(docker::RestartPolicy {
             name: Some(docker::RestartPolicyNameEnum::NO),
             maximum_retry_count: None,
@@ -547,6 +549,7 @@ pub(super) fn daemon(
         host: info.name.unwrap_or_default(),
         os: version.os.unwrap_or_default(),
         architecture: version.arch.unwrap_or_default(),
+        runtimes: info.runtimes.unwrap_or_default().into_keys().collect(),
         cpus: info
             .ncpu
             .and_then(|cpus| u32::try_from(cpus).ok())

@@ -73,6 +73,13 @@ impl Model {
         if spec.memory_bytes != 0 && spec.memory_bytes < LEAST_MEMORY_BYTES {
             return invalid("Minimum memory limit allowed is 6MB");
         }
+        if let Some(runtime) = &spec.runtime
+            && !self.config.info.runtimes.contains(runtime)
+        {
+            return Err(Refusal::Invalid(format!(
+                "Unknown runtime specified {runtime}"
+            )));
+        }
         let cpus = self.config.info.cpus;
         if spec.nano_cpus < 0 || spec.nano_cpus > i64::from(cpus) * 1_000_000_000 {
             return Err(Refusal::Invalid(format!(

@@ -24,6 +24,17 @@ fn every_container_is_safe_and_docker_leaves_it_alone() {
 }
 
 #[test]
+fn a_privileged_container_is_what_it_says() {
+    let spec = ContainerSpec {
+        privileged: true,
+        ..ContainerSpec::default()
+    };
+    let host = &body(&spec)["HostConfig"];
+    assert_eq!(host["Privileged"], json!(true));
+    assert_eq!(host.get("SecurityOpt"), None);
+}
+
+#[test]
 fn every_field_arrives() {
     let spec = full_spec();
     let body = body(&spec);
@@ -52,6 +63,7 @@ fn every_field_arrives() {
     );
     for (field, expected) in [
         ("NetworkMode", json!("n")),
+        ("Runtime", json!("r")),
         ("ExtraHosts", json!(["db:10.0.0.1"])),
         ("NanoCpus", json!(250_000_000)),
         ("CpuShares", json!(256)),
@@ -157,6 +169,8 @@ fn full_spec() -> ContainerSpec {
         protocol,
     };
     ContainerSpec {
+        privileged: false,
+        runtime: Some("r".into()),
         name: "name".into(),
         image: "i".into(),
         labels: BTreeMap::from([("a".into(), "b".into())]),
