@@ -14,6 +14,7 @@ mod cli;
 mod daemon_real;
 mod engine_contract;
 mod faults;
+mod health;
 mod house;
 mod kill;
 mod limits;

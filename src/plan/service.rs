@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DurationMs,
-    EventKind, FamilyRevision, HealthStatus, LastStatus, NewEvent, RolloutState, Service,
-    ServiceStatus, ServiceTask, StopCode, TaskFailure, TaskId, TimestampMs,
+    EventKind, FAILED_HEALTH_CHECKS, FamilyRevision, HealthStatus, LastStatus, NewEvent,
+    RolloutState, Service, ServiceStatus, ServiceTask, StopCode, TaskFailure, TaskId, TimestampMs,
 };
 
 /// What a round is decided from.
@@ -84,9 +84,6 @@ fn listed<'a>(tasks: impl IntoIterator<Item = &'a TaskId, IntoIter: ExactSizeIte
     }
     named.join(" ")
 }
-
-/// Said by ECS of a task that is replaced because of its health checks.
-const UNHEALTHY: &str = "Task failed container health checks";
 
 /// The most tasks that one round starts: the next round goes on, and others get their turn in between.
 const STARTS_AT_ONCE: u32 = 100;
@@ -264,7 +261,7 @@ impl Round {
                 continue;
             }
             self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
-            self.stop(task, UNHEALTHY.to_owned());
+            self.stop(task, FAILED_HEALTH_CHECKS.to_owned());
         }
     }
 
@@ -594,7 +591,7 @@ fn failure_of(task: &ServiceTask) -> Option<TaskFailure> {
     let reason = task.stopped_reason.clone().unwrap_or_default();
     let failed = match task.stop_code? {
         StopCode::TaskFailedToStart | StopCode::EssentialContainerExited => true,
-        StopCode::ServiceSchedulerInitiated => reason == UNHEALTHY,
+        StopCode::ServiceSchedulerInitiated => reason.starts_with(FAILED_HEALTH_CHECKS),
         StopCode::UserInitiated | StopCode::TerminationNotice => false,
     };
     failed.then(|| TaskFailure {

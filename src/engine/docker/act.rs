@@ -374,5 +374,6 @@ fn created_container(id: String) -> ContainerObservation {
         started_at: None,
         health: HealthStatus::Unknown,
         health_output: None,
+        is_paused: false,
     }
 }

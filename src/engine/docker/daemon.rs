@@ -241,7 +241,7 @@ pub struct ContainerInspect {
     pub finished_at: Option<TimestampMs>,
     /// Of Docker's health check, if there is one.
     pub health: Option<HealthStatus>,
-    /// The output of the last check.
+    /// What the last check said, if it failed.
     pub health_output: Option<String>,
     /// `container:<id>`, or a network.
     pub network_mode: String,

@@ -56,7 +56,10 @@ fn an_unhealthy_task_is_replaced_but_not_within_its_grace_period() {
     assert_eq!(lab.tasks[0].desired_status, DesiredStatus::Running);
     lab.pass(30);
     lab.round();
-    assert_eq!(lab.tasks[0].stopped_reason.as_deref(), Some(UNHEALTHY));
+    assert_eq!(
+        lab.tasks[0].stopped_reason.as_deref(),
+        Some(FAILED_HEALTH_CHECKS)
+    );
 }
 
 #[test]

@@ -299,11 +299,17 @@ fn health_of(health: docker::Health) -> (Option<HealthStatus>, Option<String>) {
         Some(Word::UNHEALTHY) => HealthStatus::Unhealthy,
     };
     let last = health.log.unwrap_or_default().pop();
-    let output = last
-        .and_then(|result| result.output)
-        .map(|output| output.trim_end().to_owned())
-        .filter(|output| !output.is_empty());
-    (Some(status), output)
+    (Some(status), last.and_then(failed_check))
+}
+
+/// What a health check said, if it failed; one that said nothing is known by its exit code.
+fn failed_check(result: docker::HealthcheckResult) -> Option<String> {
+    let exit_code = result.exit_code.filter(|code| *code != 0)?;
+    let output = result.output.unwrap_or_default();
+    Some(match output.trim_end() {
+        "" => format!("it exited with code {exit_code} and said nothing"),
+        said => said.to_owned(),
+    })
 }
 
 /// The address on the network that the container was created on.

@@ -256,6 +256,27 @@ fn what_runs_has_an_address_ports_and_no_end() {
 }
 
 #[test]
+fn only_a_check_that_failed_has_something_to_say() {
+    for (result, expected) in [
+        (json!({ "ExitCode": 0, "Output": "fine" }), None),
+        (json!({ "ExitCode": 1, "Output": "bad\n" }), Some("bad")),
+        (
+            json!({ "ExitCode": 7, "Output": "" }),
+            Some("it exited with code 7 and said nothing"),
+        ),
+        (
+            json!({ "ExitCode": -1, "Output": "Health check exceeded timeout (2s)" }),
+            Some("Health check exceeded timeout (2s)"),
+        ),
+    ] {
+        let found = inspect(json!({
+            "Id": "1", "State": { "Health": { "Status": "unhealthy", "Log": [result] } },
+        }));
+        assert_eq!(found.health_output.as_deref(), expected);
+    }
+}
+
+#[test]
 fn a_check_that_has_said_nothing_is_unknown() {
     for (word, expected) in [
         ("starting", Some(HealthStatus::Unknown)),
