@@ -24,6 +24,7 @@ mod readme;
 mod registry;
 mod remote;
 mod rollout;
+mod restart;
 mod samples;
 mod secrets;
 mod serve;
