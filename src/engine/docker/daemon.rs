@@ -361,4 +361,8 @@ pub struct ContainerEvent {
     pub labels: BTreeMap<String, String>,
     /// Docker's word for it: `start`, `die`, `oom`, `destroy`, `health_status: healthy`, …
     pub action: String,
+    /// Of a process that has ended.
+    pub exit_code: Option<i64>,
+    /// By the daemon's clock.
+    pub at: TimestampMs,
 }

@@ -548,11 +548,17 @@ pub(super) fn event(message: docker::EventMessage) -> Option<ContainerEvent> {
     // The daemon mixes a container's labels with what it has to say about it.
     let mut labels: BTreeMap<_, _> = actor.attributes.unwrap_or_default().into_iter().collect();
     labels.remove("image");
+    let exit_code = labels.remove("exitCode");
+    // Seconds are all that very old daemons tell.
+    let nanos = message.time_nano.map(|nanos| nanos / 1_000_000);
+    let millis = nanos.or(message.time.map(|seconds| seconds * 1_000));
     Some(ContainerEvent {
         id: actor.id?,
         name: labels.remove("name").unwrap_or_default(),
         labels,
         action: message.action?,
+        exit_code: exit_code.and_then(|code| code.parse().ok()),
+        at: TimestampMs::from_millis(millis.unwrap_or_default()),
     })
 }
 

@@ -296,8 +296,8 @@ fn a_check_that_has_said_nothing_is_unknown() {
 #[test]
 fn an_event_is_the_labels_and_the_name() {
     let message = json!({
-        "Type": "container", "Action": "health_status: healthy",
-        "Actor": { "ID": "1", "Attributes": { "name": "web", "image": "i", "a": "b" } },
+        "Type": "container", "Action": "die", "time": 1_769_847_300, "timeNano": 1_769_847_300_123_456_789_i64,
+        "Actor": { "ID": "1", "Attributes": { "name": "web", "image": "i", "a": "b", "exitCode": "137" } },
     });
     let event = event(serde_json::from_value(message).unwrap()).unwrap();
     assert_eq!(
@@ -306,7 +306,9 @@ fn an_event_is_the_labels_and_the_name() {
             id: "1".into(),
             name: "web".into(),
             labels: BTreeMap::from([("a".into(), "b".into())]),
-            action: "health_status: healthy".into(),
+            action: "die".into(),
+            exit_code: Some(137),
+            at: TimestampMs::from_millis(1_769_847_300_123),
         }
     );
 }
