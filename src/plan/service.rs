@@ -187,6 +187,12 @@ impl Round {
             let Some(deployment) = self.plan.service.deployments.iter_mut().find(of) else {
                 continue;
             };
+            let message = format!("(task {}) failed: {}", task.id, failure.reason);
+            // One that was given up has been judged: what still comes to its end of it changes nothing.
+            if deployment.rollout_state == RolloutState::Failed {
+                self.tell(&message);
+                continue;
+            }
             // Tasks that were started together fail together: that is one attempt.
             let is_new_attempt = deployment
                 .last_failure
@@ -200,7 +206,6 @@ impl Round {
             deployment.failed_attempts = deployment
                 .failed_attempts
                 .saturating_add(u32::from(ran_well || is_new_attempt));
-            let message = format!("(task {}) failed: {}", task.id, failure.reason);
             deployment.last_failure = Some(failure);
             self.tell(&message);
         }
@@ -396,8 +401,9 @@ impl Round {
                     .as_ref()
                     .map(|failure| failure.reason.clone()),
             );
+            let have_failed = tasks(failed as usize, "has failed", "have failed");
             self.plan.service.waiting = Some(format!(
-                "{failed} tasks have failed; the next one is started at {at}. The last one said: {}",
+                "{have_failed}; the next one is started at {at}. The last one said: {}",
                 reason.unwrap_or_default()
             ));
             self.is_held_back = true;
@@ -559,21 +565,32 @@ impl Round {
                     LastStatus::Running => "to be healthy".to_owned(),
                     status => format!("to be RUNNING; it is {status}"),
                 });
-            return Some(format!("{} tasks wait: {why}", starting.len()));
+            let wait = tasks(starting.len(), "waits", "wait");
+            return Some(format!("{wait}: {why}"));
         }
         if missing > 0 && self.plan.start == 0 && !self.has_room(live) {
             let stuck = service.configuration.stuck(service.wanted());
             return Some(stuck.unwrap_or_else(|| {
+                let are_missing = tasks(
+                    missing,
+                    "is missing, and is started",
+                    "are missing, and are started",
+                );
                 format!(
-                    "{missing} tasks are missing, and are started when one of {} that are there has stopped",
+                    "{are_missing} when one of {} that are there has stopped",
                     live.len()
                 )
             }));
         }
         if stopping > 0 {
-            return Some(format!("{stopping} tasks are coming to their end"));
+            return Some(tasks(
+                stopping,
+                "is coming to its end",
+                "are coming to their end",
+            ));
         }
-        (self.plan.start > 0).then(|| format!("{} tasks are being started", self.plan.start))
+        let start = self.plan.start as usize;
+        (start > 0).then(|| tasks(start, "is being started", "are being started"))
     }
 
     fn scaling_reason(&self) -> String {
@@ -583,6 +600,15 @@ impl Round {
             .primary()
             .map_or("the end of the service", |primary| primary.id.as_str());
         format!("Scaling activity initiated by (deployment {by})")
+    }
+}
+
+/// `1 task waits`, `2 tasks wait`.
+fn tasks(count: usize, one_does: &str, many_do: &str) -> String {
+    if count == 1 {
+        format!("1 task {one_does}")
+    } else {
+        format!("{count} tasks {many_do}")
     }
 }
 

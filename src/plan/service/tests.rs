@@ -81,6 +81,45 @@ fn within_the_grace_period_it_says_what_it_waits_for() {
 }
 
 #[test]
+fn one_task_is_not_said_to_be_several() {
+    let mut lab = Lab::new(1, ServiceConfiguration::default());
+    lab.round();
+    lab.round();
+    let waiting = lab.service.waiting.as_deref().unwrap();
+    assert!(waiting.starts_with("1 task waits: "), "{waiting}");
+}
+
+#[test]
+fn a_deployment_that_was_given_up_counts_no_further_failures() {
+    let mut lab = Lab::new(4, breaker());
+    lab.deploy(2);
+    let (mut given_up, mut failed) = (None, None);
+    for _ in 0..50 {
+        lab.round();
+        let primary = &lab.service.deployments[0];
+        if primary.rollout_state == RolloutState::Failed {
+            given_up = Some(primary.clone());
+            break;
+        }
+        lab.fail(2);
+        failed = lab.tasks.last().cloned().or(failed);
+        lab.pass(10);
+    }
+    let before = given_up.unwrap();
+    // One more of its tasks comes to its end after that.
+    let mut late = failed.unwrap();
+    late.id = format!("{:032x}", 0xffff).parse().unwrap();
+    late.deployment = before.id.to_string();
+    lab.tasks.push(late);
+    let told = lab.says("failed: ");
+    lab.round();
+    let after = &lab.service.deployments[0];
+    assert_eq!(after.failed_tasks, before.failed_tasks);
+    assert_eq!(after.last_failure, before.last_failure);
+    assert_eq!(lab.says("failed: "), told + 1, "it is told all the same");
+}
+
+#[test]
 fn scaling_in_spares_the_protected_and_takes_the_newest() {
     let mut lab = Lab::new(3, ServiceConfiguration::default());
     lab.settle();
