@@ -18,6 +18,7 @@ mod health;
 mod house;
 mod kill;
 mod limits;
+mod logs;
 mod metadata;
 mod network;
 mod readme;
