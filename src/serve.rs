@@ -123,7 +123,7 @@ impl Choices {
 /// Both bounds of the kept logs; 0 takes one away.
 fn kept_logs(days: Option<u32>, bytes: Option<u64>) -> KeptLogs {
     let defaults = KeptLogs::default();
-    let age = |days: u32| Duration::from_secs(24 * 60 * 60) * days;
+    let age = |days: u32| Duration::from_hours(24) * days;
     KeptLogs {
         max_age: days.map_or(defaults.max_age, |days| (days > 0).then(|| age(days))),
         max_bytes: bytes.map_or(defaults.max_bytes, |bytes| (bytes > 0).then_some(bytes)),

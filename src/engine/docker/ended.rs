@@ -151,7 +151,9 @@ mod tests {
     fn lives(seen: &ContainerInspect, events: &[ContainerEvent]) -> Lives {
         let lives = Lives::default();
         lives.saw(&task(), seen);
-        events.iter().for_each(|event| lives.told(&task(), event));
+        for event in events {
+            lives.told(&task(), event);
+        }
         lives
     }
 

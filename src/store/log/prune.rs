@@ -15,7 +15,7 @@ use crate::store::open::at;
 /// What the name of a folder begins with that is being removed.
 pub(super) const REMOVED: &str = "removed-";
 /// What is younger may be in the middle of being written.
-const SETTLED_AFTER: Duration = Duration::from_secs(60 * 60);
+const SETTLED_AFTER: Duration = Duration::from_hours(1);
 
 /// How much of the kept logs stays.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +29,7 @@ pub struct KeptLogs {
 impl Default for KeptLogs {
     fn default() -> Self {
         Self {
-            max_age: Some(Duration::from_secs(30 * 24 * 60 * 60)),
+            max_age: Some(Duration::from_hours(30 * 24)),
             max_bytes: Some(1 << 30),
         }
     }
@@ -39,7 +39,7 @@ impl Default for KeptLogs {
 struct Kept {
     folder: PathBuf,
     bytes: u64,
-    kept_at: SystemTime,
+    ended_at: SystemTime,
     is_being_written: bool,
 }
 
@@ -62,11 +62,11 @@ fn prune(folder: &Path, bounds: KeptLogs, now: SystemTime) -> Result<u64, StoreE
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
         Err(error) => return Err(at(folder, &error)),
     };
-    tasks.sort_by_key(|task| task.kept_at);
+    tasks.sort_by_key(|task| task.ended_at);
     let mut bytes: u64 = tasks.iter().map(|task| task.bytes).sum();
     let mut removed = 0;
     for task in tasks.iter().filter(|task| !task.is_being_written) {
-        let age = now.duration_since(task.kept_at).unwrap_or_default();
+        let age = now.duration_since(task.ended_at).unwrap_or_default();
         let is_too_old = bounds.max_age.is_some_and(|most| age > most);
         let is_too_much = bounds.max_bytes.is_some_and(|most| bytes > most);
         if !is_too_old && !is_too_much {
@@ -97,7 +97,7 @@ fn list(folder: &Path, now: SystemTime) -> io::Result<Vec<Kept>> {
 fn look(folder: PathBuf, now: SystemTime) -> io::Result<Kept> {
     let mut kept = Kept {
         bytes: 0,
-        kept_at: SystemTime::UNIX_EPOCH,
+        ended_at: SystemTime::UNIX_EPOCH,
         is_being_written: false,
         folder,
     };
@@ -109,12 +109,12 @@ fn look(folder: PathBuf, now: SystemTime) -> io::Result<Kept> {
         let age = now.duration_since(changed).unwrap_or_default();
         kept.is_being_written |= !is_whole && age < SETTLED_AFTER;
         kept.bytes += about.len();
-        kept.kept_at = kept.kept_at.max(changed);
+        kept.ended_at = kept.ended_at.max(changed);
     }
     if kept.bytes == 0 {
         // A writer has just made the folder, or has just gone.
-        kept.kept_at = fs::metadata(&kept.folder)?.modified()?;
-        let age = now.duration_since(kept.kept_at).unwrap_or_default();
+        kept.ended_at = fs::metadata(&kept.folder)?.modified()?;
+        let age = now.duration_since(kept.ended_at).unwrap_or_default();
         kept.is_being_written |= age < SETTLED_AFTER;
     }
     Ok(kept)

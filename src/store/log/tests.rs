@@ -231,14 +231,18 @@ async fn aged(fixture: &mut Fixture, count: u8) -> Vec<(TaskId, u64)> {
     kept
 }
 
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const DAY: Duration = Duration::from_hours(24);
 
 fn noon() -> SystemTime {
     SystemTime::UNIX_EPOCH + DAY * 20_000
 }
 
 fn now() -> TimestampMs {
-    let since = noon().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    moment(noon())
+}
+
+fn moment(at: SystemTime) -> TimestampMs {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
     TimestampMs::from_millis(i64::try_from(since.as_millis()).unwrap())
 }
 
@@ -288,10 +292,9 @@ async fn a_log_that_is_being_written_is_left_alone_and_what_a_crash_left_goes() 
     aged(&mut fixture, 1).await;
     let writer = fixture.logs.writer(&fixture.task, &fixture.container, 100);
     let writer = writer.await.unwrap();
-    let real_now = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    let real_now = TimestampMs::from_millis(i64::try_from(real_now.as_millis()).unwrap());
+    // By the clock that the files have their times from.
+    let folder = fs::metadata(fixture.logs.folder_of(&fixture.task)).unwrap();
+    let real_now = moment(folder.modified().unwrap());
     assert_eq!(fixture.logs.prune(bounds(1, 0), real_now).await.unwrap(), 0);
     writer.finish().await.unwrap();
     let half_removed = fixture

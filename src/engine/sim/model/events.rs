@@ -99,7 +99,7 @@ fn event_of(container: &Container, action: &str, at: TimestampMs) -> ContainerEv
         name: container.name().to_owned(),
         labels: container.labels().clone(),
         action: action.to_owned(),
-        exit_code: (action == "die").then(|| container.exit_code),
+        exit_code: (action == "die").then_some(container.exit_code),
         at,
     }
 }
