@@ -56,6 +56,10 @@ pub struct ConfigFile {
     pub cluster_runtimes: BTreeMap<ClusterName, RuntimeName>,
     /// Log bytes that are kept for each container.
     pub kept_log_bytes: Option<u64>,
+    /// Days for which logs are kept after their task has ended; 0 means for ever.
+    pub kept_logs_max_age_days: Option<u32>,
+    /// Bytes on the disk that kept logs may take together, compressed; 0 means any number.
+    pub kept_logs_max_bytes: Option<u64>,
     /// When an image is pulled that is there already.
     pub image_pull_behavior: Option<ImagePullBehavior>,
     /// Seconds after which a pull that does not move has failed.

@@ -31,7 +31,7 @@ use crate::engine::docker::{DockerEngine, HostPaths, PullBehavior, Settings};
 use crate::engine::sim::{SimClock, SimConfig, SimDaemon};
 use crate::engine::{Engine, EngineError, EngineStatus, Secrets};
 use crate::reconcile::{Limits, Parts, Reconciler};
-use crate::store::{Store, StoreError};
+use crate::store::{KeptLogs, Store, StoreError};
 use crate::telemetry;
 
 /// `neargate serve`: returns when the server was told to stop and has stopped.
@@ -129,9 +129,20 @@ impl Choices {
             metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
+                kept_logs: kept_logs(file.kept_logs_max_age_days, file.kept_logs_max_bytes),
                 ..limits
             },
         })
+    }
+}
+
+/// Both bounds of the kept logs; 0 takes one away.
+fn kept_logs(days: Option<u32>, bytes: Option<u64>) -> KeptLogs {
+    let defaults = KeptLogs::default();
+    let age = |days: u32| Duration::from_hours(24) * days;
+    KeptLogs {
+        max_age: days.map_or(defaults.max_age, |days| (days > 0).then(|| age(days))),
+        max_bytes: bytes.map_or(defaults.max_bytes, |bytes| (bytes > 0).then_some(bytes)),
     }
 }
 

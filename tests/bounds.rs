@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
+use futures_util::StreamExt as _;
 use futures_util::future::join_all;
 use neargate::clock::{Clock, RandomIds, SystemClock};
 use neargate::domain::{IdSource, InstanceId};
 use neargate::engine::docker::daemon::Daemon;
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{CallKind, SimConfig, SimDaemon};
-use neargate::engine::{Engine, NoSecrets, Observation};
+use neargate::engine::{ContainerState, Engine, Hint, NoSecrets, Observation};
+use tokio::task::JoinHandle;
 
 use crate::engine_contract::{SimTime, order};
 use crate::harness::workload;
@@ -16,9 +18,8 @@ use crate::harness::workload;
 /// From a call of the simulated daemon to its effect.
 const LATENCY_MS: u32 = 40;
 
-/// More starts at once only make each one slower, so the adapter lets only so many through, in turn.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn starts_at_once_are_bounded() {
+/// The adapter on a daemon that takes its time, and what lets time pass for that one.
+fn slow_engine() -> (SimDaemon, Arc<DockerEngine>, JoinHandle<()>) {
     let config = SimConfig {
         call_latency_ms: LATENCY_MS,
         ..SimConfig::default()
@@ -41,7 +42,13 @@ async fn starts_at_once_are_bounded() {
         settings,
         Arc::new(NoSecrets),
     );
+    (daemon, engine, driver)
+}
 
+/// More starts at once only make each one slower, so the adapter lets only so many through, in turn.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn starts_at_once_are_bounded() {
+    let (daemon, engine, driver) = slow_engine();
     let two: &[(&str, &[&str])] = &[("one", &["sleep"]), ("two", &["sleep"])];
     let orders: Vec<_> = (0..4).map(|_| order(two)).collect();
     let seen = join_all(
@@ -77,5 +84,31 @@ async fn starts_at_once_are_bounded() {
         );
     }
     assert!(SystemClock.now().as_millis() >= starts[11]);
+    driver.abort();
+}
+
+/// A real daemon keeps whoever asks about a container waiting until it has cleaned up after it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_end_that_was_told_costs_no_look_at_the_container() {
+    let (daemon, engine, driver) = slow_engine();
+    let order = order(&[("main", &["sleep", "--term-code", "6"])]);
+    let mut hints = engine.hints().await.unwrap();
+    engine
+        .advance(&order, Observation::default())
+        .await
+        .unwrap();
+    let name = format!("neargate-{}-main", order.task_id);
+    assert!(daemon.kill_container(&name, "SIGTERM"));
+    while hints.next().await != Some(Hint::Task(order.task_id.clone())) {}
+    daemon.take_calls();
+    let seen = engine.observe(&order).await.unwrap();
+    let main = seen.containers.values().next().unwrap();
+    let code = match main.state {
+        ContainerState::Exited { exit_code, .. } => exit_code,
+        _ => None,
+    };
+    assert_eq!(code, Some(6), "{main:?}");
+    let asked = daemon.take_calls();
+    assert!(asked.iter().all(|call| call.subject != name), "{asked:#?}");
     driver.abort();
 }

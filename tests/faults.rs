@@ -104,6 +104,54 @@ fn a_sandbox_that_was_killed_ends_its_task() {
 }
 
 #[test]
+fn a_host_port_that_another_task_has_fails_the_second_task_alone() {
+    let server = Server::start();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let more = format!(
+        "    command: [serve, --port, '8080']\n    portMappings: [{{containerPort: 8080, hostPort: {port}}}]\nnetworkMode: bridge\n"
+    );
+    server.register(&yaml("web", workload(), &more));
+    let first = server.run("web");
+    server.wait_for(&first, "RUNNING");
+    let second = server.wait_for(&server.run("web"), "STOPPED");
+    assert_eq!(second["stopCode"], "TaskFailedToStart", "{second:#}");
+    let said = reason(&second);
+    assert!(
+        said.starts_with("Cannot") && said.contains(&port.to_string()),
+        "{second:#}"
+    );
+    assert_eq!(server.task(&first)["lastStatus"], "RUNNING");
+    server.stop(&first);
+    server.wait_for(&first, "STOPPED");
+    // Now it is free.
+    let third = server.run("web");
+    server.wait_for(&third, "RUNNING");
+    server.stop(&third);
+    server.wait_for(&third, "STOPPED");
+    server.wait_until_clean();
+}
+
+#[test]
+fn a_process_that_ignores_sigterm_is_killed_after_its_stop_timeout_and_holds_nobody_up() {
+    let server = Server::start();
+    server.register_workload("deaf", &["ignore-sigterm"]);
+    server.register_workload("quick", &["exit", "--code", "3"]);
+    let deaf = server.run("deaf");
+    server.wait_for(&deaf, "RUNNING");
+    server.stop(&deaf);
+    let quick = server.wait_for(&server.run("quick"), "STOPPED");
+    assert_eq!(quick["containers"][0]["exitCode"], 3, "{quick:#}");
+    let task = server.wait_for(&deaf, "STOPPED");
+    assert_eq!(task["containers"][0]["exitCode"], 137, "{task:#}");
+    assert_eq!(task["stopCode"], "UserInitiated", "{task:#}");
+    let log = server.cli(&["logs", &deaf]);
+    assert!(log.ok().contains("SIGTERM ignored"), "it was asked first");
+    server.wait_until_clean();
+}
+
+#[test]
 fn an_engine_that_is_down_at_start_is_waited_for() {
     require_engine();
     let mut server = Server::prepare(&["--warm-sandboxes", "0"]);

@@ -217,17 +217,37 @@ impl Control {
             tail: query.tail,
         };
         match self.engine.logs(request).await {
-            Ok(lines) => Ok(lines
-                .map_ok(move |line| TaskLogLine {
-                    container: container.clone(),
-                    line,
-                })
-                .map_err(ControlError::from)
-                .boxed()),
+            Ok(lines) => Ok(self.or_kept(task.clone(), container, attempt, query.clone(), lines)),
             // It was not created yet, or it was removed since: then what was kept is all there is.
             Err(EngineError::NotFound(_)) => self.kept_log(task, container, attempt, query).await,
             Err(error) => Err(error.into()),
         }
+    }
+
+    /// The engine's `lines`, unless the container is being removed just now: then its log has been kept.
+    fn or_kept(
+        &self,
+        task: Task,
+        container: ContainerName,
+        attempt: u32,
+        query: LogQuery,
+        mut lines: BoxStream<'static, Result<LogLine, EngineError>>,
+    ) -> Lines {
+        let this = self.clone();
+        let first = async move {
+            let first = lines.next().await;
+            let is_kept = || this.store.logs().has(&task.id, &container, attempt);
+            if matches!(first, Some(Err(_))) && is_kept() {
+                return this.kept_log(&task, container, attempt, &query).await;
+            }
+            let lines = futures_util::stream::iter(first).chain(lines);
+            let lines = lines.map_ok(move |line| TaskLogLine {
+                container: container.clone(),
+                line,
+            });
+            Ok(lines.map_err(ControlError::from).boxed())
+        };
+        futures_util::stream::once(first).try_flatten().boxed()
     }
 
     async fn kept_log(

@@ -48,8 +48,9 @@ pub use service::{
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use subnet::{InvalidSubnet, Subnet};
 pub use task::{
-    ContainerRecord, ContainerStatus, DesiredStatus, EARLIER_ATTEMPTS_KEPT, HealthStatus,
-    LastStatus, LimitsEnforcedBy, NetworkBinding, StopCode, StopRequest, Task, TaskSpec,
+    ContainerRecord, ContainerStatus, DesiredStatus, EARLIER_ATTEMPTS_KEPT, FAILED_HEALTH_CHECKS,
+    HealthStatus, LastStatus, LimitsEnforcedBy, NetworkBinding, StopCode, StopRequest, Task,
+    TaskSpec,
 };
 pub use task_definition::{
     Condition, ContainerDefinition, DEFAULT_STOP_TIMEOUT, Dependency, FARGATE_CAPABILITY,

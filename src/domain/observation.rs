@@ -91,8 +91,10 @@ pub struct ContainerObservation {
     pub started_at: Option<TimestampMs>,
     /// What its health check says, if it has one.
     pub health: HealthStatus,
-    /// The last output of a health check that fails.
+    /// What its last health check said, if that failed.
     pub health_output: Option<String>,
+    /// Somebody froze it. Neargate never does.
+    pub is_paused: bool,
 }
 
 /// Where a container is in its life.

@@ -181,6 +181,9 @@ pub struct StopRequest {
     pub reason: Option<String>,
 }
 
+/// Said by ECS of a task that its service replaces because of its health checks.
+pub const FAILED_HEALTH_CHECKS: &str = "Task failed container health checks";
+
 impl Task {
     /// A task of `spec` that was just accepted.
     pub fn new(id: TaskId, cluster: ClusterName, spec: TaskSpec, now: TimestampMs) -> Self {

@@ -104,6 +104,7 @@ pub(crate) fn seen(containers: &[(&str, ContainerState)]) -> Observation {
             started_at: started.then(|| at(2_000)),
             health: HealthStatus::Unknown,
             health_output: None,
+            is_paused: false,
         };
         (name(text), observation)
     });

@@ -212,13 +212,10 @@ fn dependency_met(
 ) -> Readiness {
     let on = &dependency.container;
     let condition = dependency.condition.as_str();
-    let waiting = || Readiness::Waiting {
-        what: format!(
-            "container {} waits for container {on} to reach {condition}",
-            container.name
-        ),
-        until: None,
-    };
+    let what = format!(
+        "container {} waits for container {on} to reach {condition}",
+        container.name
+    );
     let impossible = |why: String| {
         Readiness::Impossible(format!(
             "ContainerDependencyNotResolvedError: container {} depends on container {on} reaching \
@@ -229,7 +226,7 @@ fn dependency_met(
     let Some(seen) = world.current(on) else {
         return match world.known.get(on) {
             Some(_) => impossible("it is gone".to_owned()),
-            None => waiting(),
+            None => Readiness::Waiting { what, until: None },
         };
     };
     match (&seen.state, dependency.condition) {
@@ -262,13 +259,21 @@ fn dependency_met(
         (ContainerState::Running, Condition::Healthy) if seen.health == HealthStatus::Healthy => {
             Readiness::Ready
         }
-        _ => match give_up_at(world, on, seen) {
-            Some(at) if at <= world.now => impossible("its startTimeout has passed".to_owned()),
-            until => match waiting() {
-                Readiness::Waiting { what, .. } => Readiness::Waiting { what, until },
-                other => other,
-            },
-        },
+        _ => {
+            let said = match &seen.health_output {
+                Some(output) => format!("; its last health check failed: {output}"),
+                None => String::new(),
+            };
+            match give_up_at(world, on, seen) {
+                Some(at) if at <= world.now => {
+                    impossible(format!("its startTimeout has passed{said}"))
+                }
+                until => Readiness::Waiting {
+                    what: format!("{what}{said}"),
+                    until,
+                },
+            }
+        }
     }
 }
 

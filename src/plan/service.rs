@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DurationMs,
-    EventKind, FamilyRevision, HealthStatus, LastStatus, NewEvent, RolloutState, Service,
-    ServiceStatus, ServiceTask, StopCode, TaskFailure, TaskId, TimestampMs,
+    EventKind, FAILED_HEALTH_CHECKS, FamilyRevision, HealthStatus, LastStatus, NewEvent,
+    RolloutState, Service, ServiceStatus, ServiceTask, StopCode, TaskFailure, TaskId, TimestampMs,
 };
 
 /// What a round is decided from.
@@ -84,9 +84,6 @@ fn listed<'a>(tasks: impl IntoIterator<Item = &'a TaskId, IntoIter: ExactSizeIte
     }
     named.join(" ")
 }
-
-/// Said by ECS of a task that is replaced because of its health checks.
-const UNHEALTHY: &str = "Task failed container health checks";
 
 /// The most tasks that one round starts: the next round goes on, and others get their turn in between.
 const STARTS_AT_ONCE: u32 = 100;
@@ -190,6 +187,12 @@ impl Round {
             let Some(deployment) = self.plan.service.deployments.iter_mut().find(of) else {
                 continue;
             };
+            let message = format!("(task {}) failed: {}", task.id, failure.reason);
+            // One that was given up has been judged: what still comes to its end of it changes nothing.
+            if deployment.rollout_state == RolloutState::Failed {
+                self.tell(&message);
+                continue;
+            }
             // Tasks that were started together fail together: that is one attempt.
             let is_new_attempt = deployment
                 .last_failure
@@ -203,7 +206,6 @@ impl Round {
             deployment.failed_attempts = deployment
                 .failed_attempts
                 .saturating_add(u32::from(ran_well || is_new_attempt));
-            let message = format!("(task {}) failed: {}", task.id, failure.reason);
             deployment.last_failure = Some(failure);
             self.tell(&message);
         }
@@ -264,7 +266,7 @@ impl Round {
                 continue;
             }
             self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
-            self.stop(task, UNHEALTHY.to_owned());
+            self.stop(task, FAILED_HEALTH_CHECKS.to_owned());
         }
     }
 
@@ -399,8 +401,9 @@ impl Round {
                     .as_ref()
                     .map(|failure| failure.reason.clone()),
             );
+            let have_failed = tasks(failed as usize, "has failed", "have failed");
             self.plan.service.waiting = Some(format!(
-                "{failed} tasks have failed; the next one is started at {at}. The last one said: {}",
+                "{have_failed}; the next one is started at {at}. The last one said: {}",
                 reason.unwrap_or_default()
             ));
             self.is_held_back = true;
@@ -562,21 +565,32 @@ impl Round {
                     LastStatus::Running => "to be healthy".to_owned(),
                     status => format!("to be RUNNING; it is {status}"),
                 });
-            return Some(format!("{} tasks wait: {why}", starting.len()));
+            let wait = tasks(starting.len(), "waits", "wait");
+            return Some(format!("{wait}: {why}"));
         }
         if missing > 0 && self.plan.start == 0 && !self.has_room(live) {
             let stuck = service.configuration.stuck(service.wanted());
             return Some(stuck.unwrap_or_else(|| {
+                let are_missing = tasks(
+                    missing,
+                    "is missing, and is started",
+                    "are missing, and are started",
+                );
                 format!(
-                    "{missing} tasks are missing, and are started when one of {} that are there has stopped",
+                    "{are_missing} when one of {} that are there has stopped",
                     live.len()
                 )
             }));
         }
         if stopping > 0 {
-            return Some(format!("{stopping} tasks are coming to their end"));
+            return Some(tasks(
+                stopping,
+                "is coming to its end",
+                "are coming to their end",
+            ));
         }
-        (self.plan.start > 0).then(|| format!("{} tasks are being started", self.plan.start))
+        let start = self.plan.start as usize;
+        (start > 0).then(|| tasks(start, "is being started", "are being started"))
     }
 
     fn scaling_reason(&self) -> String {
@@ -589,12 +603,21 @@ impl Round {
     }
 }
 
+/// `1 task waits`, `2 tasks wait`.
+fn tasks(count: usize, one_does: &str, many_do: &str) -> String {
+    if count == 1 {
+        format!("1 task {one_does}")
+    } else {
+        format!("{count} tasks {many_do}")
+    }
+}
+
 /// How a task of a service failed; `None` if somebody wanted its end.
 fn failure_of(task: &ServiceTask) -> Option<TaskFailure> {
     let reason = task.stopped_reason.clone().unwrap_or_default();
     let failed = match task.stop_code? {
         StopCode::TaskFailedToStart | StopCode::EssentialContainerExited => true,
-        StopCode::ServiceSchedulerInitiated => reason == UNHEALTHY,
+        StopCode::ServiceSchedulerInitiated => reason.starts_with(FAILED_HEALTH_CHECKS),
         StopCode::UserInitiated | StopCode::TerminationNotice => false,
     };
     failed.then(|| TaskFailure {

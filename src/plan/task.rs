@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use super::restart;
 use crate::domain::{
     ContainerDefinition, ContainerName, ContainerObservation, ContainerRecord, ContainerState,
-    ContainerStatus, DesiredStatus, EventKind, Goal, HealthStatus, LastStatus, NetworkObservation,
-    NewEvent, Observation, PullProgress, RestartPolicy, Shortage, StopCode, Task, TimestampMs,
+    ContainerStatus, DesiredStatus, EventKind, FAILED_HEALTH_CHECKS, Goal, HealthStatus,
+    LastStatus, NetworkObservation, NewEvent, Observation, PullProgress, RestartPolicy, Shortage,
+    StopCode, Task, TimestampMs,
 };
 
 /// What is known of a task's objects on the engine.
@@ -59,6 +60,8 @@ const REMOVED: &str =
 /// Said of a container that ran when its host went down.
 const HOST_WENT_DOWN: &str =
     "the host was started anew since the container was created; how and when it ended is not known";
+/// Before what a health check said.
+const CHECK_FAILED: &str = "health check failed: ";
 const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was stopped or removed by somebody other than Neargate";
 
 /// The next round of a task.
@@ -115,7 +118,7 @@ fn fold(task: &mut Task, seen: &Observation) -> Ends {
                 .collect();
         }
     }
-    task.waiting.clone_from(&seen.waiting);
+    task.waiting = seen.waiting.clone().or_else(|| paused(task, seen));
     task.pull = total_of(&seen.pulls);
     task.limits = seen.limits.or(task.limits);
     let mut ends = Ends::new();
@@ -263,7 +266,8 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
             record.reason = observed
                 .health_output
                 .as_ref()
-                .map(|output| format!("health check failed: {output}"));
+                .filter(|_| observed.health == HealthStatus::Unhealthy)
+                .map(|output| format!("{CHECK_FAILED}{output}"));
         }
         ContainerState::Lost => {
             record.last_status = ContainerStatus::Stopped;
@@ -283,13 +287,35 @@ fn fold_container(record: &mut ContainerRecord, observed: &ContainerObservation)
                     .started_at
                     .map_or(*finished_at, |at| at.max(*finished_at)),
             );
+            // What its health check said last stays, unless there is more to say.
+            let failed_check = failed_check(record).map(str::to_owned);
             record.reason = if *oom_killed {
                 Some(OUT_OF_MEMORY.to_owned())
             } else {
-                error.clone()
+                error.clone().or(failed_check)
             };
         }
     }
+}
+
+/// The reason of a container whose health check failed, if that is its reason.
+fn failed_check(record: &ContainerRecord) -> Option<&str> {
+    let reason = record.reason.as_deref()?;
+    reason.starts_with(CHECK_FAILED).then_some(reason)
+}
+
+/// The container that somebody froze, if there is one. ECS knows no such state: the task is RUNNING, and says that
+/// it waits for whoever did it. It can be stopped, since Docker lets go on what it sends a signal to.
+fn paused(task: &Task, seen: &Observation) -> Option<String> {
+    let mut containers = task.spec.containers.iter();
+    containers.find_map(|definition| {
+        let name = &definition.name;
+        let observed = seen.containers.get(name).filter(|one| one.is_paused)?;
+        let id = observed.runtime_id.get(..12).unwrap_or(&observed.runtime_id);
+        Some(format!(
+            "container {name} was paused by somebody other than Neargate; it goes on after: docker unpause {id}"
+        ))
+    })
 }
 
 /// Decides whether the task should live. Only ever from RUNNING to STOPPED, and only once.
@@ -336,10 +362,11 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>, ends: &Ends) -> Option<(S
         });
     }
     if let Some(request) = &task.stop_request {
-        let reason = request
-            .reason
-            .clone()
-            .unwrap_or_else(|| STOPPED_BY_USER.to_owned());
+        let reason = match request.reason.as_deref() {
+            None => STOPPED_BY_USER.to_owned(),
+            Some(FAILED_HEALTH_CHECKS) => failed_health_checks(task),
+            Some(reason) => reason.to_owned(),
+        };
         return Some((request.code, reason));
     }
     if seen.is_some_and(|seen| network_is_gone(task, &seen.network)) {
@@ -351,6 +378,16 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>, ends: &Ends) -> Option<(S
         return Some((code, NETWORK_GONE.to_owned()));
     }
     None
+}
+
+/// ECS's words, followed by what the first check that failed has said.
+fn failed_health_checks(task: &Task) -> String {
+    let mut essential = task.spec.containers.iter().filter(|one| one.essential);
+    let said = essential.find_map(|one| {
+        let reason = failed_check(task.containers.get(&one.name)?)?;
+        Some(format!("{FAILED_HEALTH_CHECKS}: {}: {reason}", one.name))
+    });
+    said.unwrap_or_else(|| FAILED_HEALTH_CHECKS.to_owned())
 }
 
 /// The first essential container, in the definition's order, that has ended for good.

@@ -1,7 +1,10 @@
 //! After a task has stopped: keep its logs, remove its objects, and record that nothing is left. Before a container is
 //! started again: keep the log of the attempt that has ended.
 //!
-//! In this order, so that a crash in between only leads to its repetition and never to a lost log.
+//! In this order, so that a crash in between only leads to its repetition and never to a lost log. How long the
+//! kept logs stay after that is bounded here as well.
+
+use std::sync::Arc;
 
 use futures_util::StreamExt;
 
@@ -47,6 +50,20 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// Sees to it, now and then, that the kept logs of tasks that are over do not fill the disk.
+    pub(super) async fn prune_logs(self: Arc<Self>) {
+        let limits = &self.parts.limits;
+        loop {
+            let (logs, now) = (self.parts.store.logs(), self.parts.clock.now());
+            match logs.prune(limits.kept_logs, now).await {
+                Ok(0) => {}
+                Ok(tasks) => tracing::info!(tasks, "the oldest kept logs were removed"),
+                Err(error) => tracing::warn!(%error, "kept logs cannot be removed"),
+            }
+            tokio::time::sleep(limits.prune_every).await;
+        }
     }
 
     async fn keep_log(

@@ -23,7 +23,7 @@ use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
 use crate::domain::IdSource;
 use crate::engine::{Engine, EngineStatus};
-use crate::store::Store;
+use crate::store::{KeptLogs, Store};
 
 /// What the loop works with.
 pub struct Parts {
@@ -61,6 +61,10 @@ pub struct Limits {
     pub sweep_every: Duration,
     /// Log bytes of a container that are kept after it is gone.
     pub kept_log_bytes: u64,
+    /// How much is kept of all logs together.
+    pub kept_logs: KeptLogs,
+    /// How often that is seen to.
+    pub prune_every: Duration,
 }
 
 impl Default for Limits {
@@ -73,6 +77,8 @@ impl Default for Limits {
             longest_pause: Duration::from_secs(30),
             sweep_every: Duration::from_secs(30),
             kept_log_bytes: 10 * 1_048_576,
+            kept_logs: KeptLogs::default(),
+            prune_every: Duration::from_mins(10),
         }
     }
 }
@@ -98,6 +104,7 @@ impl Reconciler {
         self.ring_services().await;
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
+        let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {

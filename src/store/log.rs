@@ -2,11 +2,12 @@
 //!
 //! One file per container, `logs/<task id>/<container>.log`, and one more for each time that it was started again,
 //! `<container>.<attempt>.log`. It is written under other names and gets its
-//! own only when it is complete and on the disk, so a log that is there is whole. Of a log that is longer
+//! own only when it is complete, compressed and on the disk, so a log that is there is whole. Of a log that is longer
 //! than it may be, the newest lines are kept, and how many older ones were dropped is said. Neither writing
 //! nor reading ever holds more than a line and a buffer in memory.
 
 mod format;
+mod prune;
 
 use std::io;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,8 @@ use super::StoreError;
 use super::in_flight::{InFlight, Ticket};
 use super::open::{at, make_folder};
 use crate::domain::{ContainerName, TaskId, TimestampMs};
+pub use prune::KeptLogs;
+
 use format::{HEADER, Header, OpenError, Reader, Segment};
 
 /// Longer names than this are cut in file names, which have an end at 255 bytes.
@@ -274,7 +277,9 @@ impl LogWriter {
                 whole
             }
         };
-        whole.publish(&path, dropped).await?;
+        whole
+            .publish(path.with_extension("packed"), &path, dropped)
+            .await?;
         Ok(dropped)
     }
 

@@ -38,7 +38,7 @@ use tokio::sync::watch;
 
 pub use error::StoreError;
 pub use event::{EVENTS_KEPT, EventFilter};
-pub use log::{KeptLine, KeptLines, LogStore, LogWriter};
+pub use log::{KeptLine, KeptLines, KeptLogs, LogStore, LogWriter};
 pub use page::{Page, PageRequest};
 pub use service::ServiceRecord;
 pub use task::{ClientToken, Created, TOKENS_KEPT};

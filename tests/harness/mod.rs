@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each test uses a part of it")]
 
+mod dockerd;
 mod engine;
 mod registry;
 mod server;
@@ -10,6 +11,7 @@ mod socket;
 mod stream;
 mod witness;
 
+pub use dockerd::OwnEngine;
 pub use engine::{docker, leftovers, remove_all, require_engine, workload};
 pub use registry::{Registry, Relay};
 pub use server::{Cli, Server, neargate};

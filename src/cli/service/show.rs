@@ -205,7 +205,7 @@ mod tests {
             pending_count: 1,
             running_count: 3,
             healthy_count: 2,
-            waiting: Some("1 tasks wait: to be healthy".to_owned()),
+            waiting: Some("1 task waits: to be healthy".to_owned()),
             deployment_configuration: DeploymentConfiguration {
                 minimum_healthy_percent: Some(100),
                 maximum_percent: Some(200),
@@ -232,7 +232,7 @@ mod tests {
             table(&[service()], sample::now()).render(Look::default()),
             "\
 SERVICE  STATUS  DEFINITION  DESIRED  RUNNING  HEALTHY  DEPLOYMENT   CREATED    NOTE
-web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  1 tasks wait: to be healthy
+web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  1 task waits: to be healthy
 "
         );
     }
@@ -248,7 +248,7 @@ web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  
         );
         for words in [
             "Tasks        2 desired, 3 running, 1 pending, 2 healthy",
-            "State        1 tasks wait: to be healthy",
+            "State        1 task waits: to be healthy",
             "100 % healthy at least, 200 % at most, circuit breaker on, with rollback",
             "ecs-svc/0000000000000000002  PRIMARY  web:2       IN_PROGRESS",
             "task 0123456789abcdef0123456789abcdef: Essential container in task exited",
@@ -261,7 +261,7 @@ web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  
     #[test]
     fn a_service_says_what_it_waits_for() {
         let mut service = service();
-        assert_eq!(explain(&service), "1 tasks wait: to be healthy");
+        assert_eq!(explain(&service), "1 task waits: to be healthy");
         service.waiting = None;
         service.steady = true;
         assert_eq!(

@@ -127,7 +127,7 @@ fn failure(deployment: &ServiceDeployment) -> String {
     }
 }
 
-/// `web: 1 of 2 tasks of web:2 run, 1 is on its way, 2 are older: 1 tasks wait: to be healthy`
+/// `web: 1 of 2 tasks of web:2 run, 1 is on its way, 2 are older: 1 task waits: to be healthy`
 fn progress(service: &Service) -> String {
     let Some(primary) = service.deployments.first() else {
         return format!("{}: {}", service.service_name, service.status);

@@ -411,5 +411,6 @@ fn created_container(id: String, attempt: u32) -> ContainerObservation {
         started_at: None,
         health: HealthStatus::Unknown,
         health_output: None,
+        is_paused: false,
     }
 }

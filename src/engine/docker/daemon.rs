@@ -291,7 +291,7 @@ pub struct ContainerInspect {
     pub finished_at: Option<TimestampMs>,
     /// Of Docker's health check, if there is one.
     pub health: Option<HealthStatus>,
-    /// The output of the last check.
+    /// What the last check said, if it failed.
     pub health_output: Option<String>,
     /// `container:<id>`, or a network.
     pub network_mode: String,
@@ -413,4 +413,8 @@ pub struct ContainerEvent {
     pub labels: BTreeMap<String, String>,
     /// Docker's word for it: `start`, `die`, `oom`, `destroy`, `health_status: healthy`, …
     pub action: String,
+    /// Of a process that has ended.
+    pub exit_code: Option<i64>,
+    /// By the daemon's clock.
+    pub at: TimestampMs,
 }

@@ -27,7 +27,7 @@ const PROBE_LIMITS: GroupLimits = GroupLimits {
     pids: 64,
 };
 /// The exit code of what SIGKILL has ended.
-const KILLED: i64 = 137;
+pub(super) const KILLED: i64 = 137;
 
 /// A task's group, and who holds it.
 pub(super) struct Hold {
@@ -115,6 +115,7 @@ impl DockerEngine {
         name: &ContainerName,
         inspect: &ContainerInspect,
     ) -> Result<ContainerObservation, EngineError> {
+        self.lives.saw(&order.task_id, inspect);
         let mut seen = self.observe_container(inspect, order.now);
         let ContainerState::Exited {
             exit_code,

@@ -11,6 +11,7 @@ mod act;
 mod cgroup;
 pub mod client;
 pub mod daemon;
+mod ended;
 pub mod host;
 mod host_paths;
 mod images;
@@ -47,6 +48,7 @@ pub(crate) use self::host_paths::lexical;
 pub use self::images::PullBehavior;
 
 use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
+use self::ended::Lives;
 use self::host::{KnownHost, PROBE};
 use self::images::Sought;
 use self::names::Names;
@@ -146,6 +148,8 @@ pub struct DockerEngine {
     signalled: Mutex<BTreeMap<TaskId, BTreeMap<ContainerName, TimestampMs>>>,
     /// IDs of containers that were created here and not asked to start yet. Forgotten with the task.
     unstarted: Mutex<BTreeMap<TaskId, BTreeSet<String>>>,
+    /// What was told of the ends of containers. Losing it costs a slower look.
+    lives: Arc<Lives>,
     /// Digests by image ID: an image with an ID never changes.
     digests: Mutex<BTreeMap<String, String>>,
 }
@@ -186,6 +190,7 @@ impl DockerEngine {
             closed: CancellationToken::new(),
             signalled: Mutex::new(BTreeMap::new()),
             unstarted: Mutex::new(BTreeMap::new()),
+            lives: Arc::default(),
             digests: Mutex::new(BTreeMap::new()),
         });
         warm::spawn(&engine);
@@ -288,7 +293,12 @@ impl Engine for DockerEngine {
         let sandbox_name = self.names.sandbox(&order.task_id);
         let containers = order.spec.containers.iter().map(|definition| async move {
             let name = self.names.container(&order.task_id, &definition.name);
-            let inspect = self.daemon.inspect_container(&name).await?;
+            // What it takes from its task's memory is counted by the task's cgroup.
+            let has_own_limit = definition.memory.is_some() || order.spec.size.is_none();
+            let inspect = match self.lives.ended(&order.task_id, &name, has_own_limit) {
+                Some(ended) => Some(ended),
+                None => self.daemon.inspect_container(&name).await?,
+            };
             Ok::<_, EngineError>((&definition.name, inspect))
         });
         let (sandbox, containers) = tokio::join!(
@@ -416,6 +426,7 @@ impl Engine for DockerEngine {
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(task);
+        self.lives.forget(task);
         Ok(())
     }
 
@@ -494,10 +505,11 @@ impl Engine for DockerEngine {
         warm::tidy(self).await?;
         self.find_limiter_anew().await;
         let (sender, receiver) = mpsc::channel(HINTS_KEPT);
-        let (names, pool, refill) = (
+        let (names, pool, refill, lives) = (
             self.names.clone(),
             Arc::clone(&self.pool),
             Arc::clone(&self.refill),
+            Arc::clone(&self.lives),
         );
         tokio::spawn(async move {
             loop {
@@ -511,7 +523,10 @@ impl Engine for DockerEngine {
                             continue;
                         }
                         match names.task_of(&event.name, &event.labels) {
-                            Some(task) => Hint::Task(task),
+                            Some(task) => {
+                                lives.told(&task, &event);
+                                Hint::Task(task)
+                            }
                             None => continue,
                         }
                     }

@@ -16,18 +16,15 @@ impl DockerEngine {
         now: TimestampMs,
     ) -> ContainerObservation {
         let digests = self.digests.lock().unwrap_or_else(PoisonError::into_inner);
-        let health = inspect.health.unwrap_or(HealthStatus::Unknown);
         ContainerObservation {
             attempt: Names::attempt(&inspect.labels),
             runtime_id: inspect.id.clone(),
             image_digest: digests.get(&inspect.image_id).cloned(),
             state: observe_state(inspect, now),
             started_at: inspect.started_at,
-            health,
-            health_output: inspect
-                .health_output
-                .clone()
-                .filter(|_| health == HealthStatus::Unhealthy),
+            health: inspect.health.unwrap_or(HealthStatus::Unknown),
+            health_output: inspect.health_output.clone(),
+            is_paused: inspect.status == "paused",
         }
     }
 }

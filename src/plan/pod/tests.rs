@@ -259,14 +259,12 @@ fn healthy_lets_the_dependent_start_and_start_timeout_gives_up() {
     assert_eq!((plan.failure, plan.wake_at), (None, Some(at(7_000))));
 
     world.now = at(7_000);
-    assert!(
-        world
-            .plan()
-            .failure
-            .unwrap()
-            .reason
-            .contains("startTimeout")
-    );
+    let said = |world: &World| world.plan().failure.unwrap().reason;
+    assert!(said(&world).ends_with("its startTimeout has passed"));
+    let db = world.seen.containers.get_mut(&name("db")).unwrap();
+    db.health_output = Some("refused".to_owned());
+    let expected = "its startTimeout has passed; its last health check failed: refused";
+    assert!(said(&world).ends_with(expected), "{}", said(&world));
 
     world.seen.containers.get_mut(&name("db")).unwrap().health = HealthStatus::Healthy;
     assert_eq!(world.actions(), [create("web")]);

@@ -56,7 +56,10 @@ fn an_unhealthy_task_is_replaced_but_not_within_its_grace_period() {
     assert_eq!(lab.tasks[0].desired_status, DesiredStatus::Running);
     lab.pass(30);
     lab.round();
-    assert_eq!(lab.tasks[0].stopped_reason.as_deref(), Some(UNHEALTHY));
+    assert_eq!(
+        lab.tasks[0].stopped_reason.as_deref(),
+        Some(FAILED_HEALTH_CHECKS)
+    );
 }
 
 #[test]
@@ -75,6 +78,45 @@ fn within_the_grace_period_it_says_what_it_waits_for() {
     lab.round();
     let waiting = lab.service.waiting.as_deref();
     assert_eq!(waiting, Some("2 tasks wait: to be healthy"));
+}
+
+#[test]
+fn one_task_is_not_said_to_be_several() {
+    let mut lab = Lab::new(1, ServiceConfiguration::default());
+    lab.round();
+    lab.round();
+    let waiting = lab.service.waiting.as_deref().unwrap();
+    assert!(waiting.starts_with("1 task waits: "), "{waiting}");
+}
+
+#[test]
+fn a_deployment_that_was_given_up_counts_no_further_failures() {
+    let mut lab = Lab::new(4, breaker());
+    lab.deploy(2);
+    let (mut given_up, mut failed) = (None, None);
+    for _ in 0..50 {
+        lab.round();
+        let primary = &lab.service.deployments[0];
+        if primary.rollout_state == RolloutState::Failed {
+            given_up = Some(primary.clone());
+            break;
+        }
+        lab.fail(2);
+        failed = lab.tasks.last().cloned().or(failed);
+        lab.pass(10);
+    }
+    let before = given_up.unwrap();
+    // One more of its tasks comes to its end after that.
+    let mut late = failed.unwrap();
+    late.id = format!("{:032x}", 0xffff).parse().unwrap();
+    late.deployment = before.id.to_string();
+    lab.tasks.push(late);
+    let told = lab.says("failed: ");
+    lab.round();
+    let after = &lab.service.deployments[0];
+    assert_eq!(after.failed_tasks, before.failed_tasks);
+    assert_eq!(after.last_failure, before.last_failure);
+    assert_eq!(lab.says("failed: "), told + 1, "it is told all the same");
 }
 
 #[test]

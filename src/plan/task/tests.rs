@@ -414,3 +414,86 @@ fn a_task_without_room_waits_and_says_for_what_and_one_that_never_fits_fails_at_
     assert_eq!(fails.stopped_reason, Some(never.to_string()));
     assert!(fails.is_finished(), "the engine has nothing of it");
 }
+
+/// The container `web` runs and its health check failed, saying `output`.
+fn unhealthy(output: &str) -> Observation {
+    let mut seen = seen(&[("web", ContainerState::Running)]);
+    let web = seen.containers.get_mut(&name("web")).unwrap();
+    web.health = HealthStatus::Unhealthy;
+    web.health_output = Some(output.to_owned());
+    seen
+}
+
+#[test]
+fn what_a_failing_check_said_stays_when_the_container_has_ended() {
+    let sick = plan(
+        &running_task(),
+        Sighting::Seen(&unhealthy("refused")),
+        at(3_000),
+    )
+    .task;
+    let said = "health check failed: refused";
+    assert_eq!(sick.containers[&name("web")].reason.as_deref(), Some(said));
+    let ended = plan(
+        &stop(sick.clone(), None),
+        Sighting::Seen(&seen(&[("web", exited(143, 5_000))])),
+        at(5_000),
+    );
+    assert_eq!(
+        ended.task.containers[&name("web")].reason.as_deref(),
+        Some(said)
+    );
+
+    // It recovers: nothing is held against it.
+    let mut well = seen(&[("web", ContainerState::Running)]);
+    well.containers.get_mut(&name("web")).unwrap().health = HealthStatus::Healthy;
+    let well = plan(&sick, Sighting::Seen(&well), at(4_000)).task;
+    assert_eq!(well.containers[&name("web")].reason, None);
+}
+
+#[test]
+fn one_failed_check_of_a_healthy_container_is_no_reason_yet() {
+    let mut seen = unhealthy("refused");
+    seen.containers.get_mut(&name("web")).unwrap().health = HealthStatus::Healthy;
+    let task = plan(&running_task(), Sighting::Seen(&seen), at(3_000)).task;
+    assert_eq!(task.containers[&name("web")].reason, None);
+}
+
+#[test]
+fn a_task_replaced_for_its_health_says_what_the_check_said() {
+    let mut sick = plan(
+        &running_task(),
+        Sighting::Seen(&unhealthy("refused")),
+        at(3_000),
+    )
+    .task;
+    sick.stop_request = Some(StopRequest {
+        at: at(3_000),
+        code: StopCode::ServiceSchedulerInitiated,
+        reason: Some(FAILED_HEALTH_CHECKS.to_owned()),
+    });
+    let plan = plan(&sick, Sighting::Seen(&unhealthy("refused")), at(3_100));
+    assert_eq!(
+        plan.task.stopped_reason.as_deref(),
+        Some("Task failed container health checks: web: health check failed: refused")
+    );
+}
+
+#[test]
+fn a_paused_container_is_waited_for_and_its_task_runs_on() {
+    let mut frozen = seen(&[("web", ContainerState::Running)]);
+    frozen.containers.get_mut(&name("web")).unwrap().is_paused = true;
+    let plan_of = |task: &Task, seen: &Observation| plan(task, Sighting::Seen(seen), at(3_000));
+    let paused = plan_of(&running_task(), &frozen);
+    assert_eq!(
+        (paused.task.last_status, paused.next),
+        (LastStatus::Running, Next::Nothing)
+    );
+    let waiting = paused.task.waiting.as_deref().unwrap();
+    assert!(waiting.contains("container web was paused"), "{waiting}");
+    assert!(waiting.ends_with("docker unpause id-of-web"), "{waiting}");
+    let goes_on = plan_of(&paused.task, &seen(&[("web", ContainerState::Running)]));
+    assert_eq!(goes_on.task.waiting, None);
+    let stopped = plan_of(&stop(paused.task, None), &frozen);
+    assert_eq!(stopped.next, Next::Advance(Goal::Stop { since: at(3_000) }));
+}

@@ -1,16 +1,19 @@
 //! The files of kept logs: lines with a header each, written in one go and read in one go.
 //!
-//! A file begins with [`MAGIC`] and the number of lines that were dropped before its first one (8 bytes).
-//! Each line follows as a header of [`HEADER`] bytes (time in Unix milliseconds, 8 bytes; 1 for standard
-//! error, 0 for standard output, 1 byte; length, 4 bytes) and its text. All numbers are little-endian.
+//! A file begins with [`MAGIC`] and the number of lines that were dropped before its first one (8 bytes). What
+//! follows is compressed (gzip, which ends in a checksum): each line as a header of [`HEADER`] bytes (time in Unix
+//! milliseconds, 8 bytes; 1 for standard error, 0 for standard output, 1 byte; length, 4 bytes) and its text. All
+//! numbers are little-endian. A segment, which is a log that is still being written, is not compressed.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use async_compression::tokio::bufread::GzipDecoder;
+use async_compression::tokio::write::GzipEncoder;
 use tokio::fs::{File, OpenOptions};
 use tokio::io::{
-    AsyncBufReadExt as _, AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _, BufReader,
-    BufWriter, SeekFrom,
+    AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncSeekExt as _, AsyncWriteExt as _,
+    BufReader, BufWriter, SeekFrom,
 };
 
 use super::KeptLine;
@@ -19,9 +22,9 @@ use crate::store::StoreError;
 use crate::store::open::at;
 
 /// What a kept log begins with; the last byte is the version of the format.
-const MAGIC: [u8; 8] = *b"NG-LOG\x00\x01";
+const MAGIC: [u8; 8] = *b"NG-LOG\x00\x02";
 /// Where the lines begin.
-const LINES_START: u64 = 16;
+const LINES_START: usize = 16;
 /// How long the header of a line is.
 pub(super) const HEADER: usize = 13;
 /// What is read or written at once.
@@ -52,24 +55,12 @@ impl Drop for Removed {
 
 impl Segment {
     pub(super) async fn create(path: PathBuf) -> Result<Self, StoreError> {
-        let file = OpenOptions::new()
-            .read(true)
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&path)
-            .await
-            .map_err(|error| at(&path, &error))?;
-        let mut segment = Self {
-            file: BufWriter::with_capacity(CHUNK, file),
+        Ok(Self {
+            file: BufWriter::with_capacity(CHUNK, create(&path).await?),
             path: Removed(Some(path)),
             lines: 0,
             bytes: 0,
-        };
-        segment.file.write_all(&MAGIC).await?;
-        segment.file.write_all(&0_u64.to_le_bytes()).await?;
-        Ok(segment)
+        })
     }
 
     pub(super) async fn append(&mut self, header: &Header, text: &[u8]) -> Result<(), StoreError> {
@@ -84,37 +75,56 @@ impl Segment {
     pub(super) async fn into_reader(self) -> Result<Reader, StoreError> {
         let Self { mut file, path, .. } = self;
         file.flush().await?;
-        let file = file.into_inner();
-        let mut reader = Reader {
-            path: path.0.clone().unwrap_or_default(),
-            file: BufReader::with_capacity(CHUNK, file),
-            dropped: 0,
-        };
-        reader.rewind().await?;
-        Ok(reader)
+        let path = path.0.clone().unwrap_or_default();
+        Reader::new(path, file.into_inner(), Packing::None, 0).await
     }
 
-    /// Makes the segment the log at `place`, of which `dropped` lines are missing.
-    pub(super) async fn publish(self, place: &Path, dropped: u64) -> Result<(), StoreError> {
-        let Self {
-            mut file, mut path, ..
-        } = self;
-        file.seek(SeekFrom::Start(MAGIC.len() as u64)).await?;
-        file.write_all(&dropped.to_le_bytes()).await?;
+    /// Makes the segment the log at `place`, of which `dropped` lines are missing: compresses it into the file
+    /// `packed`, which gets the name when it is whole and on the disk.
+    pub(super) async fn publish(
+        self,
+        packed: PathBuf,
+        place: &Path,
+        dropped: u64,
+    ) -> Result<(), StoreError> {
+        let Self { mut file, path, .. } = self;
         file.flush().await?;
-        file.get_ref().sync_all().await?;
-        if let Some(written) = &path.0 {
+        let mut lines = file.into_inner();
+        lines.seek(SeekFrom::Start(0)).await?;
+        let mut file = create(&packed).await?;
+        let mut unfinished = Removed(Some(packed));
+        file.write_all(&MAGIC).await?;
+        file.write_all(&dropped.to_le_bytes()).await?;
+        let mut body = GzipEncoder::new(BufWriter::with_capacity(CHUNK, file));
+        tokio::io::copy_buf(&mut BufReader::with_capacity(CHUNK, lines), &mut body).await?;
+        body.shutdown().await?;
+        body.into_inner().into_inner().sync_all().await?;
+        if let Some(written) = &unfinished.0 {
             tokio::fs::rename(written, place)
                 .await
                 .map_err(|error| at(place, &error))?;
         }
-        path.0 = None;
+        unfinished.0 = None;
         // The name is durable when the folder is.
         if let Some(folder) = place.parent() {
             File::open(folder).await?.sync_all().await?;
         }
+        drop(path);
         Ok(())
     }
+}
+
+/// Makes an empty file that nobody else can read.
+async fn create(path: &Path) -> Result<File, StoreError> {
+    OpenOptions::new()
+        .read(true)
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(path)
+        .await
+        .map_err(|error| at(path, &error))
 }
 
 /// What comes before the text of a line.
@@ -155,8 +165,20 @@ impl Header {
 /// Reads a file of lines, one after the other.
 pub(super) struct Reader {
     path: PathBuf,
-    file: BufReader<File>,
+    /// The handle below `lines`, to go back with.
+    file: File,
+    packing: Packing,
+    lines: Box<dyn AsyncBufRead + Send + Unpin>,
     pub(super) dropped: u64,
+}
+
+/// How the lines of a file lie in it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Packing {
+    /// From the first byte on, as they are.
+    None,
+    /// Compressed, behind what the file begins with.
+    Gzip,
 }
 
 pub(super) enum OpenError {
@@ -174,55 +196,79 @@ impl From<StoreError> for OpenError {
 
 impl Reader {
     pub(super) async fn open(path: &Path) -> Result<Self, OpenError> {
-        let file = File::open(path).await.map_err(|error| match error.kind() {
+        let mut file = File::open(path).await.map_err(|error| match error.kind() {
             io::ErrorKind::NotFound => OpenError::Absent,
             _ => OpenError::Other(at(path, &error)),
         })?;
-        let mut reader = Self {
-            path: path.to_owned(),
-            file: BufReader::with_capacity(CHUNK, file),
-            dropped: 0,
-        };
-        let mut magic = [0; MAGIC.len()];
-        reader.fill(&mut magic).await?;
-        if magic != MAGIC {
-            return Err(reader.broken("it is not a log").into());
+        let mut start = [0; LINES_START];
+        if let Err(error) = file.read_exact(&mut start).await {
+            return Err(unread(path, &error).into());
         }
-        let mut dropped = [0; 8];
-        reader.fill(&mut dropped).await?;
-        reader.dropped = u64::from_le_bytes(dropped);
+        let (magic, dropped) = start.split_at(MAGIC.len());
+        if magic != MAGIC {
+            return Err(broken(path, "it is not a log").into());
+        }
+        let dropped = dropped.try_into().map_or(0, u64::from_le_bytes);
+        Ok(Self::new(path.to_owned(), file, Packing::Gzip, dropped).await?)
+    }
+
+    async fn new(
+        path: PathBuf,
+        file: File,
+        packing: Packing,
+        dropped: u64,
+    ) -> Result<Self, StoreError> {
+        let mut reader = Self {
+            path,
+            file,
+            packing,
+            lines: Box::new(tokio::io::empty()),
+            dropped,
+        };
+        reader.rewind().await?;
         Ok(reader)
     }
 
     /// Goes back to the first line.
     pub(super) async fn rewind(&mut self) -> Result<(), StoreError> {
-        self.file.seek(SeekFrom::Start(LINES_START)).await?;
+        let start = match self.packing {
+            Packing::None => 0,
+            Packing::Gzip => LINES_START as u64,
+        };
+        self.file.seek(SeekFrom::Start(start)).await?;
+        // The clone shares the place that is read next, which nobody else moves.
+        let file = BufReader::with_capacity(CHUNK, self.file.try_clone().await?);
+        self.lines = match self.packing {
+            Packing::None => Box::new(file),
+            Packing::Gzip => Box::new(BufReader::with_capacity(CHUNK, GzipDecoder::new(file))),
+        };
         Ok(())
     }
 
     /// The header of the next line; `None` at the end.
     pub(super) async fn header(&mut self) -> Result<Option<Header>, StoreError> {
         let mut bytes = [0; HEADER];
-        let first = self.file.read(&mut bytes[..1]).await?;
-        if first == 0 {
+        let first = self.lines.read(&mut bytes[..1]).await;
+        if first.map_err(|error| unread(&self.path, &error))? == 0 {
             return Ok(None);
         }
         self.fill(&mut bytes[1..]).await?;
         Header::decode(bytes)
             .map(Some)
-            .ok_or_else(|| self.broken("a line of it has no valid header"))
+            .ok_or_else(|| broken(&self.path, "a line of it has no valid header"))
     }
 
     /// The line that `header` was just read of.
     pub(super) async fn line(&mut self, header: &Header) -> Result<KeptLine, StoreError> {
         let mut text = Vec::new();
         // Grows with what is there, so that a broken length costs no memory.
-        let read = (&mut self.file)
+        let read = (&mut self.lines)
             .take(u64::from(header.length))
             .read_to_end(&mut text)
-            .await?;
+            .await
+            .map_err(|error| unread(&self.path, &error))?;
         if read as u64 != u64::from(header.length) {
-            return Err(self.broken("it ends within a line"));
+            return Err(broken(&self.path, "it ends within a line"));
         }
         Ok(KeptLine {
             at: header.at,
@@ -235,30 +281,39 @@ impl Reader {
     pub(super) async fn skip(&mut self, header: &Header) -> Result<(), StoreError> {
         let mut left = header.length as usize;
         while left > 0 {
-            let buffered = tokio::io::AsyncBufReadExt::fill_buf(&mut self.file)
-                .await?
-                .len();
+            let buffered = self.lines.fill_buf().await;
+            let buffered = buffered.map_err(|error| unread(&self.path, &error))?.len();
             if buffered == 0 {
-                return Err(self.broken("it ends within a line"));
+                return Err(broken(&self.path, "it ends within a line"));
             }
             let step = buffered.min(left);
-            self.file.consume(step);
+            self.lines.consume(step);
             left -= step;
         }
         Ok(())
     }
 
     async fn fill(&mut self, bytes: &mut [u8]) -> Result<(), StoreError> {
-        match self.file.read_exact(bytes).await {
+        match self.lines.read_exact(bytes).await {
             Ok(_) => Ok(()),
-            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => {
-                Err(self.broken("it ends too early"))
-            }
-            Err(error) => Err(at(&self.path, &error)),
+            Err(error) => Err(unread(&self.path, &error)),
         }
     }
+}
 
-    fn broken(&self, why: &str) -> StoreError {
-        StoreError::unreadable(format!("kept log {}", self.path.display()), why)
+/// Why a file could not be read: its own fault, or the disk's.
+fn unread(path: &Path, error: &io::Error) -> StoreError {
+    match error.kind() {
+        io::ErrorKind::UnexpectedEof => broken(path, "it ends too early"),
+        io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput | io::ErrorKind::Other
+            if error.raw_os_error().is_none() =>
+        {
+            broken(path, "what it holds was changed")
+        }
+        _ => at(path, error),
     }
+}
+
+fn broken(path: &Path, why: &str) -> StoreError {
+    StoreError::unreadable(format!("kept log {}", path.display()), why)
 }

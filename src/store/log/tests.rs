@@ -1,9 +1,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, SystemTime};
 
 use futures_util::TryStreamExt as _;
 use tempfile::TempDir;
 
+use super::prune::REMOVED;
 use super::*;
 
 struct Fixture {
@@ -198,19 +200,38 @@ async fn names_of_any_length_make_files_of_their_own() {
 }
 
 #[tokio::test]
+async fn what_repeats_takes_little_room_and_comes_back_from_any_place() {
+    let fixture = Fixture::new();
+    let mut lines: Vec<_> = (0..20_000).map(line).collect();
+    for line in &mut lines {
+        line.text.extend_from_slice(&[b'x'; 100]);
+    }
+    fixture.keep(&lines, u64::MAX).await;
+    let path = fixture.logs.file_of(&fixture.task, &fixture.container);
+    let written: usize = lines.iter().map(|line| LINE + line.text.len() - 10).sum();
+    let kept = fs::metadata(&path).unwrap().len();
+    assert!(kept * 8 < written as u64, "{kept} of {written} bytes");
+    assert!(fixture.read(None, Some(3)).await.unwrap() == lines[19_997..]);
+    let since = Some(TimestampMs::from_millis(19_000));
+    assert!(fixture.read(since, None).await.unwrap() == lines[19_000..]);
+    assert_eq!(fixture.files(), [path]);
+}
+
+#[tokio::test]
 async fn a_broken_log_is_named() {
     let fixture = Fixture::new();
     fixture.keep(&[line(0), line(1)], u64::MAX).await;
     let path = fixture.logs.file_of(&fixture.task, &fixture.container, 0);
     let whole = fs::read(&path).unwrap();
-    let mut bad_stream = whole.clone();
-    bad_stream[16 + 8] = 7;
+    let mut changed = whole.clone();
+    let checksum = changed.len() - 6;
+    changed[checksum] ^= 1;
     for bytes in [
         &whole[..whole.len() - 1],
-        &whole[..whole.len() - LINE + 2],
+        &whole[..20],
         &whole[..10],
         b"something else, and longer",
-        &bad_stream,
+        &changed,
     ] {
         fs::write(&path, bytes).unwrap();
         for tail in [None, Some(1)] {
@@ -218,4 +239,106 @@ async fn a_broken_log_is_named() {
             assert!(matches!(error, StoreError::Unreadable { .. }), "{error:?}");
         }
     }
+}
+
+/// The logs of `count` tasks, the first the oldest by a day each; what each takes.
+async fn aged(fixture: &mut Fixture, count: u8) -> Vec<(TaskId, u64)> {
+    let mut kept = Vec::new();
+    for number in 0..count {
+        fixture.task = format!("{number:032x}").parse().unwrap();
+        fixture.keep(&[line(number.into())], u64::MAX).await;
+        let path = fixture.logs.file_of(&fixture.task, &fixture.container);
+        let file = fs::File::open(&path).unwrap();
+        file.set_modified(noon() - DAY * u32::from(count - number))
+            .unwrap();
+        kept.push((fixture.task.clone(), file.metadata().unwrap().len()));
+    }
+    kept
+}
+
+const DAY: Duration = Duration::from_hours(24);
+
+fn noon() -> SystemTime {
+    SystemTime::UNIX_EPOCH + DAY * 20_000
+}
+
+fn now() -> TimestampMs {
+    moment(noon())
+}
+
+fn moment(at: SystemTime) -> TimestampMs {
+    let since = at.duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    TimestampMs::from_millis(i64::try_from(since.as_millis()).unwrap())
+}
+
+fn bounds(days: u32, bytes: u64) -> KeptLogs {
+    KeptLogs {
+        max_age: Some(DAY * days),
+        max_bytes: Some(bytes),
+    }
+}
+
+#[tokio::test]
+async fn the_oldest_logs_go_when_they_are_too_old_or_too_many() {
+    let mut fixture = Fixture::new();
+    let kept = aged(&mut fixture, 5).await;
+    let left = |fixture: &Fixture| {
+        let has = |task: &TaskId| fixture.logs.has(task, &fixture.container);
+        kept.iter().map(|(task, _)| has(task)).collect::<Vec<_>>()
+    };
+    let bytes = |from: usize| kept[from..].iter().map(|(_, bytes)| bytes).sum::<u64>();
+    let prune = |days, bytes| fixture.logs.prune(bounds(days, bytes), now());
+    assert_eq!(prune(9, bytes(0)).await.unwrap(), 0);
+    // Ages are 5, 4, 3, 2 and 1 days.
+    assert_eq!(prune(4, bytes(0)).await.unwrap(), 1);
+    assert_eq!(left(&fixture), [false, true, true, true, true]);
+    assert_eq!(prune(9, bytes(3)).await.unwrap(), 2);
+    assert_eq!(left(&fixture), [false, false, false, true, true]);
+    assert_eq!(
+        fixture
+            .logs
+            .prune(
+                KeptLogs {
+                    max_age: None,
+                    max_bytes: None
+                },
+                now()
+            )
+            .await
+            .unwrap(),
+        0
+    );
+    assert_eq!(fs::read_dir(&*fixture.logs.folder).unwrap().count(), 2);
+}
+
+#[tokio::test]
+async fn a_log_that_is_being_written_is_left_alone_and_what_a_crash_left_goes() {
+    let mut fixture = Fixture::new();
+    aged(&mut fixture, 1).await;
+    let writer = fixture.logs.writer(&fixture.task, &fixture.container, 100);
+    let writer = writer.await.unwrap();
+    // By the clock that the files have their times from.
+    let folder = fs::metadata(fixture.logs.folder_of(&fixture.task)).unwrap();
+    let real_now = moment(folder.modified().unwrap());
+    assert_eq!(fixture.logs.prune(bounds(1, 0), real_now).await.unwrap(), 0);
+    writer.finish().await.unwrap();
+    let half_removed = fixture
+        .logs
+        .folder
+        .join(format!("{REMOVED}{}", fixture.task));
+    fs::create_dir(&half_removed).unwrap();
+    fs::write(half_removed.join("app.log"), "half").unwrap();
+    assert_eq!(
+        fixture
+            .logs
+            .prune(bounds(1, u64::MAX), real_now)
+            .await
+            .unwrap(),
+        0
+    );
+    assert!(!half_removed.exists());
+    assert!(fixture.logs.has(&fixture.task, &fixture.container));
+    // Nothing was ever kept.
+    let empty = Fixture::new();
+    assert_eq!(empty.logs.prune(bounds(1, 0), real_now).await.unwrap(), 0);
 }

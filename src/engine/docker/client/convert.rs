@@ -347,11 +347,17 @@ fn health_of(health: docker::Health) -> (Option<HealthStatus>, Option<String>) {
         Some(Word::UNHEALTHY) => HealthStatus::Unhealthy,
     };
     let last = health.log.unwrap_or_default().pop();
-    let output = last
-        .and_then(|result| result.output)
-        .map(|output| output.trim_end().to_owned())
-        .filter(|output| !output.is_empty());
-    (Some(status), output)
+    (Some(status), last.and_then(failed_check))
+}
+
+/// What a health check said, if it failed; one that said nothing is known by its exit code.
+fn failed_check(result: docker::HealthcheckResult) -> Option<String> {
+    let exit_code = result.exit_code.filter(|code| *code != 0)?;
+    let output = result.output.unwrap_or_default();
+    Some(match output.trim_end() {
+        "" => format!("it exited with code {exit_code} and said nothing"),
+        said => said.to_owned(),
+    })
 }
 
 /// The address on the network that the container was created on.
@@ -591,11 +597,17 @@ pub(super) fn event(message: docker::EventMessage) -> Option<ContainerEvent> {
     // The daemon mixes a container's labels with what it has to say about it.
     let mut labels: BTreeMap<_, _> = actor.attributes.unwrap_or_default().into_iter().collect();
     labels.remove("image");
+    let exit_code = labels.remove("exitCode");
+    // Seconds are all that very old daemons tell.
+    let nanos = message.time_nano.map(|nanos| nanos / 1_000_000);
+    let millis = nanos.or(message.time.map(|seconds| seconds * 1_000));
     Some(ContainerEvent {
         id: actor.id?,
         name: labels.remove("name").unwrap_or_default(),
         labels,
         action: message.action?,
+        exit_code: exit_code.and_then(|code| code.parse().ok()),
+        at: TimestampMs::from_millis(millis.unwrap_or_default()),
     })
 }
 

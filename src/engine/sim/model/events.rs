@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, VecDeque};
 
 use super::{Container, Model, Timer};
+use crate::domain::TimestampMs;
 use crate::engine::docker::daemon::ContainerEvent;
 use crate::engine::sim::faults::take_one;
 
@@ -63,7 +64,11 @@ impl Model {
         if self.outage.is_some() {
             return;
         }
-        let Some(event) = self.containers.get(&container).map(|c| event_of(c, action)) else {
+        let Some(event) = self
+            .containers
+            .get(&container)
+            .map(|c| event_of(c, action, self.daemon_time()))
+        else {
             return;
         };
         if take_one(&mut self.faults.events_lost) {
@@ -88,11 +93,13 @@ impl Model {
     }
 }
 
-fn event_of(container: &Container, action: &str) -> ContainerEvent {
+fn event_of(container: &Container, action: &str, at: TimestampMs) -> ContainerEvent {
     ContainerEvent {
         id: container.id().to_owned(),
         name: container.name().to_owned(),
         labels: container.labels().clone(),
         action: action.to_owned(),
+        exit_code: (action == "die").then_some(container.exit_code),
+        at,
     }
 }

@@ -41,6 +41,7 @@ impl Health {
         self.status
     }
 
+    /// What the last check said, if it failed.
     pub(super) fn last_output(&self) -> Option<String> {
         self.output.clone()
     }
@@ -143,10 +144,8 @@ impl Model {
             return;
         }
         let before = health.status;
-        if result.exit_code == 0 {
-            health.failures = 0;
-            health.status = HealthStatus::Healthy;
-        } else {
+        let failed = result.exit_code != 0;
+        if failed {
             let age = now.since(process.began);
             let forgiven = before == HealthStatus::Unknown && age < health.check.start_period;
             if !forgiven {
@@ -155,10 +154,13 @@ impl Model {
             if health.failures >= health.check.retries.max(1) {
                 health.status = HealthStatus::Unhealthy;
             }
+        } else {
+            health.failures = 0;
+            health.status = HealthStatus::Healthy;
         }
         let end = result.output.floor_char_boundary(LONGEST_OUTPUT_BYTES);
         result.output.truncate(end);
-        health.output = Some(result.output);
+        health.output = failed.then_some(result.output);
         let after = health.status;
         self.tell(number, "exec_die");
         if after != before {

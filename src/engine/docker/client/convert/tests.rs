@@ -310,6 +310,27 @@ fn what_runs_has_an_address_ports_and_no_end() {
 }
 
 #[test]
+fn only_a_check_that_failed_has_something_to_say() {
+    for (result, expected) in [
+        (json!({ "ExitCode": 0, "Output": "fine" }), None),
+        (json!({ "ExitCode": 1, "Output": "bad\n" }), Some("bad")),
+        (
+            json!({ "ExitCode": 7, "Output": "" }),
+            Some("it exited with code 7 and said nothing"),
+        ),
+        (
+            json!({ "ExitCode": -1, "Output": "Health check exceeded timeout (2s)" }),
+            Some("Health check exceeded timeout (2s)"),
+        ),
+    ] {
+        let found = inspect(json!({
+            "Id": "1", "State": { "Health": { "Status": "unhealthy", "Log": [result] } },
+        }));
+        assert_eq!(found.health_output.as_deref(), expected);
+    }
+}
+
+#[test]
 fn a_check_that_has_said_nothing_is_unknown() {
     for (word, expected) in [
         ("starting", Some(HealthStatus::Unknown)),
@@ -329,8 +350,8 @@ fn a_check_that_has_said_nothing_is_unknown() {
 #[test]
 fn an_event_is_the_labels_and_the_name() {
     let message = json!({
-        "Type": "container", "Action": "health_status: healthy",
-        "Actor": { "ID": "1", "Attributes": { "name": "web", "image": "i", "a": "b" } },
+        "Type": "container", "Action": "die", "time": 1_769_847_300, "timeNano": 1_769_847_300_123_456_789_i64,
+        "Actor": { "ID": "1", "Attributes": { "name": "web", "image": "i", "a": "b", "exitCode": "137" } },
     });
     let event = event(serde_json::from_value(message).unwrap()).unwrap();
     assert_eq!(
@@ -339,7 +360,9 @@ fn an_event_is_the_labels_and_the_name() {
             id: "1".into(),
             name: "web".into(),
             labels: BTreeMap::from([("a".into(), "b".into())]),
-            action: "health_status: healthy".into(),
+            action: "die".into(),
+            exit_code: Some(137),
+            at: TimestampMs::from_millis(1_769_847_300_123),
         }
     );
 }
