@@ -13,6 +13,7 @@ mod capacity;
 mod cli;
 mod daemon_real;
 mod engine_contract;
+mod exec;
 mod faults;
 mod house;
 mod kill;

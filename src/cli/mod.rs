@@ -18,6 +18,7 @@ mod console;
 mod definitions;
 mod describe;
 mod events;
+mod exec;
 mod exit;
 mod failure;
 mod follow;
@@ -34,6 +35,7 @@ mod service;
 mod status;
 mod stop;
 mod table;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod time;
@@ -116,6 +118,7 @@ enum Command {
     Ps(ps::PsArgs),
     Describe(describe::DescribeArgs),
     Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
     Stop(stop::StopArgs),
     Service(service::ServiceArgs),
     Apply(apply::ApplyArgs),
@@ -220,6 +223,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Ps(args) => ps::execute(session, args).await,
         Command::Describe(args) => describe::execute(session, args).await,
         Command::Logs(args) => logs::execute(session, args).await,
+        Command::Exec(args) => Box::pin(exec::execute(session, args)).await,
         Command::Stop(args) => stop::execute(session, args).await,
         Command::Service(args) => Box::pin(service::execute(session, args)).await,
         Command::Apply(args) => Box::pin(apply::execute(session, args)).await,

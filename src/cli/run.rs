@@ -38,6 +38,9 @@ pub(super) struct RunArgs {
     /// Memory of the task as a whole: MiB, or `2 GB`
     #[arg(long, value_name = "MEMORY")]
     memory: Option<String>,
+    /// Let people run commands in the tasks: neargate exec
+    #[arg(long)]
+    enable_execute_command: bool,
     /// A tag to find the tasks by
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse::tag)]
     tags: Vec<Tag>,
@@ -141,6 +144,7 @@ async fn request(
         task_definition,
         count: Some(args.count),
         overrides: (overrides != TaskOverride::default()).then_some(overrides),
+        enable_execute_command: args.enable_execute_command.then_some(true),
         tags: (!args.tags.is_empty()).then_some(args.tags),
         started_by: args.started_by,
         group: args.group,

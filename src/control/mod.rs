@@ -7,6 +7,7 @@
 mod cluster;
 mod error;
 mod event;
+mod exec;
 mod log;
 mod metadata;
 mod secret;
@@ -18,6 +19,7 @@ mod usage;
 use std::sync::Arc;
 
 pub use error::ControlError;
+pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
 pub use service::{ConfigurationChange, CreateService, ServiceView, UpdateService};
@@ -43,7 +45,7 @@ pub struct Policy {
 #[derive(Clone)]
 pub struct Control {
     store: Store,
-    /// Only for reading logs and figures; tasks are the loop's.
+    /// Only for reading logs and figures, and for what people do inside of a container; tasks are the loop's.
     engine: Arc<dyn Engine>,
     engine_status: EngineStatus,
     bell: Bell,

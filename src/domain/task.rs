@@ -89,6 +89,9 @@ pub struct TaskSpec {
     pub network_mode: NetworkMode,
     /// At least one; in the definition's order.
     pub containers: Vec<ContainerDefinition>,
+    /// Whether people may run commands in its containers and reach into them otherwise.
+    #[serde(default)]
+    pub enable_execute_command: bool,
 }
 
 impl TaskSpec {
@@ -105,6 +108,7 @@ impl TaskSpec {
             size,
             network_mode,
             containers,
+            enable_execute_command: false,
         }
     }
 

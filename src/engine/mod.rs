@@ -10,6 +10,7 @@
 //! daemon. One contract suite (`tests/engine_contract.rs`) is passed by all of them.
 
 pub mod docker;
+mod exec;
 pub mod sim;
 mod status;
 
@@ -26,6 +27,7 @@ pub use crate::domain::{
     PullProgress, StartFailure,
 };
 
+pub use exec::{Exec, ExecOutput, ExecProcess, ExecRequest, ExecSignal, TerminalSize};
 pub use status::{EngineState, EngineStatus};
 
 /// What runs containers.
@@ -56,6 +58,9 @@ pub trait Engine: Send + Sync + 'static {
         &self,
         request: LogRequest,
     ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError>;
+
+    /// Starts a process beside those of a container that runs. It ends with its container at the latest.
+    async fn exec(&self, request: ExecRequest) -> Result<Exec, EngineError>;
 
     /// Hints to look at something. The stream ends when the connection is lost: whoever listens must then
     /// look at everything once and listen anew. A hint may be missing, late, doubled or wrong.

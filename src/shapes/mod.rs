@@ -13,6 +13,7 @@ mod cluster;
 mod container_definition;
 mod document;
 mod event;
+mod exec;
 mod linux;
 mod log;
 mod metadata;
@@ -45,6 +46,7 @@ pub use container_definition::{
 };
 pub use document::{Document, Format, Limits, Position};
 pub use event::Event;
+pub use exec::{EXEC_STDERR, EXEC_STDOUT, ExecInput, ExecReport, ExecSize};
 pub use linux::{
     Device, DevicePermission, KernelCapabilities, LinuxParameters, SystemControl, Tmpfs, Ulimit,
     UlimitName,

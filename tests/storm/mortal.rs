@@ -11,11 +11,12 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
+    ExecBegun, ExecInspect, ExecSpec, ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
+    RegistryLogin,
 };
 use neargate::engine::docker::host::Host;
 use neargate::engine::sim::SimDaemon;
-use neargate::engine::{EngineError, LogLine, PullProgress};
+use neargate::engine::{EngineError, LogLine, PullProgress, TerminalSize};
 use tokio_util::sync::CancellationToken;
 
 /// Ends a life at a call.
@@ -194,6 +195,18 @@ impl Daemon for Mortal {
         one_shot: bool,
     ) -> Result<serde_json::Value, EngineError> {
         self.call(self.inner.container_stats(id, one_shot)).await
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError> {
+        self.call(self.inner.exec(id, spec)).await
+    }
+
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError> {
+        self.call(self.inner.inspect_exec(exec)).await
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError> {
+        self.call(self.inner.resize_exec(exec, size)).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

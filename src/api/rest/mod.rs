@@ -7,6 +7,7 @@
 
 mod clusters;
 mod events;
+mod exec;
 mod extract;
 mod guard;
 mod limit;
@@ -57,6 +58,8 @@ struct Rest {
     requests: Arc<Semaphore>,
     /// One permit for each answer that is being streamed.
     streams: Arc<Semaphore>,
+    /// One permit for each session over a WebSocket.
+    sessions: Arc<Semaphore>,
 }
 
 impl Rest {
@@ -68,6 +71,7 @@ impl Rest {
             routes: Routes::of(document),
             requests: Arc::new(Semaphore::new(state.limits.requests)),
             streams: Arc::new(Semaphore::new(state.limits.streams)),
+            sessions: Arc::new(Semaphore::new(state.limits.sessions)),
             state,
         })
     }
@@ -87,6 +91,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(tasks::routes())
         .merge(services::routes())
         .merge(logs::routes())
+        .merge(exec::routes())
         .merge(usage::routes())
         .merge(secrets::routes())
         .merge(events::routes())

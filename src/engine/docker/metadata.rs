@@ -78,11 +78,7 @@ impl DockerEngine {
         task: &TaskId,
         container: &ContainerName,
     ) -> Result<serde_json::Value, EngineError> {
-        let name = self.names.container(task, container);
-        let found = self.daemon.inspect_container(&name).await?;
-        let found = found
-            .filter(|seen| self.names.is(seen, task, Some(container)))
-            .ok_or(EngineError::NotFound(name))?;
+        let found = self.own_container(task, container).await?;
         let Some(owner) = found.network_mode.strip_prefix("container:") else {
             return self.daemon.container_stats(&found.id, false).await;
         };

@@ -11,6 +11,7 @@ mod act;
 mod cgroup;
 pub mod client;
 pub mod daemon;
+mod exec;
 pub mod host;
 mod images;
 mod limits;
@@ -42,7 +43,7 @@ use tokio_util::sync::CancellationToken;
 
 pub use self::images::PullBehavior;
 
-use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
+use self::daemon::{ContainerEvent, ContainerInspect, Daemon, LogOptions, NetworkInspect};
 use self::host::{KnownHost, PROBE};
 use self::images::Sought;
 use self::names::{LABEL_VOLUMES, Names};
@@ -52,8 +53,8 @@ use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
 use super::{
-    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, MetadataDoor, Order,
-    Secrets,
+    Engine, EngineError, EngineInfo, Exec, ExecRequest, Fingerprint, Hint, LogLine, LogRequest,
+    MetadataDoor, Order, Secrets,
 };
 use crate::domain::{
     ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, SecretReference, Subnet,
@@ -180,6 +181,19 @@ impl DockerEngine {
         });
         warm::spawn(&engine);
         engine
+    }
+
+    /// A container of a task, if the daemon has it and it is ours.
+    async fn own_container(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+    ) -> Result<ContainerInspect, EngineError> {
+        let name = self.names.container(task, container);
+        let found = self.daemon.inspect_container(&name).await?;
+        found
+            .filter(|seen| self.names.is(seen, task, Some(container)))
+            .ok_or(EngineError::NotFound(name))
     }
 
     /// What the daemon is, after making sure that the sandbox image is there.
@@ -476,20 +490,19 @@ impl Engine for DockerEngine {
         &self,
         request: LogRequest,
     ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError> {
-        let name = self.names.container(&request.task_id, &request.container);
-        let found = self.daemon.inspect_container(&name).await?;
-        let container = found
-            .filter(|seen| {
-                self.names
-                    .is(seen, &request.task_id, Some(&request.container))
-            })
-            .ok_or(EngineError::NotFound(name))?;
+        let container = self
+            .own_container(&request.task_id, &request.container)
+            .await?;
         let options = LogOptions {
             follow: request.follow,
             since: request.since,
             tail: request.tail,
         };
         self.daemon.container_logs(&container.id, options).await
+    }
+
+    async fn exec(&self, request: ExecRequest) -> Result<Exec, EngineError> {
+        self.begin_exec(request).await
     }
 
     async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError> {

@@ -23,10 +23,11 @@ use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
+    ExecBegun, ExecInspect, ExecSpec, ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
+    RegistryLogin,
 };
 use crate::engine::docker::host::Host;
-use crate::engine::{EngineError, LogLine, PullProgress};
+use crate::engine::{EngineError, LogLine, PullProgress, TerminalSize};
 
 /// A Docker daemon that is a model. Clones are the same daemon.
 #[derive(Clone)]
@@ -330,6 +331,7 @@ impl Asked<'_> {
             | CallKind::Discard
             | CallKind::Inspect
             | CallKind::Stats
+            | CallKind::Exec
             | CallKind::Logs => model.touched(self.subject),
             _ => None,
         }
@@ -444,6 +446,22 @@ impl Daemon for SimDaemon {
     ) -> Result<serde_json::Value, EngineError> {
         let look = |model: &mut Model| model.stats(id);
         self.call(CallKind::Stats, id, None, look).await
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError> {
+        let begin = |model: &mut Model| Ok((model.begin_exec(id, spec)?, model.connection()));
+        let (exec, connection) = self.call(CallKind::Exec, id, None, begin).await?;
+        Ok(self.exec_streams(exec, connection))
+    }
+
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError> {
+        let look = |model: &mut Model| model.inspect_exec(exec);
+        self.call(CallKind::InspectExec, exec, None, look).await
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError> {
+        let effect = |model: &mut Model| model.resize_exec(exec, size);
+        self.call(CallKind::ResizeExec, exec, None, effect).await
     }
 
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {

@@ -216,6 +216,12 @@ pub enum CallKind {
     ListVolumes,
     /// `remove_volume`.
     RemoveVolume,
+    /// `exec`.
+    Exec,
+    /// `inspect_exec`.
+    InspectExec,
+    /// `resize_exec`.
+    ResizeExec,
 }
 
 impl CallKind {
@@ -242,6 +248,9 @@ impl CallKind {
         Self::Upload,
         Self::ListVolumes,
         Self::RemoveVolume,
+        Self::Exec,
+        Self::InspectExec,
+        Self::ResizeExec,
     ];
 
     /// Whether it may change anything.
@@ -258,6 +267,8 @@ impl CallKind {
             | Self::EnsureNetwork
             | Self::RemoveNetwork
             | Self::Upload
+            | Self::Exec
+            | Self::ResizeExec
             | Self::RemoveVolume => true,
             Self::Info
             | Self::Inspect
@@ -267,6 +278,7 @@ impl CallKind {
             | Self::ListNetworks
             | Self::InspectImage
             | Self::ListVolumes
+            | Self::InspectExec
             | Self::Events => false,
         }
     }

@@ -41,6 +41,7 @@
 
 mod clock;
 mod daemon;
+mod exec;
 mod faults;
 mod host;
 mod image;

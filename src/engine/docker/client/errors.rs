@@ -32,6 +32,7 @@ pub(super) enum Verb {
     RemoveNetwork,
     Upload,
     RemoveVolume,
+    Exec,
 }
 
 impl Verb {
@@ -48,6 +49,7 @@ impl Verb {
             | Self::CreateNetwork
             | Self::RemoveNetwork
             | Self::Upload
+            | Self::Exec
             | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
@@ -67,6 +69,7 @@ impl Verb {
             Self::Rename => "rename",
             Self::Remove | Self::Discard | Self::RemoveNetwork | Self::RemoveVolume => "remove",
             Self::Upload => "put files into",
+            Self::Exec => "run a command in",
             Self::ReadLogs => "read the logs of",
             Self::ReadStats => "read the figures of",
             Self::Pull => "pull",

@@ -22,7 +22,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::container::LogOutput;
 use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
     ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
@@ -38,10 +40,11 @@ use tokio::time::timeout;
 
 use self::endpoint::Endpoint;
 use self::errors::{Call, Verb, engine_error, is_settled};
-use super::super::{EngineError, LogLine, PullProgress};
+use super::super::{EngineError, ExecOutput, LogLine, LogStream, PullProgress, TerminalSize};
 use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin,
+    ExecBegun, ExecInspect, ExecSpec, ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
+    RegistryLogin,
 };
 use super::host::{Host, KnownHost};
 use crate::domain::Subnet;
@@ -60,6 +63,12 @@ const EVENTS: [&str; 10] = [
     "destroy",
     "health_status",
 ];
+
+/// What takes a terminal off its process without ending it. Docker's default, Ctrl-P Ctrl-Q, is in the way of
+/// shells and editors, and there is no way to have none.
+const NEVER_TYPED: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_";
+/// The largest piece in which the output of a command comes.
+const EXEC_PIECE_BYTES: usize = 32 * 1_024;
 
 /// A Docker daemon behind a socket.
 pub struct DockerClient {
@@ -367,6 +376,81 @@ impl Daemon for DockerClient {
             .await?;
         let found = found.ok_or_else(|| EngineError::NotFound(format!("container {id}")))?;
         serde_json::to_value(found).map_err(|error| EngineError::Failed(error.to_string()))
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError> {
+        let call = Call::new(Verb::Exec, format!("container {}", path_part(id)?));
+        let options = CreateExecOptions {
+            attach_stdin: Some(spec.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(spec.tty),
+            detach_keys: Some(NEVER_TYPED.to_owned()),
+            cmd: Some(spec.command.clone()),
+            ..CreateExecOptions::default()
+        };
+        let start = StartExecOptions {
+            detach: false,
+            tty: spec.tty,
+            output_capacity: Some(EXEC_PIECE_BYTES),
+        };
+        let (exec, started) = self
+            .ask(&call, |docker| async move {
+                let exec = docker.create_exec(id, options).await?.id;
+                let started = docker.start_exec(&exec, Some(start)).await?;
+                Ok((exec, started))
+            })
+            .await?;
+        let StartExecResults::Attached { output, input } = started else {
+            return Err(EngineError::Failed(
+                "the engine did not attach to the command".to_owned(),
+            ));
+        };
+        let output = output
+            .map_ok(|piece| match piece {
+                LogOutput::StdErr { message } => (LogStream::Stderr, message),
+                LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message } => (LogStream::Stdout, message),
+            })
+            .map_ok(|(stream, bytes)| ExecOutput { stream, bytes })
+            .map_err(move |error| engine_error(&call, error));
+        Ok(ExecBegun {
+            id: exec,
+            output: output.boxed(),
+            input,
+        })
+    }
+
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError> {
+        let call = Call::new(Verb::Inspect, format!("command {}", path_part(exec)?));
+        let found = self
+            .ask(
+                &call,
+                |docker| async move { docker.inspect_exec(exec).await },
+            )
+            .await?;
+        let runs = found.running.unwrap_or_default();
+        Ok(ExecInspect {
+            // One that was never started has none either, and is never asked about.
+            exit_code: found.exit_code.filter(|_| !runs),
+            pid: found
+                .pid
+                .and_then(|pid| u32::try_from(pid).ok())
+                .filter(|pid| *pid > 0),
+        })
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Exec, format!("command {}", path_part(exec)?));
+        let options = ResizeExecOptions {
+            height: size.rows,
+            width: size.columns,
+        };
+        self.ask(&call, |docker| async move {
+            docker.resize_exec(exec, options).await
+        })
+        .await
     }
 
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {

@@ -10,6 +10,7 @@
 mod container;
 mod create;
 mod events;
+mod exec;
 mod group;
 mod health;
 mod journal;
@@ -41,6 +42,7 @@ pub(crate) use outage::Reach;
 pub(crate) use pull::PullNews;
 pub(crate) use request::{Answer, Refusal, Request};
 
+use exec::ExecRun;
 use group::Group;
 use network::Networks;
 use outage::Outage;
@@ -65,6 +67,8 @@ pub(crate) struct Model {
     images: Images,
     networks: Networks,
     volumes: BTreeMap<String, Volume>,
+    /// Commands that were started in containers, by number.
+    execs: BTreeMap<u64, ExecRun>,
     /// By path.
     groups: BTreeMap<String, Group>,
     /// How often the host was started.
@@ -90,6 +94,8 @@ enum Timer {
     Ends { container: u64, run: u32 },
     /// A process writes.
     Writes { container: u64, run: u32 },
+    /// A command that was started in a container ends by itself.
+    ExecEnds { exec: u64 },
     /// A health check begins.
     CheckBegins { container: u64, monitor: u32 },
     /// A health check is over.
@@ -130,6 +136,7 @@ impl Model {
             next_pid: 1_000,
             images: Images::default(),
             volumes: BTreeMap::new(),
+            execs: BTreeMap::new(),
             groups: BTreeMap::new(),
             boots: 1,
             pulls: BTreeMap::new(),
@@ -207,6 +214,7 @@ impl Model {
         match timer {
             Timer::Ends { container, run } => self.process_is_over(container, run),
             Timer::Writes { container, run } => self.process_writes(container, run),
+            Timer::ExecEnds { exec } => self.exec_is_over(exec),
             Timer::CheckBegins { container, monitor } => self.check_begins(container, monitor),
             Timer::CheckEnds {
                 container,
