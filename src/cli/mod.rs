@@ -15,6 +15,7 @@ mod client;
 mod clusters;
 mod completions;
 mod console;
+mod cp;
 mod definitions;
 mod describe;
 mod events;
@@ -24,6 +25,7 @@ mod failure;
 mod follow;
 mod logs;
 mod parse;
+mod port_forward;
 mod progress;
 mod ps;
 mod register;
@@ -40,6 +42,7 @@ mod terminal;
 mod tests;
 mod time;
 mod token;
+mod top;
 mod usage;
 mod watch;
 
@@ -119,6 +122,9 @@ enum Command {
     Describe(describe::DescribeArgs),
     Logs(logs::LogsArgs),
     Exec(exec::ExecArgs),
+    Cp(cp::CpArgs),
+    PortForward(port_forward::PortForwardArgs),
+    Top(top::TopArgs),
     Stop(stop::StopArgs),
     Service(service::ServiceArgs),
     Apply(apply::ApplyArgs),
@@ -224,6 +230,9 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Describe(args) => describe::execute(session, args).await,
         Command::Logs(args) => logs::execute(session, args).await,
         Command::Exec(args) => Box::pin(exec::execute(session, args)).await,
+        Command::Cp(args) => Box::pin(cp::execute(session, args)).await,
+        Command::PortForward(args) => Box::pin(port_forward::execute(session, args)).await,
+        Command::Top(args) => Box::pin(top::execute(session, args)).await,
         Command::Stop(args) => stop::execute(session, args).await,
         Command::Service(args) => Box::pin(service::execute(session, args)).await,
         Command::Apply(args) => Box::pin(apply::execute(session, args)).await,

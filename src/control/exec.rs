@@ -125,7 +125,7 @@ impl Control {
     }
 }
 
-fn check_enabled(task: &Task) -> Result<(), ControlError> {
+pub(super) fn check_enabled(task: &Task) -> Result<(), ControlError> {
     if task.spec.enable_execute_command {
         return Ok(());
     }

@@ -8,10 +8,13 @@ mod cluster;
 mod error;
 mod event;
 mod exec;
+mod files;
+mod forward;
 mod log;
 mod metadata;
 mod secret;
 mod service;
+mod stats;
 mod task;
 mod task_definition;
 mod usage;
@@ -23,7 +26,10 @@ pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
 pub use service::{ConfigurationChange, CreateService, ServiceView, UpdateService};
+pub use stats::{ContainerFigures, TaskFigures, Traffic};
 pub use task::RunTask;
+
+use tokio::sync::Semaphore;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -52,6 +58,8 @@ pub struct Control {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     policy: Policy,
+    /// One permit for each container that the engine is asked about.
+    figures: Arc<Semaphore>,
 }
 
 impl Control {
@@ -72,6 +80,7 @@ impl Control {
             clock,
             ids,
             policy: Policy::default(),
+            figures: Arc::new(Semaphore::new(stats::FIGURES_AT_ONCE)),
         }
     }
 

@@ -27,6 +27,7 @@ mod secret;
 mod server;
 mod service;
 mod service_request;
+mod stats;
 mod support;
 mod task;
 mod task_definition;
@@ -68,6 +69,7 @@ pub use service_request::{
     CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentController,
     LaunchType, PropagateTags, SchedulingStrategy, UpdateServiceRequest,
 };
+pub use stats::{ContainerStats, NetworkStats, TaskStats};
 pub use support::{service_fields, task_definition_fields};
 pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{

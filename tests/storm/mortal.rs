@@ -157,6 +157,23 @@ impl Daemon for Mortal {
         self.call(self.inner.upload(id, folder, tar)).await
     }
 
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        self.call(self.inner.upload_stream(id, folder, tar)).await
+    }
+
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        self.call(self.inner.download(id, path)).await
+    }
+
     async fn list_volumes(
         &self,
         label: &str,

@@ -41,7 +41,7 @@ pub(super) const MESSAGE_BYTES: usize = 1_048_576;
 const START_TIME: Duration = Duration::from_secs(10);
 /// How often a client is asked whether it is there. One that is gone is noticed by this, however little the
 /// command has to say; one that is there may be idle for as long as it likes.
-const PING_EVERY: Duration = Duration::from_secs(20);
+pub(super) const PING_EVERY: Duration = Duration::from_secs(20);
 /// How long the last message may take.
 const LAST_WORDS_TIME: Duration = Duration::from_secs(2);
 /// How long a command that was left alone may go on after SIGHUP.

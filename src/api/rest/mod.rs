@@ -9,6 +9,8 @@ mod clusters;
 mod events;
 mod exec;
 mod extract;
+mod files;
+mod forward;
 mod guard;
 mod limit;
 mod logs;
@@ -23,6 +25,7 @@ mod routes;
 mod secrets;
 mod server;
 mod services;
+mod stats;
 mod task_definitions;
 mod tasks;
 mod usage;
@@ -92,6 +95,9 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(services::routes())
         .merge(logs::routes())
         .merge(exec::routes())
+        .merge(stats::routes())
+        .merge(files::routes())
+        .merge(forward::routes())
         .merge(usage::routes())
         .merge(secrets::routes())
         .merge(events::routes())

@@ -53,7 +53,18 @@ impl Client {
             .await
     }
 
-    pub(super) async fn socket(
+    /// A connection to a port of a task: bytes in both directions, nothing at all when no more will be sent.
+    pub(in crate::cli) async fn forward(
+        &self,
+        id: &str,
+        port: u16,
+    ) -> Result<(SocketSender, SocketReceiver), ClientError> {
+        let port = port.to_string();
+        self.socket(&["v1", "tasks", id, "forward"], &[("port", Some(&port))])
+            .await
+    }
+
+    async fn socket(
         &self,
         path: &[&str],
         query: &Query<'_>,

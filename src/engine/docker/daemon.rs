@@ -87,6 +87,22 @@ pub trait Daemon: Send + Sync + 'static {
     /// `PUT /containers/{id}/archive`: unpacks a tar in a folder of a container that exists.
     async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError>;
 
+    /// The same with a tar of any size, as it comes.
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError>;
+
+    /// `GET /containers/{id}/archive`: a tar of a file or a folder. A path that is not there is
+    /// [`EngineError::NotFound`], as the answer or as the first item.
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError>;
+
     /// `GET /volumes` with one label filter, `key=value`: their names and labels.
     async fn list_volumes(
         &self,

@@ -34,6 +34,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
@@ -505,6 +506,27 @@ impl Engine for DockerEngine {
         self.begin_exec(request).await
     }
 
+    async fn read_files(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let container = self.own_container(task, container).await?;
+        self.daemon.download(&container.id, path).await
+    }
+
+    async fn write_files(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        let container = self.own_container(task, container).await?;
+        self.daemon.upload_stream(&container.id, folder, tar).await
+    }
+
     async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError> {
         let mut own = self.hints.subscribe();
         let mut events = self.daemon.events(&self.names.instance_filter()).await?;
@@ -555,8 +577,9 @@ impl Engine for DockerEngine {
         &self,
         task: &TaskId,
         container: &ContainerName,
+        one_shot: bool,
     ) -> Result<serde_json::Value, EngineError> {
-        self.figures(task, container).await
+        self.figures(task, container, one_shot).await
     }
 
     async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {

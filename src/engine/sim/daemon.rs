@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 
 use super::SimConfig;
@@ -332,6 +332,7 @@ impl Asked<'_> {
             | CallKind::Inspect
             | CallKind::Stats
             | CallKind::Exec
+            | CallKind::Download
             | CallKind::Logs => model.touched(self.subject),
             _ => None,
         }
@@ -474,6 +475,30 @@ impl Daemon for SimDaemon {
         self.change(Request::Upload { id, folder, tar })
             .await
             .map(drop)
+    }
+
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        let pieces: Vec<Bytes> = tar
+            .try_collect()
+            .await
+            .map_err(|error| EngineError::Failed(error.to_string()))?;
+        let effect = |model: &mut Model| model.put_files(id, folder, &pieces.concat());
+        self.call(CallKind::Upload, id, None, effect).await
+    }
+
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let look = |model: &mut Model| model.get_files(id, path);
+        let tar = self.call(CallKind::Download, id, None, look).await?;
+        Ok(stream::iter([Ok(tar)]).boxed())
     }
 
     async fn list_volumes(

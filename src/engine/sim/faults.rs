@@ -216,6 +216,8 @@ pub enum CallKind {
     ListVolumes,
     /// `remove_volume`.
     RemoveVolume,
+    /// `download`.
+    Download,
     /// `exec`.
     Exec,
     /// `inspect_exec`.
@@ -248,6 +250,7 @@ impl CallKind {
         Self::Upload,
         Self::ListVolumes,
         Self::RemoveVolume,
+        Self::Download,
         Self::Exec,
         Self::InspectExec,
         Self::ResizeExec,
@@ -279,6 +282,7 @@ impl CallKind {
             | Self::InspectImage
             | Self::ListVolumes
             | Self::InspectExec
+            | Self::Download
             | Self::Events => false,
         }
     }

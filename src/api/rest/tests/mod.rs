@@ -117,11 +117,30 @@ impl Engine for StubEngine {
         away()
     }
 
+    async fn read_files(
+        &self,
+        _: &TaskId,
+        _: &ContainerName,
+        _: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        away()
+    }
+
+    async fn write_files(
+        &self,
+        _: &TaskId,
+        _: &ContainerName,
+        _: &str,
+        _: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        away()
+    }
+
     async fn exec(&self, _: ExecRequest) -> Result<Exec, EngineError> {
         away()
     }
 
-    async fn stats(&self, _: &TaskId, _: &ContainerName) -> Result<Value, EngineError> {
+    async fn stats(&self, _: &TaskId, _: &ContainerName, _: bool) -> Result<Value, EngineError> {
         away()
     }
 

@@ -19,6 +19,7 @@ mod pull;
 use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
@@ -26,8 +27,8 @@ use bollard::container::LogOutput;
 use bollard::errors::Error;
 use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-    ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    EventsOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
     KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
     ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveVolumeOptions, RenameContainerOptionsBuilder, StartContainerOptions, StatsOptionsBuilder,
@@ -67,6 +68,8 @@ const EVENTS: [&str; 10] = [
 /// What takes a terminal off its process without ending it. Docker's default, Ctrl-P Ctrl-Q, is in the way of
 /// shells and editors, and there is no way to have none.
 const NEVER_TYPED: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_";
+/// How long a copy into a container may take: a bound for what hangs, not for what is large.
+const TRANSFER_TIME: Duration = Duration::from_hours(6);
 /// The largest piece in which the output of a command comes.
 const EXEC_PIECE_BYTES: usize = 32 * 1_024;
 
@@ -475,6 +478,40 @@ impl Daemon for DockerClient {
                 .await
         })
         .await
+    }
+
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        let call = Call {
+            limit: TRANSFER_TIME,
+            ..Call::new(Verb::Upload, format!("container {}", path_part(id)?))
+        };
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(folder)
+            .build();
+        self.ask(&call, |docker| async move {
+            let body = bollard::body_try_stream(tar);
+            docker.upload_to_container(id, Some(options), body).await
+        })
+        .await
+    }
+
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let call = Call::new(Verb::Download, format!("container {}", path_part(id)?));
+        let docker = self.ask(&call, |docker| async move { Ok(docker) }).await?;
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let pieces = docker.download_from_container(id, Some(options));
+        Ok(until_silent(pieces, call).boxed())
     }
 
     async fn list_volumes(

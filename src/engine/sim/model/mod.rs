@@ -11,6 +11,7 @@ mod container;
 mod create;
 mod events;
 mod exec;
+mod files;
 mod group;
 mod health;
 mod journal;
