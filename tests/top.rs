@@ -77,14 +77,14 @@ fn a_task_that_does_not_run_has_no_figures_and_one_that_does_has_some_on_the_sim
     let (job, web) = (server.run("job"), server.run("web"));
     server.wait_for(&job, "STOPPED");
     server.wait_for(&web, "RUNNING");
-    let (status, stats) = server.get(&format!("/v1/tasks/{job}/stats"));
+    let (status, figures) = server.get(&format!("/v1/tasks/{job}/stats"));
     assert_eq!(
-        (status, &stats["containers"]),
+        (status, &figures["containers"]),
         (200, &serde_json::json!([])),
-        "{stats:#}"
+        "{figures:#}"
     );
-    let (_, stats) = server.get(&format!("/v1/tasks/{web}/stats"));
-    assert_eq!(stats["containers"][0]["name"], "main", "{stats:#}");
+    let (_, figures) = server.get(&format!("/v1/tasks/{web}/stats"));
+    assert_eq!(figures["containers"][0]["name"], "main", "{figures:#}");
     let table = server.cli(&["top", "--once", "--interval", "1"]);
     assert!(
         table.ok().contains(&web) && !table.ok().contains(&job),
