@@ -15,6 +15,7 @@ use futures_util::future::{BoxFuture, LocalBoxFuture};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::api::{self, ApiLimits, ApiState, ApiToken, Auth, Hosts, metadata};
 use crate::bell::Bell;
@@ -260,6 +261,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
         )));
     }
     let limits = ApiLimits::default();
+    let sessions = TaskTracker::new();
     let router = api::router(ApiState {
         control,
         auth: Auth {
@@ -271,6 +273,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
         engine_kind: choices.engine.as_str().to_owned(),
         started_at,
         stop: stop.clone(),
+        sessions: sessions.clone(),
     });
 
     let loop_stop = CancellationToken::new();
@@ -283,6 +286,16 @@ async fn serve(args: ServeArgs) -> Result<()> {
     // Whoever has been accepted gets an answer, then the loop finishes its rounds, then the store closes.
     stop.cancel();
     answering.await?;
+    sessions.close();
+    if tokio::time::timeout(limits.drain_time, sessions.wait())
+        .await
+        .is_err()
+    {
+        tracing::warn!(
+            sessions = sessions.len(),
+            "sessions that did not end in time are cut off"
+        );
+    }
     loop_stop.cancel();
     reconciling.await?;
     store.close().await;

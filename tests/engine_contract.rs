@@ -364,12 +364,16 @@ async fn what_a_container_uses_is_told(world: &mut World) {
     let mut order = order(&[("main", &["sleep"]), ("side", &["sleep"])]);
     world.run(&mut order).await;
     let (main, nobody) = ("main".parse().unwrap(), "nobody".parse().unwrap());
-    let figures = world.engine.stats(&order.task_id, &main).await.unwrap();
+    let figures = world
+        .engine
+        .stats(&order.task_id, &main, false)
+        .await
+        .unwrap();
     assert!(
         figures["memory_stats"]["usage"].as_u64().unwrap() > 0,
         "{figures:#}"
     );
-    let absent = world.engine.stats(&order.task_id, &nobody).await;
+    let absent = world.engine.stats(&order.task_id, &nobody, true).await;
     assert!(
         matches!(absent, Err(EngineError::NotFound(_))),
         "{absent:?}"

@@ -67,6 +67,7 @@ const ONLY_IN: &[(&str, &str)] = &[
     ("sqlx", "src/store"),
     ("axum", "src/api"),
     ("reqwest", "src/cli"),
+    ("tokio_tungstenite", "src/cli"),
 ];
 
 fn sources(below: &Path) -> Vec<PathBuf> {

@@ -17,6 +17,8 @@ pub struct ApiLimits {
     pub requests: usize,
     /// Answers that are being streamed at the same time; further ones are refused.
     pub streams: usize,
+    /// Commands in containers, and the like, at the same time; further ones are refused.
+    pub sessions: usize,
     /// Items on a page when the caller does not say.
     pub page_default: u32,
     /// The most items on a page.
@@ -34,6 +36,7 @@ impl Default for ApiLimits {
             connections: 2_048,
             requests: 1_024,
             streams: 256,
+            sessions: 64,
             page_default: 100,
             page_max: 1_000,
             drain_time: Duration::from_secs(10),

@@ -90,7 +90,8 @@ async fn answer(stream: TcpStream, router: Router, limits: ApiLimits, stop: Canc
         .header_read_timeout(limits.header_time)
         .max_header_size(HEAD_BYTES)
         .max_buf_size(2 * HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
     let mut connection = pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use auth::{ApiToken, Auth, Hosts, ListenRefused, WeakToken, check_listen};
 pub use limits::ApiLimits;
@@ -44,6 +45,8 @@ pub struct ApiState {
     pub started_at: TimestampMs,
     /// Ends the answers that would never end by themselves. The same token as that of [`serve`].
     pub stop: CancellationToken,
+    /// Every session that goes on over a connection which is no HTTP any more: who stops the server waits for them.
+    pub sessions: TaskTracker,
 }
 
 /// Everything that the API answers to.

@@ -8,6 +8,7 @@ mod calls;
 mod error;
 mod lines;
 mod services;
+mod socket;
 mod sse;
 
 use std::time::Duration;
@@ -24,6 +25,7 @@ use crate::shapes::{Page, Problem};
 pub(super) use calls::{EventQuery, LogQuery, Syntax, TaskQuery, UsageQuery};
 pub(super) use error::ClientError;
 pub(super) use lines::LogStream;
+pub(super) use socket::{Received, SocketReceiver, SocketSender};
 pub(super) use sse::EventStream;
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

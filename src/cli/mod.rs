@@ -15,14 +15,17 @@ mod client;
 mod clusters;
 mod completions;
 mod console;
+mod cp;
 mod definitions;
 mod describe;
 mod events;
+mod exec;
 mod exit;
 mod failure;
 mod follow;
 mod logs;
 mod parse;
+mod port_forward;
 mod progress;
 mod ps;
 mod register;
@@ -34,10 +37,12 @@ mod service;
 mod status;
 mod stop;
 mod table;
+mod terminal;
 #[cfg(test)]
 mod tests;
 mod time;
 mod token;
+mod top;
 mod usage;
 mod watch;
 
@@ -116,6 +121,10 @@ enum Command {
     Ps(ps::PsArgs),
     Describe(describe::DescribeArgs),
     Logs(logs::LogsArgs),
+    Exec(exec::ExecArgs),
+    Cp(cp::CpArgs),
+    PortForward(port_forward::PortForwardArgs),
+    Top(top::TopArgs),
     Stop(stop::StopArgs),
     Service(service::ServiceArgs),
     Apply(apply::ApplyArgs),
@@ -220,6 +229,10 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Ps(args) => ps::execute(session, args).await,
         Command::Describe(args) => describe::execute(session, args).await,
         Command::Logs(args) => logs::execute(session, args).await,
+        Command::Exec(args) => Box::pin(exec::execute(session, args)).await,
+        Command::Cp(args) => Box::pin(cp::execute(session, args)).await,
+        Command::PortForward(args) => Box::pin(port_forward::execute(session, args)).await,
+        Command::Top(args) => Box::pin(top::execute(session, args)).await,
         Command::Stop(args) => stop::execute(session, args).await,
         Command::Service(args) => Box::pin(service::execute(session, args)).await,
         Command::Apply(args) => Box::pin(apply::execute(session, args)).await,

@@ -41,6 +41,9 @@ pub(super) struct RunArgs {
     /// Which of the engine's runtimes the containers run under, as `docker info` lists them
     #[arg(long, value_name = "NAME")]
     runtime: Option<String>,
+    /// Let people run commands in the tasks: neargate exec
+    #[arg(long)]
+    enable_execute_command: bool,
     /// A tag to find the tasks by
     #[arg(long = "tag", value_name = "KEY=VALUE", value_parser = parse::tag)]
     tags: Vec<Tag>,
@@ -145,6 +148,7 @@ async fn request(
         task_definition,
         count: Some(args.count),
         overrides: (overrides != TaskOverride::default()).then_some(overrides),
+        enable_execute_command: args.enable_execute_command.then_some(true),
         tags: (!args.tags.is_empty()).then_some(args.tags),
         started_by: args.started_by,
         group: args.group,

@@ -63,7 +63,7 @@ impl Control {
         task: &TaskId,
         container: &ContainerName,
     ) -> Result<serde_json::Value, ControlError> {
-        Ok(self.engine.stats(task, container).await?)
+        Ok(self.engine.stats(task, container, false).await?)
     }
 
     /// Why containers cannot ask about themselves; `None` while nothing speaks against it.

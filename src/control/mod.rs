@@ -7,10 +7,14 @@
 mod cluster;
 mod error;
 mod event;
+mod exec;
+mod files;
+mod forward;
 mod log;
 mod metadata;
 mod secret;
 mod service;
+mod stats;
 mod task;
 mod task_definition;
 mod usage;
@@ -19,10 +23,14 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use error::ControlError;
+pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
 pub use service::{ConfigurationChange, CreateService, ServiceView, UpdateService};
+pub use stats::{ContainerFigures, TaskFigures, Traffic};
 pub use task::RunTask;
+
+use tokio::sync::Semaphore;
 
 use crate::bell::Bell;
 use crate::clock::Clock;
@@ -61,13 +69,15 @@ impl Policy {
 #[derive(Clone)]
 pub struct Control {
     store: Store,
-    /// Only for reading logs and figures; tasks are the loop's.
+    /// Only for reading logs and figures, and for what people do inside of a container; tasks are the loop's.
     engine: Arc<dyn Engine>,
     engine_status: EngineStatus,
     bell: Bell,
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     policy: Policy,
+    /// One permit for each container that the engine is asked about.
+    figures: Arc<Semaphore>,
 }
 
 impl Control {
@@ -88,6 +98,7 @@ impl Control {
             clock,
             ids,
             policy: Policy::default(),
+            figures: Arc::new(Semaphore::new(stats::FIGURES_AT_ONCE)),
         }
     }
 

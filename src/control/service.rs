@@ -49,6 +49,8 @@ pub struct ConfigurationChange {
     pub circuit_breaker: Option<CircuitBreaker>,
     /// For how long after its start a task's health is not held against it.
     pub health_check_grace_period: Option<DurationMs>,
+    /// Whether people may run commands in its tasks.
+    pub enable_execute_command: Option<bool>,
 }
 
 impl ConfigurationChange {
@@ -66,6 +68,10 @@ impl ConfigurationChange {
         set(
             &mut configuration.health_check_grace_period,
             self.health_check_grace_period,
+        );
+        set(
+            &mut configuration.enable_execute_command,
+            self.enable_execute_command,
         );
     }
 }

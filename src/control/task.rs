@@ -22,6 +22,8 @@ pub struct RunTask {
     pub overrides: TaskOverrides,
     /// The same as it was sent, to be given back.
     pub overrides_document: serde_json::Value,
+    /// Whether people may run commands in it.
+    pub enable_execute_command: bool,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
     /// Whatever the caller wants to find it by.
@@ -79,7 +81,10 @@ impl Control {
         self.check_host_paths(&registered.definition.volumes)
             .await?;
         self.check_powers(&registered.definition.containers)?;
-        let spec = TaskSpec::new(registered.definition, registered.revision);
+        let spec = TaskSpec {
+            enable_execute_command: request.enable_execute_command,
+            ..TaskSpec::new(registered.definition, registered.revision)
+        };
         let spec = request
             .overrides
             .apply(spec)

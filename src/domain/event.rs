@@ -21,6 +21,8 @@ pub enum EventKind {
     TaskStateChange,
     /// A task was asked to stop by its user.
     TaskStopRequested,
+    /// A command was started in a task's container by a user. Of the command, its first word is told.
+    TaskExecuteCommand,
     /// Something about a task that its user should know: a wait, a retry, a field without effect.
     TaskNotice,
     /// A secret was put, for the first time or anew.
@@ -34,7 +36,7 @@ pub enum EventKind {
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 12] = [
+const KINDS: [(EventKind, &str); 13] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -48,6 +50,7 @@ const KINDS: [(EventKind, &str); 12] = [
     (EventKind::TaskDefinitionDeleted, "TaskDefinitionDeleted"),
     (EventKind::TaskStateChange, "TaskStateChange"),
     (EventKind::TaskStopRequested, "TaskStopRequested"),
+    (EventKind::TaskExecuteCommand, "TaskExecuteCommand"),
     (EventKind::TaskNotice, "TaskNotice"),
     (EventKind::SecretPut, "SecretPut"),
     (EventKind::SecretDeleted, "SecretDeleted"),

@@ -92,6 +92,9 @@ pub struct ServiceConfiguration {
     pub health_check_grace_period: DurationMs,
     /// Given to the service's tasks.
     pub task_tags: BTreeMap<String, String>,
+    /// Whether people may run commands in its tasks; for tasks that are started from then on.
+    #[serde(default)]
+    pub enable_execute_command: bool,
 }
 
 impl Default for ServiceConfiguration {
@@ -103,6 +106,7 @@ impl Default for ServiceConfiguration {
             circuit_breaker: CircuitBreaker::default(),
             health_check_grace_period: DurationMs::from_secs(0),
             task_tags: BTreeMap::new(),
+            enable_execute_command: false,
         }
     }
 }

@@ -95,6 +95,9 @@ pub struct TaskSpec {
     /// What the containers can mount.
     #[serde(default)]
     pub volumes: Vec<Volume>,
+    /// Whether people may run commands in its containers and reach into them otherwise.
+    #[serde(default)]
+    pub enable_execute_command: bool,
 }
 
 impl TaskSpec {
@@ -115,6 +118,7 @@ impl TaskSpec {
             runtime,
             containers,
             volumes,
+            enable_execute_command: false,
         }
     }
 

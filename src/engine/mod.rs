@@ -10,6 +10,7 @@
 //! daemon. One contract suite (`tests/engine_contract.rs`) is passed by all of them.
 
 pub mod docker;
+mod exec;
 pub mod sim;
 mod status;
 
@@ -28,6 +29,7 @@ pub use crate::domain::{
     PullProgress, StartFailure,
 };
 
+pub use exec::{Exec, ExecOutput, ExecProcess, ExecRequest, ExecSignal, TerminalSize};
 pub use status::{EngineState, EngineStatus};
 
 /// What runs containers.
@@ -59,16 +61,38 @@ pub trait Engine: Send + Sync + 'static {
         request: LogRequest,
     ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError>;
 
+    /// Starts a process beside those of a container that runs. It ends with its container at the latest.
+    async fn exec(&self, request: ExecRequest) -> Result<Exec, EngineError>;
+
+    /// A tar of what is at a path of a container: a file, or a folder with all that is in it.
+    async fn read_files(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError>;
+
+    /// Unpacks a tar in a folder of a container. What came before an error stays.
+    async fn write_files(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError>;
+
     /// Hints to look at something. The stream ends when the connection is lost: whoever listens must then
     /// look at everything once and listen anew. A hint may be missing, late, doubled or wrong.
     async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError>;
 
     /// What a container uses, as the engine tells it: `GET /containers/{id}/stats` of Docker's API, with the
-    /// figures of the network that it shares with its task. [`EngineError::NotFound`] when there is none.
+    /// figures of the network that it shares with its task. [`EngineError::NotFound`] when there is none. With
+    /// `one_shot`, at once and without the sample before, which takes the engine a second or two.
     async fn stats(
         &self,
         task: &TaskId,
         container: &ContainerName,
+        one_shot: bool,
     ) -> Result<serde_json::Value, EngineError>;
 
     /// The clusters that the engine has something for beside their tasks: a network.

@@ -67,6 +67,7 @@ pub(crate) fn after(
 
 pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
     TaskSpec {
+        enable_execute_command: false,
         definition: FamilyRevision {
             family: "web".parse().unwrap(),
             revision: 1,

@@ -97,7 +97,10 @@ impl Reconciler {
             plan.start = 0;
             return Ok(Vec::new());
         };
-        let spec = TaskSpec::new(found.definition, found.revision);
+        let spec = TaskSpec {
+            enable_execute_command: plan.service.configuration.enable_execute_command,
+            ..TaskSpec::new(found.definition, found.revision)
+        };
         let new_task = |_| {
             let id = TaskId::generate(self.parts.ids.as_ref());
             let key = &plan.service.key;

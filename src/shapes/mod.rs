@@ -13,6 +13,7 @@ mod cluster;
 mod container_definition;
 mod document;
 mod event;
+mod exec;
 mod linux;
 mod log;
 mod metadata;
@@ -26,6 +27,7 @@ mod secret;
 mod server;
 mod service;
 mod service_request;
+mod stats;
 mod support;
 mod task;
 mod task_definition;
@@ -45,6 +47,7 @@ pub use container_definition::{
 };
 pub use document::{Document, Format, Limits, Position};
 pub use event::Event;
+pub use exec::{EXEC_STDERR, EXEC_STDOUT, ExecInput, ExecReport, ExecSize};
 pub use linux::{
     Device, DevicePermission, KernelCapabilities, LinuxParameters, SystemControl, Tmpfs, Ulimit,
     UlimitName,
@@ -66,6 +69,7 @@ pub use service_request::{
     CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentController,
     LaunchType, PropagateTags, SchedulingStrategy, UpdateServiceRequest,
 };
+pub use stats::{ContainerStats, NetworkStats, TaskStats};
 pub use support::{service_fields, task_definition_fields};
 pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{

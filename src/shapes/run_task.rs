@@ -26,6 +26,9 @@ pub struct RunTaskRequest {
     /// What these tasks change of their definition.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub overrides: Option<TaskOverride>,
+    /// Whether people may run commands in them: `neargate exec`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enable_execute_command: Option<bool>,
     /// Keys and values to find them by.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(max_items = 50)]

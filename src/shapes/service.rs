@@ -41,6 +41,9 @@ pub struct Service {
     pub deployment_configuration: DeploymentConfiguration,
     /// Seconds after its start in which a task's health is not held against it.
     pub health_check_grace_period_seconds: u32,
+    /// Whether people may run commands in the tasks that it starts.
+    #[serde(default)]
+    pub enable_execute_command: bool,
     /// The newest deployment, `PRIMARY`, and after it those that still have tasks, newest first.
     pub deployments: Vec<ServiceDeployment>,
     /// The revision that a rollback goes back to, if it is not the one that is deployed.
@@ -163,6 +166,7 @@ impl Service {
             deployment_configuration: DeploymentConfiguration::from(configuration),
             health_check_grace_period_seconds: u32::try_from(grace.as_millis() / 1_000)
                 .unwrap_or_default(),
+            enable_execute_command: configuration.enable_execute_command,
             deployments: service
                 .deployments
                 .iter()

@@ -62,7 +62,7 @@ pub struct CreateServiceRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "enableECSManagedTags")]
     pub enable_ecs_managed_tags: Option<bool>,
-    /// Has no effect.
+    /// Whether people may run commands in its tasks: those that are started from then on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_execute_command: Option<bool>,
     /// Refused: there are none.
@@ -131,7 +131,7 @@ pub struct UpdateServiceRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "enableECSManagedTags")]
     pub enable_ecs_managed_tags: Option<bool>,
-    /// Has no effect.
+    /// Whether people may run commands in its tasks: those that are started from then on.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub enable_execute_command: Option<bool>,
     /// Refused: there are none.

@@ -57,6 +57,9 @@ pub struct Task {
     /// What holds it to its CPU and memory, once it has containers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub limits: Option<TaskLimits>,
+    /// Whether people may run commands in it.
+    #[serde(default)]
+    pub enable_execute_command: bool,
     /// Its containers, in the order of the definition.
     pub containers: Vec<Container>,
     /// The overrides as they were sent.
@@ -224,6 +227,7 @@ impl From<&domain::Task> for Task {
             limits: task.limits.map(|by| TaskLimits {
                 enforced_by: by.to_string(),
             }),
+            enable_execute_command: task.spec.enable_execute_command,
             containers: containers(&task.spec, &task.containers),
             overrides: task.overrides.clone(),
             created_at: task.created_at.to_string(),

@@ -11,11 +11,12 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use neargate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
+    ExecBegun, ExecInspect, ExecSpec, ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
+    RegistryLogin, VolumeSpec,
 };
 use neargate::engine::docker::host::Host;
 use neargate::engine::sim::SimDaemon;
-use neargate::engine::{EngineError, LogLine, PullProgress};
+use neargate::engine::{EngineError, LogLine, PullProgress, TerminalSize};
 use tokio_util::sync::CancellationToken;
 
 /// Ends a life at a call.
@@ -156,6 +157,23 @@ impl Daemon for Mortal {
         self.call(self.inner.upload(id, folder, tar)).await
     }
 
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        self.call(self.inner.upload_stream(id, folder, tar)).await
+    }
+
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        self.call(self.inner.download(id, path)).await
+    }
+
     async fn list_volumes(
         &self,
         label: &str,
@@ -208,6 +226,18 @@ impl Daemon for Mortal {
         one_shot: bool,
     ) -> Result<serde_json::Value, EngineError> {
         self.call(self.inner.container_stats(id, one_shot)).await
+    }
+
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError> {
+        self.call(self.inner.exec(id, spec)).await
+    }
+
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError> {
+        self.call(self.inner.inspect_exec(exec)).await
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError> {
+        self.call(self.inner.resize_exec(exec, size)).await
     }
 
     async fn remove_network(&self, name: &str) -> Result<(), EngineError> {

@@ -101,6 +101,7 @@ async fn change(
         6 => update.force_new_deployment = true,
         7 => {
             update.configuration = ConfigurationChange {
+                enable_execute_command: None,
                 minimum_healthy_percent: Some(rng.ms(101)),
                 maximum_percent: Some(100 + rng.ms(150)),
                 circuit_breaker: Some(breaker(rng)),

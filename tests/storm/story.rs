@@ -79,6 +79,7 @@ pub async fn run_document(control: &Control, document: &Value, count: u32) -> Op
         return None;
     }
     let request = RunTask {
+        enable_execute_command: false,
         cluster: "default".parse::<ClusterName>().unwrap(),
         definition: TaskDefinitionReference {
             family: "storm".parse::<Family>().unwrap(),

@@ -16,6 +16,7 @@ mod command;
 mod files;
 mod http;
 mod identity;
+mod interactive;
 mod lifetime;
 mod load;
 mod logs;
@@ -27,7 +28,7 @@ use std::process::ExitCode;
 use command::{Arguments, Command, Failure, OnTermination};
 
 /// Every sub-command, in the order of the help text.
-const COMMANDS: [&Command; 15] = [
+const COMMANDS: [&Command; 17] = [
     &server::SERVE,
     &check::HEALTH,
     &check::FAIL_HEALTH,
@@ -42,6 +43,8 @@ const COMMANDS: [&Command; 15] = [
     &files::ID,
     &files::WRITE_FILE,
     &files::READ_FILE,
+    &interactive::CAT,
+    &interactive::TERMINAL,
     &HELP,
 ];
 

@@ -75,6 +75,19 @@ pub fn exit_on_termination(code: u8) -> Result<(), Failure> {
         .map_err(|error| Failure::at("cannot start a thread", error))
 }
 
+/// Columns and rows of the terminal at stdin, if there is one.
+pub fn terminal_size() -> Option<(u16, u16)> {
+    let mut size = MaybeUninit::<libc::winsize>::zeroed();
+    // SAFETY: the call writes a winsize, for which there is room, or nothing.
+    let size = unsafe {
+        if libc::ioctl(libc::STDIN_FILENO, libc::TIOCGWINSZ, size.as_mut_ptr()) != 0 {
+            return None;
+        }
+        size.assume_init()
+    };
+    Some((size.ws_col, size.ws_row))
+}
+
 /// The user and group that the process runs as.
 pub fn user_and_group_id() -> (u32, u32) {
     // SAFETY: these calls have no arguments and always succeed.

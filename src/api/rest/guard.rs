@@ -70,7 +70,9 @@ fn same_site(method: &Method, headers: &HeaderMap, host: &str) -> Result<(), Api
             return Err(refusal(format!("the web site \"{text}\"")));
         }
     }
-    let changes = *method != Method::GET && *method != Method::HEAD && *method != Method::OPTIONS;
+    // A WebSocket begins with a GET, and no browser asks before it opens one to another site.
+    let changes = headers.contains_key(header::UPGRADE)
+        || (*method != Method::GET && *method != Method::HEAD && *method != Method::OPTIONS);
     let site = headers.get(SEC_FETCH_SITE).map(HeaderValue::as_bytes);
     match site {
         None | Some(b"same-origin" | b"none") => Ok(()),

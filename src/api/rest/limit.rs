@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
+use axum::http::Method;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::Rest;
 use super::problem::{ApiError, Kind};
+use super::{Rest, files};
 
 /// Refuses a request when too many are in work, and gives up on one that takes too long. An answer that is
 /// streamed counts and is timed until it begins.
@@ -23,12 +24,21 @@ pub(super) async fn limit(State(rest): State<Arc<Rest>>, request: Request, next:
         .retry_soon()
         .into_response();
     };
+    if is_transfer(&request) {
+        return next.run(request).await;
+    }
     let time = rest.state.limits.request_time;
     tokio::time::timeout(time, next.run(request)).await.unwrap_or_else(|_| {
         ApiError::new(Kind::Timeout, format!("the request was not answered within {} ms", time.as_millis()))
             .hint("it may still be carried out: look before you send it again; a clientToken makes that safe")
             .into_response()
     })
+}
+
+/// Whether a request takes as long as there is something to send, which has bounds of its own.
+fn is_transfer(request: &Request) -> bool {
+    let route = request.extensions().get::<MatchedPath>();
+    *request.method() == Method::PUT && route.is_some_and(|route| route.as_str() == files::PATH)
 }
 
 /// The right to stream an answer, for as long as it is kept.

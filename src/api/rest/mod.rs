@@ -7,7 +7,10 @@
 
 mod clusters;
 mod events;
+mod exec;
 mod extract;
+mod files;
+mod forward;
 mod guard;
 mod limit;
 mod logs;
@@ -22,6 +25,7 @@ mod routes;
 mod secrets;
 mod server;
 mod services;
+mod stats;
 mod task_definitions;
 mod tasks;
 mod usage;
@@ -57,6 +61,8 @@ struct Rest {
     requests: Arc<Semaphore>,
     /// One permit for each answer that is being streamed.
     streams: Arc<Semaphore>,
+    /// One permit for each session over a WebSocket.
+    sessions: Arc<Semaphore>,
 }
 
 impl Rest {
@@ -68,6 +74,7 @@ impl Rest {
             routes: Routes::of(document),
             requests: Arc::new(Semaphore::new(state.limits.requests)),
             streams: Arc::new(Semaphore::new(state.limits.streams)),
+            sessions: Arc::new(Semaphore::new(state.limits.sessions)),
             state,
         })
     }
@@ -87,6 +94,10 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(tasks::routes())
         .merge(services::routes())
         .merge(logs::routes())
+        .merge(exec::routes())
+        .merge(stats::routes())
+        .merge(files::routes())
+        .merge(forward::routes())
         .merge(usage::routes())
         .merge(secrets::routes())
         .merge(events::routes())

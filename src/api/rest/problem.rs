@@ -79,6 +79,8 @@ kinds! {
     BodyTooLarge = PAYLOAD_TOO_LARGE, "body-too-large", "The body is too large";
     /// The body is of a kind that is not read here.
     UnsupportedMediaType = UNSUPPORTED_MEDIA_TYPE, "unsupported-media-type", "The content type is not supported";
+    /// The path only speaks WebSocket.
+    UpgradeRequired = UPGRADE_REQUIRED, "upgrade-required", "The path only speaks WebSocket";
     /// The key of the secrets is not as it must be.
     SecretsSealed = INTERNAL_SERVER_ERROR, "secrets-sealed", "Secrets cannot be read or written";
     /// A failure of ours.

@@ -1,13 +1,15 @@
 //! What the API can be asked: one function for each route that the command line uses.
 
+use bytes::Bytes;
+use futures_util::Stream;
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
-use super::{Answer, Client, ClientError, EventStream, LogStream};
+use super::{Answer, ByteStream, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
     Cluster, CreateClusterRequest, Event, Page, Readiness, RunTaskRequest, RunTaskResponse,
-    StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskUsage, UsageReport,
+    StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage, UsageReport,
 };
 
 /// How a document is written.
@@ -255,6 +257,43 @@ impl Client {
         let request = self.request(Method::GET, &["v1", "tasks", id, "logs"], &query)?;
         let bytes = self.open(request, "application/x-ndjson").await?;
         Ok(LogStream::new(self.clone(), bytes))
+    }
+
+    /// A tar of what is at a path of a container.
+    pub(in crate::cli) async fn files(
+        &self,
+        id: &str,
+        container: Option<&str>,
+        path: &str,
+    ) -> Result<ByteStream, ClientError> {
+        let query = [("container", container), ("path", Some(path))];
+        let request = self.request(Method::GET, &["v1", "tasks", id, "files"], &query)?;
+        self.open(request, "application/x-tar").await
+    }
+
+    /// Unpacks a tar in a folder of a container. It may take as long as it takes.
+    pub(in crate::cli) async fn put_files(
+        &self,
+        id: &str,
+        container: Option<&str>,
+        folder: &str,
+        tar: impl Stream<Item = std::io::Result<Bytes>> + Send + 'static,
+    ) -> Result<(), ClientError> {
+        let query = [("container", container), ("path", Some(folder))];
+        let request = self
+            .request(Method::PUT, &["v1", "tasks", id, "files"], &query)?
+            .header(CONTENT_TYPE, "application/x-tar")
+            .body(reqwest::Body::wrap_stream(tar));
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        self.check(response).await.map(drop)
+    }
+
+    /// What a task uses now.
+    pub(in crate::cli) async fn task_stats(
+        &self,
+        id: &str,
+    ) -> Result<Answer<TaskStats>, ClientError> {
+        self.get(&["v1", "tasks", id, "stats"], &[]).await
     }
 
     /// What one task has used.

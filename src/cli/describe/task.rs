@@ -26,6 +26,11 @@ pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
     );
     page.optional("Limits", task.limits.as_ref().map(limits).as_deref());
     page.entry("Network", &network(task));
+    page.optional(
+        "Exec",
+        task.enable_execute_command
+            .then_some("enabled: neargate exec"),
+    );
     page.entry("Group", &task.group);
     page.optional("Started by", task.started_by.as_deref());
     let tags: Vec<String> = task

@@ -16,9 +16,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use super::host::{Group, GroupLimits, Host};
 use crate::domain::InstanceId;
+use crate::engine::ExecSignal;
 
 /// The folder, or slice, above all that is ours.
 const OURS: &str = "neargate";
@@ -153,6 +155,16 @@ fn resolve(path: &Path) -> Result<PathBuf, String> {
     ))
 }
 
+const fn number_of(signal: ExecSignal) -> Signal {
+    match signal {
+        ExecSignal::HangUp => Signal::HUP,
+        ExecSignal::Interrupt => Signal::INT,
+        ExecSignal::Quit => Signal::QUIT,
+        ExecSignal::Terminate => Signal::TERM,
+        ExecSignal::Kill => Signal::KILL,
+    }
+}
+
 #[async_trait]
 impl Host for LocalHost {
     fn boot_id(&self) -> Option<String> {
@@ -203,6 +215,32 @@ impl Host for LocalHost {
         let tree = self.tree.as_ref().ok()?;
         let text = read(&self.proc.join(pid.to_string()).join("cgroup")).ok()?;
         Some(tree.names(&text, &tree.path(group)))
+    }
+
+    /// The process is held by a handle first, so that its number cannot be given to another in between.
+    async fn signal(&self, container: &str, pid: u32, signal: ExecSignal) -> Result<(), String> {
+        let told = |error: rustix::io::Errno| format!("process {pid} cannot be signalled: {error}");
+        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
+        let Some(number) = number else {
+            return Ok(());
+        };
+        let handle = match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(rustix::io::Errno::SRCH) => return Ok(()),
+            Err(error) => return Err(told(error)),
+        };
+        let Ok(groups) = read(&self.proc.join(pid.to_string()).join("cgroup")) else {
+            return Ok(());
+        };
+        if container.is_empty() || !groups.contains(container) {
+            return Err(format!(
+                "process {pid} is not seen as one of the container: Neargate may run in a PID namespace of its own"
+            ));
+        }
+        match pidfd_send_signal(&handle, number_of(signal)) {
+            Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
+            Err(error) => Err(told(error)),
+        }
     }
 
     async fn oom_kills(&self, group: &Group) -> u64 {

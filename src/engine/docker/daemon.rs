@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
+use tokio::io::AsyncWrite;
 
-use super::super::{EngineError, LogLine, PullProgress};
+use super::super::{EngineError, ExecOutput, LogLine, PullProgress, TerminalSize};
 use super::host::Host;
 use crate::domain::{
     HealthCheck, HealthStatus, NetworkBinding, PortMapping, SecretValue, Subnet, SystemControl,
@@ -70,11 +72,37 @@ pub trait Daemon: Send + Sync + 'static {
         one_shot: bool,
     ) -> Result<serde_json::Value, EngineError>;
 
+    /// `POST /containers/{id}/exec` and `POST /exec/{id}/start`, attached. A command that cannot be started is told
+    /// of in the output, and by its exit code.
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError>;
+
+    /// `GET /exec/{id}/json`.
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError>;
+
+    /// `POST /exec/{id}/resize`.
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError>;
+
     /// `GET /images/{name}/json`; `None` when the daemon says that there is none.
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError>;
 
     /// `PUT /containers/{id}/archive`: unpacks a tar in a folder of a container that exists.
     async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError>;
+
+    /// The same with a tar of any size, as it comes.
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError>;
+
+    /// `GET /containers/{id}/archive`: a tar of a file or a folder. A path that is not there is
+    /// [`EngineError::NotFound`], as the answer or as the first item.
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError>;
 
     /// `GET /volumes` with one label filter, `key=value`: their names and labels.
     async fn list_volumes(
@@ -207,6 +235,36 @@ pub struct ContainerSpec {
     pub cap_drop: Vec<String>,
     /// Log bytes that the daemon keeps, in two files that take turns; `None`: no log at all.
     pub log_max_bytes: Option<u64>,
+}
+
+/// A process that is to be started in a container.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ExecSpec {
+    /// The program and its arguments.
+    pub command: Vec<String>,
+    /// A terminal.
+    pub tty: bool,
+    /// Standard input is attached.
+    pub stdin: bool,
+}
+
+/// A process that was started in a container.
+pub struct ExecBegun {
+    /// By which the daemon knows it.
+    pub id: String,
+    /// What it writes, until it has closed its outputs.
+    pub output: BoxStream<'static, Result<ExecOutput, EngineError>>,
+    /// What it reads; shutting it down is the end of it.
+    pub input: Pin<Box<dyn AsyncWrite + Send>>,
+}
+
+/// What the daemon says of such a process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ExecInspect {
+    /// `None` while it runs.
+    pub exit_code: Option<i64>,
+    /// By the number that it has on the daemon's host.
+    pub pid: Option<u32>,
 }
 
 /// A volume that is a file system in memory for as long as some container that mounts it runs, and empty after

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{CpuUnits, InstanceId, MemoryMib};
+use crate::engine::ExecSignal;
 
 /// The machine on which a daemon's containers run.
 #[async_trait]
@@ -33,6 +34,10 @@ pub trait Host: Send + Sync + 'static {
 
     /// Whether a process of the host is in `group` or below it; `None` when there is no such process.
     async fn is_in(&self, group: &Group, pid: u32) -> Option<bool>;
+
+    /// Sends a signal to a process of the host, if it is one of the container with that ID. One that has ended is
+    /// no error. Says why not in one sentence, when it cannot be done.
+    async fn signal(&self, container: &str, pid: u32, signal: ExecSignal) -> Result<(), String>;
 
     /// How many processes in `group` and below it the kernel has killed for want of memory, as far as it
     /// counts them there: cgroup v1 counts only where the process was.

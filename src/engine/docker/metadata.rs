@@ -77,17 +77,14 @@ impl DockerEngine {
         &self,
         task: &TaskId,
         container: &ContainerName,
+        one_shot: bool,
     ) -> Result<serde_json::Value, EngineError> {
-        let name = self.names.container(task, container);
-        let found = self.daemon.inspect_container(&name).await?;
-        let found = found
-            .filter(|seen| self.names.is(seen, task, Some(container)))
-            .ok_or(EngineError::NotFound(name))?;
+        let found = self.own_container(task, container).await?;
         let Some(owner) = found.network_mode.strip_prefix("container:") else {
-            return self.daemon.container_stats(&found.id, false).await;
+            return self.daemon.container_stats(&found.id, one_shot).await;
         };
         let (own, shared) = tokio::join!(
-            self.daemon.container_stats(&found.id, false),
+            self.daemon.container_stats(&found.id, one_shot),
             self.daemon.container_stats(owner, true)
         );
         let mut own = own?;

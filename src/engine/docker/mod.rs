@@ -12,6 +12,7 @@ mod cgroup;
 pub mod client;
 pub mod daemon;
 mod ended;
+mod exec;
 pub mod host;
 mod host_paths;
 mod images;
@@ -36,6 +37,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
+use bytes::Bytes;
 use futures_util::StreamExt;
 use futures_util::future::join_all;
 use futures_util::stream::BoxStream;
@@ -47,7 +49,7 @@ pub use self::host_paths::HostPaths;
 pub(crate) use self::host_paths::lexical;
 pub use self::images::PullBehavior;
 
-use self::daemon::{ContainerEvent, Daemon, LogOptions, NetworkInspect};
+use self::daemon::{ContainerEvent, ContainerInspect, Daemon, LogOptions, NetworkInspect};
 use self::ended::Lives;
 use self::host::{KnownHost, PROBE};
 use self::images::Sought;
@@ -58,8 +60,8 @@ use self::pool::Pool;
 use self::pulls::Pulls;
 use self::translate::HostFacts;
 use super::{
-    Engine, EngineError, EngineInfo, Fingerprint, Hint, LogLine, LogRequest, MetadataDoor, Order,
-    Secrets,
+    Engine, EngineError, EngineInfo, Exec, ExecRequest, Fingerprint, Hint, LogLine, LogRequest,
+    MetadataDoor, Order, Secrets,
 };
 use crate::domain::{
     ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, RuntimeName,
@@ -195,6 +197,19 @@ impl DockerEngine {
         });
         warm::spawn(&engine);
         engine
+    }
+
+    /// A container of a task, if the daemon has it and it is ours.
+    async fn own_container(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+    ) -> Result<ContainerInspect, EngineError> {
+        let name = self.names.container(task, container);
+        let found = self.daemon.inspect_container(&name).await?;
+        found
+            .filter(|seen| self.names.is(seen, task, Some(container)))
+            .ok_or(EngineError::NotFound(name))
     }
 
     /// What the daemon is, after making sure that the sandbox image is there.
@@ -479,21 +494,43 @@ impl Engine for DockerEngine {
         &self,
         request: LogRequest,
     ) -> Result<BoxStream<'static, Result<LogLine, EngineError>>, EngineError> {
-        let name = self.names.container(&request.task_id, &request.container);
-        let found = self.daemon.inspect_container(&name).await?;
-        let container = found
-            .filter(|seen| {
-                self.names
-                    .is(seen, &request.task_id, Some(&request.container))
-                    && Names::attempt(&seen.labels) == request.attempt
-            })
-            .ok_or(EngineError::NotFound(name))?;
+        let container = self
+            .own_container(&request.task_id, &request.container)
+            .await?;
+        if Names::attempt(&container.labels) != request.attempt {
+            return Err(EngineError::NotFound(container.name));
+        }
         let options = LogOptions {
             follow: request.follow,
             since: request.since,
             tail: request.tail,
         };
         self.daemon.container_logs(&container.id, options).await
+    }
+
+    async fn exec(&self, request: ExecRequest) -> Result<Exec, EngineError> {
+        self.begin_exec(request).await
+    }
+
+    async fn read_files(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let container = self.own_container(task, container).await?;
+        self.daemon.download(&container.id, path).await
+    }
+
+    async fn write_files(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        let container = self.own_container(task, container).await?;
+        self.daemon.upload_stream(&container.id, folder, tar).await
     }
 
     async fn hints(&self) -> Result<BoxStream<'static, Hint>, EngineError> {
@@ -549,8 +586,9 @@ impl Engine for DockerEngine {
         &self,
         task: &TaskId,
         container: &ContainerName,
+        one_shot: bool,
     ) -> Result<serde_json::Value, EngineError> {
-        self.figures(task, container).await
+        self.figures(task, container, one_shot).await
     }
 
     async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures_util::stream::{self, BoxStream, StreamExt as _};
+use futures_util::stream::{self, BoxStream, StreamExt as _, TryStreamExt as _};
 use tokio::sync::watch;
 
 use super::SimConfig;
@@ -23,10 +23,11 @@ use super::view::{Call, ContainerSnapshot, Effect, Outcome, Snapshot, Touched};
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
+    ExecBegun, ExecInspect, ExecSpec, ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
+    RegistryLogin, VolumeSpec,
 };
 use crate::engine::docker::host::Host;
-use crate::engine::{EngineError, LogLine, PullProgress};
+use crate::engine::{EngineError, LogLine, PullProgress, TerminalSize};
 
 /// A Docker daemon that is a model. Clones are the same daemon.
 #[derive(Clone)]
@@ -330,6 +331,8 @@ impl Asked<'_> {
             | CallKind::Discard
             | CallKind::Inspect
             | CallKind::Stats
+            | CallKind::Exec
+            | CallKind::Download
             | CallKind::Logs => model.touched(self.subject),
             _ => None,
         }
@@ -446,6 +449,22 @@ impl Daemon for SimDaemon {
         self.call(CallKind::Stats, id, None, look).await
     }
 
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError> {
+        let begin = |model: &mut Model| Ok((model.begin_exec(id, spec)?, model.connection()));
+        let (exec, connection) = self.call(CallKind::Exec, id, None, begin).await?;
+        Ok(self.exec_streams(exec, connection))
+    }
+
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError> {
+        let look = |model: &mut Model| model.inspect_exec(exec);
+        self.call(CallKind::InspectExec, exec, None, look).await
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError> {
+        let effect = |model: &mut Model| model.resize_exec(exec, size);
+        self.call(CallKind::ResizeExec, exec, None, effect).await
+    }
+
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let look = |model: &mut Model| Ok(model.inspect_image(name));
         self.call(CallKind::InspectImage, name, None, look).await
@@ -456,6 +475,30 @@ impl Daemon for SimDaemon {
         self.change(Request::Upload { id, folder, tar })
             .await
             .map(drop)
+    }
+
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        let pieces: Vec<Bytes> = tar
+            .try_collect()
+            .await
+            .map_err(|error| EngineError::Failed(error.to_string()))?;
+        let effect = |model: &mut Model| model.put_files(id, folder, &pieces.concat());
+        self.call(CallKind::Upload, id, None, effect).await
+    }
+
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let look = |model: &mut Model| model.get_files(id, path);
+        let tar = self.call(CallKind::Download, id, None, look).await?;
+        Ok(stream::iter([Ok(tar)]).boxed())
     }
 
     async fn list_volumes(

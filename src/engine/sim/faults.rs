@@ -220,6 +220,14 @@ pub enum CallKind {
     InspectVolume,
     /// `remove_volume`.
     RemoveVolume,
+    /// `download`.
+    Download,
+    /// `exec`.
+    Exec,
+    /// `inspect_exec`.
+    InspectExec,
+    /// `resize_exec`.
+    ResizeExec,
 }
 
 impl CallKind {
@@ -248,6 +256,10 @@ impl CallKind {
         Self::EnsureVolume,
         Self::InspectVolume,
         Self::RemoveVolume,
+        Self::Download,
+        Self::Exec,
+        Self::InspectExec,
+        Self::ResizeExec,
     ];
 
     /// Whether it may change anything.
@@ -265,6 +277,8 @@ impl CallKind {
             | Self::RemoveNetwork
             | Self::Upload
             | Self::EnsureVolume
+            | Self::Exec
+            | Self::ResizeExec
             | Self::RemoveVolume => true,
             Self::Info
             | Self::Inspect
@@ -275,6 +289,8 @@ impl CallKind {
             | Self::InspectImage
             | Self::ListVolumes
             | Self::InspectVolume
+            | Self::InspectExec
+            | Self::Download
             | Self::Events => false,
         }
     }

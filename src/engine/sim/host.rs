@@ -7,6 +7,7 @@ use async_trait::async_trait;
 use super::SimDaemon;
 use super::model::MISSING;
 use crate::domain::InstanceId;
+use crate::engine::ExecSignal;
 use crate::engine::docker::host::{Group, GroupLimits, Host};
 use crate::engine::docker::lexical;
 
@@ -38,6 +39,11 @@ impl Host for SimHost {
 
     async fn is_in(&self, group: &Group, pid: u32) -> Option<bool> {
         self.0.with(|model| model.is_in_group(pid, &path(group)))
+    }
+
+    async fn signal(&self, container: &str, pid: u32, signal: ExecSignal) -> Result<(), String> {
+        self.0
+            .with(|model| model.signal_exec(container, pid, signal.as_str()))
     }
 
     async fn oom_kills(&self, group: &Group) -> u64 {

@@ -43,6 +43,7 @@
 
 mod clock;
 mod daemon;
+mod exec;
 mod faults;
 mod host;
 mod image;

@@ -15,7 +15,7 @@ use crate::engine::docker::daemon::ContainerEvent;
 use crate::engine::{EngineError, LogLine, PullProgress};
 
 /// What a stream finds when it looks.
-enum Look<T> {
+pub(super) enum Look<T> {
     /// These came.
     Items(Vec<T>),
     /// Nothing yet.
@@ -26,7 +26,7 @@ enum Look<T> {
 
 impl SimDaemon {
     /// A stream of whatever `look` finds, until it says that no more will come.
-    fn stream_of<T: Send + 'static>(
+    pub(super) fn stream_of<T: Send + 'static>(
         &self,
         look: impl FnMut(&mut Model) -> Look<T> + Send + 'static,
     ) -> BoxStream<'static, T> {
@@ -138,7 +138,7 @@ impl Drop for PullTicket {
     }
 }
 
-fn lost() -> EngineError {
+pub(super) fn lost() -> EngineError {
     EngineError::Away("the connection to the simulated Docker daemon was lost".to_owned())
 }
 

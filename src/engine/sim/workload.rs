@@ -183,7 +183,8 @@ fn command(words: &[&str], spec: &ProcessSpec<'_>) -> Result<Script, String> {
             let limit = arguments.number_or("--after-ms", 0)?;
             Ok(ends(0, u8::from(limit == 0)))
         }
-        "write-file" | "help" | "--help" | "-h" => Ok(ends(0, 0)),
+        // Without an input, they come to its end at once; a command that was started with one reads it (`model::exec`).
+        "cat" | "terminal" | "write-file" | "help" | "--help" | "-h" => Ok(ends(0, 0)),
         "health" | "get" | "read-file" => Ok(ends(0, 1)),
         other => Err(format!(
             "there is no command `{other}`\nhint: workload help lists them"

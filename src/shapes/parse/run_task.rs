@@ -34,6 +34,8 @@ pub struct ParsedRunTask {
     pub overrides: TaskOverrides,
     /// The same as it was sent, to be given back; an empty object if nothing was sent.
     pub overrides_document: Value,
+    /// Whether people may run commands in them.
+    pub enable_execute_command: bool,
     /// To find them by.
     pub tags: BTreeMap<String, String>,
     /// To find them by.
@@ -83,6 +85,7 @@ fn run(request: RunTaskRequest, value: &Value, faults: &mut Faults) -> Option<Pa
             Value::Null => Value::Object(serde_json::Map::new()),
             sent => sent.clone(),
         },
+        enable_execute_command: request.enable_execute_command.unwrap_or_default(),
         tags,
         started_by: request.started_by,
         group: request

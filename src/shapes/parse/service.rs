@@ -119,6 +119,7 @@ fn create(
     let change = change(
         request.deployment_configuration.as_ref(),
         request.health_check_grace_period_seconds,
+        request.enable_execute_command,
     );
     change.apply(&mut configuration);
     faults.extend(configuration.faults(desired_count).iter().cloned());
@@ -146,6 +147,7 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
     let change = change(
         request.deployment_configuration.as_ref(),
         request.health_check_grace_period_seconds,
+        request.enable_execute_command,
     );
     // What stays was checked when it was set.
     let mut changed = ServiceConfiguration::default();
@@ -163,6 +165,7 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
 fn change(
     configuration: Option<&DeploymentConfiguration>,
     grace_period_seconds: Option<u32>,
+    enable_execute_command: Option<bool>,
 ) -> ConfigurationChange {
     let breaker = configuration.and_then(|sent| sent.deployment_circuit_breaker);
     ConfigurationChange {
@@ -173,5 +176,6 @@ fn change(
             rollback: breaker.rollback,
         }),
         health_check_grace_period: grace_period_seconds.map(DurationMs::from_secs),
+        enable_execute_command,
     }
 }

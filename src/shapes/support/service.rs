@@ -38,7 +38,7 @@ pub(super) const TABLE: [Row; 35] = [
     row("deploymentController.type", Partly(not_ecs), "only `ECS` is supported: the service's own rolling deployment"),
     row("desiredCount", Honoured, "0 to 5,000"),
     row("enableECSManagedTags", Kept, "tasks of a service are found by their group, `service:NAME`"),
-    row("enableExecuteCommand", Kept, "there is no ExecuteCommand yet"),
+    row("enableExecuteCommand", Honoured, "of tasks that are started from then on, as in ECS"),
     row("forceNewDeployment", Honoured, "of UpdateService"),
     row("healthCheckGracePeriodSeconds", Honoured, ""),
     row("launchType", Honoured, "there is one kind of host; each means that one"),

@@ -23,6 +23,7 @@ use futures_util::stream::BoxStream;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 use tower::ServiceExt as _;
 
 use crate::api::{ApiLimits, ApiState, Auth, Hosts, router};
@@ -31,8 +32,8 @@ use crate::clock::{Clock, SystemClock};
 use crate::control::Control;
 use crate::domain::{ContainerName, ContainerStatus, IdSource, LastStatus, TaskId, TimestampMs};
 use crate::engine::{
-    Engine, EngineError, EngineInfo, EngineState, EngineStatus, Fingerprint, Hint, LogLine,
-    LogRequest, LogStream, Observation, Order,
+    Engine, EngineError, EngineInfo, EngineState, EngineStatus, Exec, ExecRequest, Fingerprint,
+    Hint, LogLine, LogRequest, LogStream, Observation, Order,
 };
 use crate::store::Store;
 
@@ -116,7 +117,30 @@ impl Engine for StubEngine {
         away()
     }
 
-    async fn stats(&self, _: &TaskId, _: &ContainerName) -> Result<Value, EngineError> {
+    async fn read_files(
+        &self,
+        _: &TaskId,
+        _: &ContainerName,
+        _: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        away()
+    }
+
+    async fn write_files(
+        &self,
+        _: &TaskId,
+        _: &ContainerName,
+        _: &str,
+        _: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        away()
+    }
+
+    async fn exec(&self, _: ExecRequest) -> Result<Exec, EngineError> {
+        away()
+    }
+
+    async fn stats(&self, _: &TaskId, _: &ContainerName, _: bool) -> Result<Value, EngineError> {
         away()
     }
 
@@ -187,6 +211,7 @@ impl Api {
             engine_kind: "sim".to_owned(),
             started_at: clock.now(),
             stop: stop.clone(),
+            sessions: TaskTracker::new(),
         };
         Self {
             router: router(state.clone()),

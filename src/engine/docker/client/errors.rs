@@ -33,7 +33,9 @@ pub(super) enum Verb {
     Upload,
     CreateVolume,
     InspectVolume,
+    Download,
     RemoveVolume,
+    Exec,
 }
 
 impl Verb {
@@ -51,6 +53,8 @@ impl Verb {
             | Self::RemoveNetwork
             | Self::Upload
             | Self::CreateVolume
+            | Self::Download
+            | Self::Exec
             | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
@@ -70,6 +74,8 @@ impl Verb {
             Self::Rename => "rename",
             Self::Remove | Self::Discard | Self::RemoveNetwork | Self::RemoveVolume => "remove",
             Self::Upload => "put files into",
+            Self::Download => "take files out of",
+            Self::Exec => "run a command in",
             Self::ReadLogs => "read the logs of",
             Self::ReadStats => "read the figures of",
             Self::Pull => "pull",
@@ -256,6 +262,10 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
         (Verb::Start, _) if says(UNSTARTABLE) => EngineError::Refused(text),
         // `You cannot remove a running container`, `container is paused and must be unpaused`
         (Verb::Discard, 409) if says(&["running", "paused"]) => EngineError::Refused(text),
+        // `Could not find the file /x in container 0123…`
+        (Verb::Download | Verb::Upload, 404) if says(&["could not find the file"]) => {
+            EngineError::NotFound(text)
+        }
         (_, 404) => match missing(call, &text) {
             Some(what) => EngineError::NotFound(what),
             None => EngineError::Failed(text),
@@ -266,7 +276,10 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
         // The daemon was replaced by another version since it was asked for its own.
         (_, 400) if says(&["client version"]) => EngineError::Failed(text),
         // `can not get logs from container which is dead or marked for removal`
-        (_, 400 | 401 | 403 | 501) | (Verb::ReadLogs, 409) => EngineError::Refused(text),
+        // `Container 0123… is not running`, `is paused, unpause the container before exec`
+        (_, 400 | 401 | 403 | 501) | (Verb::ReadLogs | Verb::Exec, 409) => {
+            EngineError::Refused(text)
+        }
         _ => EngineError::Failed(text),
     }
 }

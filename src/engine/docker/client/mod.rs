@@ -21,13 +21,16 @@ use std::collections::{BTreeMap, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use async_trait::async_trait;
 use bollard::Docker;
+use bollard::container::LogOutput;
 use bollard::errors::Error;
+use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, StartExecResults};
 use bollard::query_parameters::{
-    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, EventsOptionsBuilder,
-    ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
+    CreateContainerOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
+    EventsOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
     KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
     ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
     RemoveVolumeOptions, RenameContainerOptionsBuilder, StartContainerOptions, StatsOptionsBuilder,
@@ -40,10 +43,11 @@ use tokio::time::timeout;
 
 use self::endpoint::Endpoint;
 use self::errors::{Call, Verb, engine_error, is_settled};
-use super::super::{EngineError, LogLine, PullProgress};
+use super::super::{EngineError, ExecOutput, LogLine, LogStream, PullProgress, TerminalSize};
 use super::daemon::{
     ContainerEvent, ContainerInspect, ContainerSpec, ContainerSummary, Daemon, DaemonInfo,
-    ImageInspect, LogOptions, NetworkInspect, NetworkSpec, RegistryLogin, VolumeSpec,
+    ExecBegun, ExecInspect, ExecSpec, ImageInspect, LogOptions, NetworkInspect, NetworkSpec,
+    RegistryLogin, VolumeSpec,
 };
 use super::host::{Host, KnownHost};
 use crate::domain::Subnet;
@@ -62,6 +66,14 @@ const EVENTS: [&str; 10] = [
     "destroy",
     "health_status",
 ];
+
+/// What takes a terminal off its process without ending it. Docker's default, Ctrl-P Ctrl-Q, is in the way of
+/// shells and editors, and there is no way to have none.
+const NEVER_TYPED: &str = "ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_,ctrl-^,ctrl-_";
+/// How long a copy into a container may take: a bound for what hangs, not for what is large.
+const TRANSFER_TIME: Duration = Duration::from_hours(6);
+/// The largest piece in which the output of a command comes.
+const EXEC_PIECE_BYTES: usize = 32 * 1_024;
 
 /// A Docker daemon behind a socket.
 pub struct DockerClient {
@@ -377,6 +389,81 @@ impl Daemon for DockerClient {
         serde_json::to_value(found).map_err(|error| EngineError::Failed(error.to_string()))
     }
 
+    async fn exec(&self, id: &str, spec: &ExecSpec) -> Result<ExecBegun, EngineError> {
+        let call = Call::new(Verb::Exec, format!("container {}", path_part(id)?));
+        let options = CreateExecOptions {
+            attach_stdin: Some(spec.stdin),
+            attach_stdout: Some(true),
+            attach_stderr: Some(true),
+            tty: Some(spec.tty),
+            detach_keys: Some(NEVER_TYPED.to_owned()),
+            cmd: Some(spec.command.clone()),
+            ..CreateExecOptions::default()
+        };
+        let start = StartExecOptions {
+            detach: false,
+            tty: spec.tty,
+            output_capacity: Some(EXEC_PIECE_BYTES),
+        };
+        let (exec, started) = self
+            .ask(&call, |docker| async move {
+                let exec = docker.create_exec(id, options).await?.id;
+                let started = docker.start_exec(&exec, Some(start)).await?;
+                Ok((exec, started))
+            })
+            .await?;
+        let StartExecResults::Attached { output, input } = started else {
+            return Err(EngineError::Failed(
+                "the engine did not attach to the command".to_owned(),
+            ));
+        };
+        let output = output
+            .map_ok(|piece| match piece {
+                LogOutput::StdErr { message } => (LogStream::Stderr, message),
+                LogOutput::StdOut { message }
+                | LogOutput::StdIn { message }
+                | LogOutput::Console { message } => (LogStream::Stdout, message),
+            })
+            .map_ok(|(stream, bytes)| ExecOutput { stream, bytes })
+            .map_err(move |error| engine_error(&call, error));
+        Ok(ExecBegun {
+            id: exec,
+            output: output.boxed(),
+            input,
+        })
+    }
+
+    async fn inspect_exec(&self, exec: &str) -> Result<ExecInspect, EngineError> {
+        let call = Call::new(Verb::Inspect, format!("command {}", path_part(exec)?));
+        let found = self
+            .ask(
+                &call,
+                |docker| async move { docker.inspect_exec(exec).await },
+            )
+            .await?;
+        let runs = found.running.unwrap_or_default();
+        Ok(ExecInspect {
+            // One that was never started has none either, and is never asked about.
+            exit_code: found.exit_code.filter(|_| !runs),
+            pid: found
+                .pid
+                .and_then(|pid| u32::try_from(pid).ok())
+                .filter(|pid| *pid > 0),
+        })
+    }
+
+    async fn resize_exec(&self, exec: &str, size: TerminalSize) -> Result<(), EngineError> {
+        let call = Call::new(Verb::Exec, format!("command {}", path_part(exec)?));
+        let options = ResizeExecOptions {
+            height: size.rows,
+            width: size.columns,
+        };
+        self.ask(&call, |docker| async move {
+            docker.resize_exec(exec, options).await
+        })
+        .await
+    }
+
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let call = Call::new(Verb::Inspect, format!("image {}", image_path(name)?));
         let answer = self
@@ -399,6 +486,40 @@ impl Daemon for DockerClient {
                 .await
         })
         .await
+    }
+
+    async fn upload_stream(
+        &self,
+        id: &str,
+        folder: &str,
+        tar: BoxStream<'static, std::io::Result<Bytes>>,
+    ) -> Result<(), EngineError> {
+        let call = Call {
+            limit: TRANSFER_TIME,
+            ..Call::new(Verb::Upload, format!("container {}", path_part(id)?))
+        };
+        let options = UploadToContainerOptionsBuilder::default()
+            .path(folder)
+            .build();
+        self.ask(&call, |docker| async move {
+            let body = bollard::body_try_stream(tar);
+            docker.upload_to_container(id, Some(options), body).await
+        })
+        .await
+    }
+
+    async fn download(
+        &self,
+        id: &str,
+        path: &str,
+    ) -> Result<BoxStream<'static, Result<Bytes, EngineError>>, EngineError> {
+        let call = Call::new(Verb::Download, format!("container {}", path_part(id)?));
+        let docker = self.ask(&call, |docker| async move { Ok(docker) }).await?;
+        let options = DownloadFromContainerOptionsBuilder::default()
+            .path(path)
+            .build();
+        let pieces = docker.download_from_container(id, Some(options));
+        Ok(until_silent(pieces, call).boxed())
     }
 
     async fn list_volumes(

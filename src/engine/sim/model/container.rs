@@ -64,6 +64,8 @@ pub(crate) struct Container {
     pub(super) finished_at: Option<TimestampMs>,
     pub(super) health: Option<Health>,
     pub(super) log: Log,
+    /// Those that were put into it, by path.
+    pub(super) files: BTreeMap<String, Vec<u8>>,
 }
 
 /// What a container has while its process lives.

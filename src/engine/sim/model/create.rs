@@ -49,6 +49,7 @@ impl Model {
                 .clone()
                 .filter(|check| check.command.first().is_some_and(|word| word != "NONE"))
                 .map(Health::new),
+            files: BTreeMap::new(),
             log: Log::new(spec.log_max_bytes),
             spec,
         };

@@ -10,6 +10,8 @@
 mod container;
 mod create;
 mod events;
+mod exec;
+mod files;
 mod group;
 mod health;
 mod journal;
@@ -41,6 +43,7 @@ pub(crate) use outage::Reach;
 pub(crate) use pull::PullNews;
 pub(crate) use request::{Answer, Refusal, Request};
 
+use exec::ExecRun;
 use group::Group;
 use network::Networks;
 use outage::Outage;
@@ -69,6 +72,8 @@ pub(crate) struct Model {
     networks: Networks,
     volumes: BTreeMap<String, Volume>,
     next_volume: u64,
+    /// Commands that were started in containers, by number.
+    execs: BTreeMap<u64, ExecRun>,
     /// By path.
     groups: BTreeMap<String, Group>,
     /// How often the host was started.
@@ -94,6 +99,8 @@ enum Timer {
     Ends { container: u64, run: u32 },
     /// A process writes.
     Writes { container: u64, run: u32 },
+    /// A command that was started in a container ends by itself.
+    ExecEnds { exec: u64 },
     /// A health check begins.
     CheckBegins { container: u64, monitor: u32 },
     /// A health check is over.
@@ -136,6 +143,7 @@ impl Model {
             images: Images::default(),
             volumes: BTreeMap::new(),
             next_volume: 0,
+            execs: BTreeMap::new(),
             groups: BTreeMap::new(),
             boots: 1,
             pulls: BTreeMap::new(),
@@ -213,6 +221,7 @@ impl Model {
         match timer {
             Timer::Ends { container, run } => self.process_is_over(container, run),
             Timer::Writes { container, run } => self.process_writes(container, run),
+            Timer::ExecEnds { exec } => self.exec_is_over(exec),
             Timer::CheckBegins { container, monitor } => self.check_begins(container, monitor),
             Timer::CheckEnds {
                 container,
