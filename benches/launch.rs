@@ -109,22 +109,7 @@ async fn bench() -> Result<()> {
         ratio(&launches.stop, &launches.raw_stop),
         "",
     );
-    let noticed = noticed(&daemon, &server).await?;
-    row(
-        "a container killed from outside, to STOPPED",
-        format!("{} ms", median(&noticed.stopped).as_millis()),
-        "50 ms",
-    );
-    row(
-        "of that, until Docker itself says so, to whoever listens",
-        format!("{} ms", median(&noticed.told).as_millis()),
-        "",
-    );
-    row(
-        "and from there to STOPPED, recorded and told",
-        format!("{:.1} ms", millis(median(&noticed.ours))),
-        "",
-    );
+    tell_noticed(&noticed(&daemon, &server).await?);
     drop(cold);
     drop(server);
     let pool = BURST.to_string();
@@ -205,6 +190,24 @@ struct Noticed {
     told: Vec<Duration>,
     /// From the one to the other.
     ours: Vec<Duration>,
+}
+
+fn tell_noticed(noticed: &Noticed) {
+    row(
+        "a container killed from outside, to STOPPED",
+        format!("{} ms", median(&noticed.stopped).as_millis()),
+        "50 ms",
+    );
+    row(
+        "of that, until Docker itself says so, to whoever listens",
+        format!("{} ms", median(&noticed.told).as_millis()),
+        "",
+    );
+    row(
+        "and from there to STOPPED, recorded and told",
+        format!("{:.1} ms", millis(median(&noticed.ours))),
+        "",
+    );
 }
 
 async fn noticed(daemon: &DockerClient, server: &Server) -> Result<Noticed> {

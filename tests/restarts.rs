@@ -13,7 +13,7 @@ use neargate::store::Store;
 use rand::RngExt as _;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, Witness, docker, eventually, leftovers, workload};
+use crate::harness::{Seen, Server, Witness, docker, eventually, leftovers, workload};
 
 fn container(name: &str, command: &[&str]) -> Value {
     json!({ "name": name, "image": workload(), "command": command, "memory": 64, "stopTimeout": 1 })
@@ -76,6 +76,18 @@ fn wait_for_restarts(server: &Server, id: &str, name: &str, times: u64) -> Value
     })
 }
 
+/// What the engine told of `main`, once it has told of all its ends.
+fn seen_by(witness: &Witness, id: &str) -> Seen {
+    eventually("the witness to have seen the end", || {
+        let seen = witness.container(id, "main");
+        if seen.ends.len() == seen.starts as usize {
+            Ok(seen)
+        } else {
+            Err(format!("{seen:?}"))
+        }
+    })
+}
+
 fn notices(server: &Server, id: &str) -> Vec<String> {
     let (status, page) = server.get("/v1/events?limit=1000");
     assert_eq!(status, 200);
@@ -129,13 +141,7 @@ fn a_container_is_started_again_and_its_task_goes_on() {
     server.stop(&id);
     let stopped = server.wait_for(&id, "STOPPED");
     let times = restarts(&stopped, "main");
-    let seen = eventually("the witness to have seen the end", || {
-        let seen = witness.container(&id, "main");
-        match seen.ends.len() == seen.starts as usize {
-            true => Ok(seen),
-            false => Err(format!("{seen:?}")),
-        }
-    });
+    let seen = seen_by(&witness, &id);
     assert_eq!(u64::from(seen.starts), times + 1, "{seen:?}\n{stopped:#}");
     assert_eq!(seen.most_at_once, 1, "{seen:?}");
     let (code, _) = seen.ends.last().unwrap();
@@ -281,13 +287,7 @@ fn killed_at_random_moments_it_starts_each_attempt_once_and_counts_them_all() {
     for id in &tasks {
         let task = server.wait_for(id, "STOPPED");
         server.wait_until_clean();
-        let seen = eventually("the witness to have seen the end", || {
-            let seen = witness.container(id, "main");
-            match seen.ends.len() == seen.starts as usize {
-                true => Ok(seen),
-                false => Err(format!("{seen:?}")),
-            }
-        });
+        let seen = seen_by(&witness, id);
         assert_eq!(seen.most_at_once, 1, "{seen:?}");
         assert_eq!(
             u64::from(seen.starts),

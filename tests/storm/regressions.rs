@@ -106,7 +106,7 @@ fn started_again_whatever_happens(trouble: impl Fn(&mut World)) -> Task {
             }
             ledger.check(&world).await.unwrap();
         }
-        world.pass(Duration::from_secs(60)).await;
+        world.pass(Duration::from_mins(1)).await;
         ledger.check(&world).await.unwrap();
         ledger.check_end(&world).unwrap();
         let ended = task(&world, &id).await;
