@@ -196,6 +196,8 @@ async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String>
     for id in unfinished {
         life.control.stop_task(&id, None).await.unwrap();
     }
+    // On a small network, all is well for services once these have given their addresses back.
+    world.pass(Duration::from_secs(30)).await;
     services::calm_down(world, ledger).await?;
     let begun = world.now();
     while world.now().since(begun).to_std() < PATIENCE {
