@@ -220,6 +220,7 @@ impl DockerEngine {
         let limits = self.restrict(order, &facts, definition, &mut spec).await?;
         spec.env
             .extend(self.own_environment(order, definition).await?);
+        self.lives.replace(&order.task_id, &spec.name);
         let created = self.daemon.create_container(&spec).await;
         let attempt = order.attempt(name);
         if let Err(EngineError::NameTaken(_)) = &created
@@ -333,6 +334,8 @@ impl DockerEngine {
         name: &ContainerName,
         id: &str,
     ) -> Result<Effect, EngineError> {
+        self.lives
+            .replace(&order.task_id, &self.names.container(&order.task_id, name));
         if self.daemon.discard_container(id).await? {
             return Ok(Effect::NoContainer(name.clone()));
         }

@@ -32,9 +32,10 @@ struct Life {
 }
 
 impl Lives {
-    /// A container of `task` was looked at.
+    /// A container of `task` was looked at. Only while it runs is there anything to be told of it.
     pub(super) fn saw(&self, task: &TaskId, seen: &ContainerInspect) {
         if seen.status != "running" || seen.started_at.is_none() {
+            self.replace(task, &seen.name);
             return;
         }
         let mut lives = self.lock();
@@ -89,6 +90,13 @@ impl Lives {
             pid: None,
             ..seen.clone()
         })
+    }
+
+    /// Whatever has that name from now on is another container: one that is started again is made anew.
+    pub(super) fn replace(&self, task: &TaskId, name: &str) {
+        if let Some(of_task) = self.lock().get_mut(task) {
+            of_task.remove(name);
+        }
     }
 
     /// Nothing of `task` is left.
@@ -203,6 +211,22 @@ mod tests {
         };
         let oom = lives(&running(), &[oom, died(KILLED, 5_000)]);
         assert!(oom.ended(&task(), "web", true).unwrap().oom_killed);
+    }
+
+    #[test]
+    fn a_container_that_is_made_anew_has_not_ended_as_the_one_before() {
+        let before = lives(&running(), &[died(3, 5_000)]);
+        before.replace(&task(), "web");
+        assert!(before.ended(&task(), "web", false).is_none());
+        // Not seen before it had ended already.
+        let before = lives(&running(), &[died(3, 5_000)]);
+        let next = ContainerInspect {
+            id: "next".to_owned(),
+            status: "exited".to_owned(),
+            ..running()
+        };
+        before.saw(&task(), &next);
+        assert!(before.ended(&task(), "web", false).is_none());
     }
 
     #[test]

@@ -207,7 +207,7 @@ async fn what_repeats_takes_little_room_and_comes_back_from_any_place() {
         line.text.extend_from_slice(&[b'x'; 100]);
     }
     fixture.keep(&lines, u64::MAX).await;
-    let path = fixture.logs.file_of(&fixture.task, &fixture.container);
+    let path = fixture.logs.file_of(&fixture.task, &fixture.container, 0);
     let written: usize = lines.iter().map(|line| LINE + line.text.len() - 10).sum();
     let kept = fs::metadata(&path).unwrap().len();
     assert!(kept * 8 < written as u64, "{kept} of {written} bytes");
@@ -247,7 +247,7 @@ async fn aged(fixture: &mut Fixture, count: u8) -> Vec<(TaskId, u64)> {
     for number in 0..count {
         fixture.task = format!("{number:032x}").parse().unwrap();
         fixture.keep(&[line(number.into())], u64::MAX).await;
-        let path = fixture.logs.file_of(&fixture.task, &fixture.container);
+        let path = fixture.logs.file_of(&fixture.task, &fixture.container, 0);
         let file = fs::File::open(&path).unwrap();
         file.set_modified(noon() - DAY * u32::from(count - number))
             .unwrap();
@@ -283,7 +283,7 @@ async fn the_oldest_logs_go_when_they_are_too_old_or_too_many() {
     let mut fixture = Fixture::new();
     let kept = aged(&mut fixture, 5).await;
     let left = |fixture: &Fixture| {
-        let has = |task: &TaskId| fixture.logs.has(task, &fixture.container);
+        let has = |task: &TaskId| fixture.logs.has(task, &fixture.container, 0);
         kept.iter().map(|(task, _)| has(task)).collect::<Vec<_>>()
     };
     let bytes = |from: usize| kept[from..].iter().map(|(_, bytes)| bytes).sum::<u64>();
@@ -315,7 +315,9 @@ async fn the_oldest_logs_go_when_they_are_too_old_or_too_many() {
 async fn a_log_that_is_being_written_is_left_alone_and_what_a_crash_left_goes() {
     let mut fixture = Fixture::new();
     aged(&mut fixture, 1).await;
-    let writer = fixture.logs.writer(&fixture.task, &fixture.container, 100);
+    let writer = fixture
+        .logs
+        .writer(&fixture.task, &fixture.container, 0, 100);
     let writer = writer.await.unwrap();
     // By the clock that the files have their times from.
     let folder = fs::metadata(fixture.logs.folder_of(&fixture.task)).unwrap();
@@ -337,7 +339,7 @@ async fn a_log_that_is_being_written_is_left_alone_and_what_a_crash_left_goes() 
         0
     );
     assert!(!half_removed.exists());
-    assert!(fixture.logs.has(&fixture.task, &fixture.container));
+    assert!(fixture.logs.has(&fixture.task, &fixture.container, 0));
     // Nothing was ever kept.
     let empty = Fixture::new();
     assert_eq!(empty.logs.prune(bounds(1, 0), real_now).await.unwrap(), 0);
