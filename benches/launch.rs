@@ -10,6 +10,8 @@
     reason = "it is what a benchmark is for"
 )]
 
+mod services;
+
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -110,6 +112,12 @@ async fn bench() -> Result<()> {
         "",
     );
     tell_noticed(&noticed(&daemon, &server).await?);
+    let (replaced, launched) = services::replaced(&daemon, &server).await?;
+    row(
+        "a service's container killed from outside, to its replacement RUNNING, × a warm launch",
+        ratio(&replaced, &launched),
+        "1.3",
+    );
     drop(cold);
     drop(server);
     let pool = BURST.to_string();
@@ -122,6 +130,11 @@ async fn bench() -> Result<()> {
         ),
         ratio(&ours, &raw),
         "0.6",
+    );
+    row(
+        &format!("a service scaled from 0 to {BURST}, all RUNNING, × those {BURST} tasks"),
+        ratio(&services::scaled(&daemon, &many).await?, &ours),
+        "1.1",
     );
     drop(many);
 
@@ -138,7 +151,36 @@ async fn bench() -> Result<()> {
         format!("{:.2} ms", millis(percentile(&calls, 99))),
         "",
     );
+    drop(sim);
+    tell_load(
+        &services::load(services::FEW).await?,
+        &services::load(services::MANY).await?,
+    );
     Ok(())
+}
+
+fn tell_load(few: &services::Load, many: &services::Load) {
+    let (less, more) = (services::FEW, services::MANY);
+    row(
+        &format!("CPU time to replace a task among {more} services, × among {less}"),
+        format!("{:.2}", many.event.div_duration_f64(few.event)),
+        "2",
+    );
+    row(
+        &format!("{more} services with 2 tasks each, idle: CPU of one core"),
+        format!("{:.2} %", many.idle_percent),
+        "2 %",
+    );
+    row(
+        "the same: resident memory",
+        format!("{:.1} MB", many.resident_mb),
+        "200 MB",
+    );
+    row(
+        "the same: one service described, p99",
+        format!("{:.2} ms", millis(many.describe_p99)),
+        "10 ms",
+    );
 }
 
 fn row(what: &str, figure: impl std::fmt::Display, bound: &str) {
@@ -401,6 +443,12 @@ impl Server {
         Ok(body)
     }
 
+    async fn patch(&self, path: &str, body: &Value) -> Result<Value> {
+        let request = self.client.patch(format!("{}{path}", self.endpoint));
+        let answer = request.json(body).send().await?.error_for_status()?;
+        Ok(answer.json().await?)
+    }
+
     async fn register(&self, family: &str, command: &[&str]) -> Result<()> {
         let container = json!({ "name": "main", "image": IMAGE, "command": command });
         self.post(
@@ -541,18 +589,35 @@ async fn wait_for(
         .iter()
         .map(|id| format!("\"subject\":\"{id}\""))
         .collect();
-    let wanted = format!("\"status\":\"{status}\"");
+    each_line(events, |line| {
+        if is_task_in(line, status) {
+            waiting.retain(|subject| !line.contains(subject));
+        }
+        waiting.is_empty()
+    })
+    .await
+}
+
+/// Whether a line of the event stream says that a task is in this state.
+fn is_task_in(line: &str, status: &str) -> bool {
+    line.contains(&format!("\"status\":\"{status}\""))
+}
+
+/// Reads the event stream until `is_enough` says so of a line.
+async fn each_line(
+    events: &mut (impl StreamExt<Item = reqwest::Result<bytes::Bytes>> + Unpin),
+    mut is_enough: impl FnMut(&str) -> bool,
+) -> Result<()> {
     let mut text = String::new();
-    while !waiting.is_empty() {
+    loop {
         let piece = events.next().await.context("the event stream ended")??;
         text.push_str(&String::from_utf8_lossy(&piece));
         let whole = text.rfind('\n').map_or(0, |end| end + 1);
-        for line in text[..whole].lines().filter(|line| line.contains(&wanted)) {
-            waiting.retain(|subject| !line.contains(subject));
+        if text[..whole].lines().any(&mut is_enough) {
+            return Ok(());
         }
         text.drain(..whole);
     }
-    Ok(())
 }
 
 fn percentile(times: &[Duration], percent: usize) -> Duration {

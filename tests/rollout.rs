@@ -6,8 +6,9 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
+use neargate::clock::{Clock as _, SystemClock};
 use neargate::domain::TimestampMs;
 use serde_json::{Value, json};
 
@@ -28,13 +29,6 @@ fn register(server: &Server, image: &str, command: &[&str]) {
          healthCheck: {{command: [CMD, /workload, health], interval: 5, timeout: 5, retries: 3}}\n",
         json!(command)
     ));
-}
-
-fn now() -> TimestampMs {
-    let since = SystemTime::now()
-        .duration_since(SystemTime::UNIX_EPOCH)
-        .unwrap();
-    TimestampMs::from_millis(i64::try_from(since.as_millis()).unwrap())
 }
 
 /// What the client has seen.
@@ -81,7 +75,7 @@ fn ask(task: &Value) -> Result<(), String> {
 fn client(server: &Server, seen: &Mutex<Seen>, is_over: &AtomicBool) {
     while !is_over.load(Ordering::Relaxed) {
         for task in tasks(server).iter().filter(|task| is_healthy(task)) {
-            let (id, begun) = (id(task), now());
+            let (id, begun) = (id(task), SystemClock.now());
             let answer = ask(task);
             let mut seen = seen.lock().unwrap();
             match answer {
@@ -125,14 +119,14 @@ fn no_request_to_a_healthy_task_fails_while_revisions_come_and_go() {
     register(&server, workload, GOOD);
     create(&server, &document(6, BREAKER));
     steady(&server, TASKS, "web:1");
-    let (seen, is_over) = (Mutex::new(Seen::default()), AtomicBool::new(false));
-    let seed = usize::from_str_radix(&server.instance()[..6], 16).unwrap();
-    println!("seed {seed}");
+    let (seen, ended) = (Mutex::new(Seen::default()), AtomicBool::new(false));
+    let chance = usize::from_str_radix(&server.instance()[..6], 16).unwrap();
+    println!("chance {chance}");
     std::thread::scope(|scope| {
-        scope.spawn(|| client(&server, &seen, &is_over));
+        scope.spawn(|| client(&server, &seen, &ended));
         let story = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
             register(&server, workload, GOOD);
-            deploy(&server, &seen, seed);
+            deploy(&server, &seen, chance);
             steady(&server, TASKS, "web:2");
 
             // One that starts, and then ends.
@@ -141,23 +135,23 @@ fn no_request_to_a_healthy_task_fails_while_revisions_come_and_go() {
                 workload,
                 &["exit", "--after-ms", "300", "--code", "3"],
             );
-            deploy(&server, &seen, seed / 3);
+            deploy(&server, &seen, chance / 3);
             rolled_back(&server, "web:2", "web:3");
 
             register(&server, workload, GOOD);
-            deploy(&server, &seen, seed / 5);
+            deploy(&server, &seen, chance / 5);
             steady(&server, TASKS, "web:4");
 
             // One that never starts.
             register(&server, "127.0.0.1:1/no/such:image", GOOD);
-            deploy(&server, &seen, seed / 11);
+            deploy(&server, &seen, chance / 11);
             rolled_back(&server, "web:4", "web:5");
 
             register(&server, workload, GOOD);
-            deploy(&server, &seen, seed / 13);
+            deploy(&server, &seen, chance / 13);
             steady(&server, TASKS, "web:6");
         }));
-        is_over.store(true, Ordering::Relaxed);
+        ended.store(true, Ordering::Relaxed);
         if let Err(panic) = story {
             std::panic::resume_unwind(panic);
         }
