@@ -112,18 +112,28 @@ async fn bench() -> Result<()> {
         "",
     );
     tell_noticed(&noticed(&daemon, &server).await?);
-    let (replaced, launched) = services::replaced(&daemon, &server).await?;
+    let (replacements, beside) = services::replaced(&daemon, &server).await?;
     row(
         "a service's container killed from outside, to its replacement RUNNING, × a warm launch",
-        ratio(&replaced, &launched),
+        ratio(&replacements, &beside),
         "1.3",
     );
     drop(cold);
     drop(server);
+    tell_bursts(&daemon).await?;
+    tell_calls().await?;
+    tell_load(
+        &services::load(services::FEW).await?,
+        &services::load(services::MANY).await?,
+    );
+    Ok(())
+}
+
+async fn tell_bursts(daemon: &DockerClient) -> Result<()> {
     let pool = BURST.to_string();
     let many = Server::start(&["--warm-sandboxes", &pool]).await?;
     many.register("sleep", &["sleep"]).await?;
-    let (raw, ours) = bursts(&daemon, &many).await?;
+    let (raw, ours) = bursts(daemon, &many).await?;
     row(
         &format!(
             "{BURST} tasks at once, all RUNNING, as many warm sandboxes, × raw at {AT_ONCE} at once"
@@ -133,11 +143,13 @@ async fn bench() -> Result<()> {
     );
     row(
         &format!("a service scaled from 0 to {BURST}, all RUNNING, × those {BURST} tasks"),
-        ratio(&services::scaled(&daemon, &many).await?, &ours),
+        ratio(&services::scaled(daemon, &many).await?, &ours),
         "1.1",
     );
-    drop(many);
+    Ok(())
+}
 
+async fn tell_calls() -> Result<()> {
     let sim = Server::start(&["--engine", "sim"]).await?;
     sim.register("sleep", &["sleep"]).await?;
     let calls = sim.run_calls(CALLS).await?;
@@ -150,11 +162,6 @@ async fn bench() -> Result<()> {
         "RunTask, durable, 1 client, p99",
         format!("{:.2} ms", millis(percentile(&calls, 99))),
         "",
-    );
-    drop(sim);
-    tell_load(
-        &services::load(services::FEW).await?,
-        &services::load(services::MANY).await?,
     );
     Ok(())
 }
