@@ -389,6 +389,60 @@ fn what_cannot_be_done_is_refused_with_the_way_out() {
 }
 
 #[test]
+fn a_protected_task_is_ended_neither_by_scaling_in_nor_by_a_deployment() {
+    let server = sim();
+    create(&server, &document(2, ""));
+    let tasks_before = steady(&server, 2, "web:1");
+    // The newest would be chosen.
+    let id = tasks_before[0]["taskId"].as_str().unwrap().to_owned();
+    assert!(tasks_before[0]["createdAt"].as_str() >= tasks_before[1]["createdAt"].as_str());
+    let protect = |more: &[&str]| run(&server, &[&["protect", &id[..12]], more].concat());
+    fails(
+        &protect(&["--minutes", "2881"]),
+        1,
+        &["expiresInMinutes: is 2881; it must be from 1 to 2880"],
+    );
+    assert_eq!(protect(&["--minutes", "60"]).ok(), id);
+    let page = run(&server, &["describe", &id]);
+    assert!(page.ok().contains("Protected   until "), "{page:#?}");
+    run(&server, &["service", "scale", "web", "1", "--wait"]).ok();
+    assert_eq!(ids(&steady(&server, 1, "web:1")), [id.clone()].into());
+
+    server.register_workload("web", &["sleep"]);
+    update(&server, &json!({ "taskDefinition": "web:2" }));
+    eventually("the new task beside the protected one", || {
+        let there = tasks(&server);
+        let is_new = |task: &Value| task["taskDefinition"] == "web:2";
+        let runs = |task: &Value| task["lastStatus"] == "RUNNING";
+        if there.len() == 2 && there.iter().any(is_new) && there.iter().all(runs) {
+            Ok(())
+        } else {
+            Err(format!("{there:#?}"))
+        }
+    });
+    assert_ne!(service(&server)["steady"], true);
+    assert_eq!(protect(&["--off"]).ok(), id);
+    steady(&server, 1, "web:2");
+    fails(&protect(&[]), 1, &["ends or has ended"]);
+
+    let alone = server.run("web");
+    fails(
+        &run(&server, &["protect", &alone]),
+        1,
+        &[
+            "belongs to no service",
+            "hint: a service's tasks are listed by",
+        ],
+    );
+    let said = run(&server, &["events"]);
+    assert!(said.ok().contains("Task is protected until "), "{said:#?}");
+    assert!(
+        said.ok().contains("Task is not protected any more."),
+        "{said:#?}"
+    );
+}
+
+#[test]
 fn a_service_that_is_made_anew_has_nothing_of_the_one_before() {
     let server = sim();
     server.register_workload("web", &["sleep"]);

@@ -130,6 +130,15 @@ impl Client {
         self.answer(self.request(Method::GET, path, query)?).await
     }
 
+    async fn put<T: DeserializeOwned>(
+        &self,
+        path: &[&str],
+        body: &impl serde::Serialize,
+    ) -> Result<Answer<T>, ClientError> {
+        let request = self.request(Method::PUT, path, &[])?.json(body);
+        self.answer(request).await
+    }
+
     async fn post<T: DeserializeOwned>(
         &self,
         path: &[&str],

@@ -27,6 +27,7 @@ mod logs;
 mod parse;
 mod port_forward;
 mod progress;
+mod protect;
 mod ps;
 mod register;
 mod run;
@@ -126,6 +127,7 @@ enum Command {
     PortForward(port_forward::PortForwardArgs),
     Top(top::TopArgs),
     Stop(stop::StopArgs),
+    Protect(protect::ProtectArgs),
     Service(service::ServiceArgs),
     Apply(apply::ApplyArgs),
     Events(events::EventsArgs),
@@ -234,6 +236,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::PortForward(args) => Box::pin(port_forward::execute(session, args)).await,
         Command::Top(args) => Box::pin(top::execute(session, args)).await,
         Command::Stop(args) => stop::execute(session, args).await,
+        Command::Protect(args) => protect::execute(session, args).await,
         Command::Service(args) => Box::pin(service::execute(session, args)).await,
         Command::Apply(args) => Box::pin(apply::execute(session, args)).await,
         Command::Events(args) => events::execute(session, args).await,

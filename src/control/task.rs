@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
-    Capacity, ClusterName, SERVICE_GROUP, Shortage, StopCode, StopRequest, Task,
-    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+    Capacity, ClusterName, DesiredStatus, DurationMs, SERVICE_GROUP, Shortage, StopCode,
+    StopRequest, Task, TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides,
+    TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
@@ -164,6 +165,38 @@ impl Control {
         };
         let task = self.store.request_stop(id, request).await?;
         self.bell.ring(id);
+        Ok(task)
+    }
+
+    /// Keeps a task of a service from being ended by scaling in or a deployment for so long; `None` takes that back.
+    /// Unhealthy ones are replaced all the same, and a service that is deleted ends all.
+    ///
+    /// Source: ECS `UpdateTaskProtection`, which knows no other tasks than those of services either.
+    pub async fn protect_task(
+        &self,
+        id: &TaskId,
+        length: Option<DurationMs>,
+    ) -> Result<Task, ControlError> {
+        let task = self.task(id).await?;
+        let Some(service) = task.service() else {
+            return Err(ControlError::conflict(
+                format!("task \"{id}\" belongs to no service: only its user ends it"),
+                "a service's tasks are listed by: neargate ps --service NAME",
+            ));
+        };
+        if task.desired_status() == DesiredStatus::Stopped {
+            return Err(ControlError::conflict(
+                format!(
+                    "task \"{id}\" is {}, and ends or has ended",
+                    task.last_status
+                ),
+                "a service's tasks are listed by: neargate ps --service NAME",
+            ));
+        }
+        let now = self.clock.now();
+        let until = length.map(|length| now.plus(length));
+        let task = self.store.protect_task(id, until, now).await?;
+        self.bell.ring(&service);
         Ok(task)
     }
 

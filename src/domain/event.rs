@@ -21,6 +21,8 @@ pub enum EventKind {
     TaskStateChange,
     /// A task was asked to stop by its user.
     TaskStopRequested,
+    /// A task was protected from scaling in and deployments by its user, or is not any more.
+    TaskProtection,
     /// A command was started in a task's container by a user. Of the command, its first word is told.
     TaskExecuteCommand,
     /// Something about a task that its user should know: a wait, a retry, a field without effect.
@@ -36,7 +38,7 @@ pub enum EventKind {
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 13] = [
+const KINDS: [(EventKind, &str); 14] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -50,6 +52,7 @@ const KINDS: [(EventKind, &str); 13] = [
     (EventKind::TaskDefinitionDeleted, "TaskDefinitionDeleted"),
     (EventKind::TaskStateChange, "TaskStateChange"),
     (EventKind::TaskStopRequested, "TaskStopRequested"),
+    (EventKind::TaskProtection, "TaskProtection"),
     (EventKind::TaskExecuteCommand, "TaskExecuteCommand"),
     (EventKind::TaskNotice, "TaskNotice"),
     (EventKind::SecretPut, "SecretPut"),

@@ -54,6 +54,8 @@ pub struct Task {
     /// What holds it to its size, once it has containers.
     pub limits: Option<LimitsEnforcedBy>,
 
+    /// Until when its service spares it; written by the user alone.
+    pub protected_until: Option<TimestampMs>,
     /// When the call was accepted.
     pub created_at: TimestampMs,
     /// When the engine was first asked for something. The usage interval opens here.
@@ -213,6 +215,7 @@ impl Task {
             containers,
             address: None,
             limits: None,
+            protected_until: None,
             created_at: now,
             pull_started_at: None,
             pull_stopped_at: None,

@@ -59,6 +59,7 @@ pub use parse::{ParsedRunTask, ParsedService, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
+    UpdateTaskProtectionRequest,
 };
 pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};

@@ -134,6 +134,19 @@ pub struct RunTaskResponse {
     pub warnings: Vec<String>,
 }
 
+/// Keeps a service's task from being ended by scaling in or a deployment, or takes that back: the input of ECS
+/// `UpdateTaskProtection`, for one task.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct UpdateTaskProtectionRequest {
+    /// Whether it is protected from now on.
+    pub protection_enabled: bool,
+    /// For how long; 120 unless said otherwise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 2_880)]
+    pub expires_in_minutes: Option<u32>,
+}
+
 /// Asks that a task stops.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -60,6 +60,10 @@ pub struct Task {
     /// Whether people may run commands in it.
     #[serde(default)]
     pub enable_execute_command: bool,
+    /// Until when its service ends it neither when it is scaled in nor for a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub protected_until: Option<String>,
     /// Its containers, in the order of the definition.
     pub containers: Vec<Container>,
     /// The overrides as they were sent.
@@ -228,6 +232,7 @@ impl From<&domain::Task> for Task {
                 enforced_by: by.to_string(),
             }),
             enable_execute_command: task.spec.enable_execute_command,
+            protected_until: text(task.protected_until),
             containers: containers(&task.spec, &task.containers),
             overrides: task.overrides.clone(),
             created_at: task.created_at.to_string(),

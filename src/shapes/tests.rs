@@ -649,6 +649,7 @@ fn every_shape_has_a_schema_that_is_understood_and_every_field_a_verdict() {
     for schema in [
         Schema::of::<RunTaskRequest>(),
         Schema::of::<StopTaskRequest>(),
+        Schema::of::<UpdateTaskProtectionRequest>(),
         Schema::of::<CreateClusterRequest>(),
     ] {
         schema.leaves("", &mut leaves);

@@ -113,6 +113,37 @@ impl Store {
             .await
     }
 
+    /// Has a service spare a task until then, or no longer, and returns it. One that has stopped stays as it is.
+    pub async fn protect_task(
+        &self,
+        id: &TaskId,
+        until: Option<TimestampMs>,
+        now: TimestampMs,
+    ) -> Result<Task, StoreError> {
+        let id = id.clone();
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    let (text, until_ms) = (id.as_str(), until.map(TimestampMs::as_millis));
+                    let cluster = sqlx::query_scalar!(
+                        "UPDATE tasks SET protected_until = ?1 WHERE id = ?2 AND last_status <> 'STOPPED'
+                         RETURNING cluster",
+                        until_ms,
+                        text
+                    )
+                    .fetch_optional(&mut *db)
+                    .await?;
+                    if let Some(cluster) = cluster {
+                        event::insert(db, &protected(&id, cluster, until, now)).await?;
+                    }
+                    task_row::read(&mut *db, &id)
+                        .await?
+                        .ok_or_else(|| not_found(&id))
+                })
+            })
+            .await
+    }
+
     /// Records what the planner decided and the engine reported, with what happened and what that means for
     /// the bill, all at once. `task.version` must be the one that was read; the row has the next one then.
     /// The stop request of `task` is not written, whatever it says.
@@ -295,6 +326,25 @@ fn stop_requested(task: &TaskId, cluster: String, request: &StopRequest) -> NewE
         message: match &request.reason {
             Some(reason) => format!("Task was asked to stop: {reason}"),
             None => "Task was asked to stop.".to_owned(),
+        },
+    }
+}
+
+fn protected(
+    task: &TaskId,
+    cluster: String,
+    until: Option<TimestampMs>,
+    at: TimestampMs,
+) -> NewEvent {
+    NewEvent {
+        at,
+        kind: EventKind::TaskProtection,
+        cluster: Some(cluster),
+        subject: task.to_string(),
+        status: None,
+        message: match until {
+            Some(until) => format!("Task is protected until {until}."),
+            None => "Task is not protected any more.".to_owned(),
         },
     }
 }

@@ -32,6 +32,7 @@ pub(super) struct TaskRow {
     pub(super) waiting: Option<String>,
     pub(super) last_status: String,
     pub(super) address: Option<String>,
+    pub(super) protected_until: Option<i64>,
     pub(super) created_at: i64,
     pub(super) pull_started_at: Option<i64>,
     pub(super) pull_stopped_at: Option<i64>,
@@ -56,7 +57,7 @@ macro_rules! task_rows {
             "SELECT seq, id, cluster, spec, task_group, started_by, tags, overrides,
                     stop_requested_at, stop_request_reason, stop_request_code,
                     planned_status, stop_code, stopped_reason, waiting,
-                    last_status, address, limits_enforced_by, created_at, pull_started_at, pull_stopped_at,
+                    last_status, address, limits_enforced_by, protected_until, created_at, pull_started_at, pull_stopped_at,
                     pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version,
                     (SELECT json_group_array(json_object(
                                 'name', name, 'last_status', containers.last_status, 'runtime_id', runtime_id,
@@ -118,6 +119,7 @@ impl TaskRow {
                 .limits_enforced_by
                 .map(|word| from_word("task.limits", &word, LimitsEnforcedBy::parse))
                 .transpose()?,
+            protected_until: to_time(self.protected_until),
             created_at: TimestampMs::from_millis(self.created_at),
             pull_started_at: to_time(self.pull_started_at),
             pull_stopped_at: to_time(self.pull_stopped_at),

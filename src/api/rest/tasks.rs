@@ -19,9 +19,10 @@ use super::extract::{Check, MaybeSent, Params, Segment, Sent};
 use super::openapi::Common;
 use super::problem::ApiError;
 use crate::control::{Control, RunTask};
-use crate::domain::{DesiredStatus, LastStatus, ServiceName};
+use crate::domain::{DesiredStatus, DurationMs, LastStatus, ServiceName};
 use crate::shapes::{
     Page, ParsedRunTask, Problem, RunTaskRequest, RunTaskResponse, StopTaskRequest, Task,
+    UpdateTaskProtectionRequest,
 };
 use crate::store::{ClientToken, TaskFilter};
 
@@ -30,7 +31,11 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
         .routes(routes!(list_tasks, run_task))
         .routes(routes!(get_task))
         .routes(routes!(stop_task))
+        .routes(routes!(protect_task))
 }
+
+/// For how long a task is protected unless the call says otherwise, as in ECS.
+const PROTECTED_MINUTES: u32 = 120;
 
 /// A task's ID, or enough of its beginning, as it stands in a path; `control` knows what it means.
 pub(super) struct TaskText(pub(super) String);
@@ -268,6 +273,39 @@ async fn stop_task(
     };
     let id = control.find_task(&text).await?;
     let task = control.stop_task(&id, request.reason).await?;
+    Ok(Json(Task::from(&task)))
+}
+
+/// Keeps a service's task from being ended by scaling in or a deployment, or takes that back.
+#[utoipa::path(
+    put, path = "/v1/tasks/{task}/protection", tag = "tasks",
+    params(("task" = String, Path, description = "Its ID, or the first digits of it.")),
+    request_body(content(
+        (UpdateTaskProtectionRequest = "application/json"),
+        (UpdateTaskProtectionRequest = "application/yaml"),
+    )),
+    responses(
+        (status = 200, description = "The task.", body = Task),
+        (status = 404, description = "There is no such task.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "It belongs to no service, or it ends already.", body = Problem, content_type = "application/problem+json"),
+        (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
+        (status = 415, description = "The body is neither JSON nor YAML.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn protect_task(
+    State(control): State<Control>,
+    Segment(TaskText(text)): Segment<TaskText>,
+    Sent(document): Sent,
+) -> Result<Json<Task>, ApiError> {
+    let request = UpdateTaskProtectionRequest::parse(&document)
+        .map_err(|faults| ApiError::invalid(&faults))?;
+    let minutes = request.expires_in_minutes.unwrap_or(PROTECTED_MINUTES);
+    let length = request
+        .protection_enabled
+        .then(|| DurationMs::from_secs(60 * minutes));
+    let id = control.find_task(&text).await?;
+    let task = control.protect_task(&id, length).await?;
     Ok(Json(Task::from(&task)))
 }
 

@@ -9,7 +9,8 @@ use serde_json::Value;
 use super::{Answer, ByteStream, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
     Cluster, CreateClusterRequest, Event, Page, Readiness, RunTaskRequest, RunTaskResponse,
-    StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage, UsageReport,
+    StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage,
+    UpdateTaskProtectionRequest, UsageReport,
 };
 
 /// How a document is written.
@@ -239,6 +240,20 @@ impl Client {
     ) -> Result<Answer<Task>, ClientError> {
         self.post(&["v1", "tasks", id, "stop"], &StopTaskRequest { reason })
             .await
+    }
+
+    /// Protects a task of a service, or takes the protection back.
+    pub(in crate::cli) async fn protect_task(
+        &self,
+        id: &str,
+        protection_enabled: bool,
+        expires_in_minutes: Option<u32>,
+    ) -> Result<Answer<Task>, ClientError> {
+        let request = UpdateTaskProtectionRequest {
+            protection_enabled,
+            expires_in_minutes,
+        };
+        self.put(&["v1", "tasks", id, "protection"], &request).await
     }
 
     /// What a task's containers wrote.

@@ -33,6 +33,7 @@ pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
     );
     page.entry("Group", &task.group);
     page.optional("Started by", task.started_by.as_deref());
+    page.optional("Protected", protected(task, now).as_deref());
     let tags: Vec<String> = task
         .tags
         .iter()
@@ -64,6 +65,12 @@ pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
         page.end_entries("  ");
     }
     page.finish()
+}
+
+fn protected(task: &Task, now: TimestampMs) -> Option<String> {
+    let until = task.protected_until.as_deref()?;
+    let is_over = time::parse(until).is_none_or(|until| until <= now);
+    (!is_over).then(|| format!("until {until}, from scaling in and from deployments"))
 }
 
 fn status(task: &Task) -> String {

@@ -14,11 +14,13 @@ use crate::domain::{
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
 use crate::shapes::{
-    ContainerOverride, CreateClusterRequest, RunTaskRequest, StopTaskRequest, TaskOverride, path,
+    ContainerOverride, CreateClusterRequest, RunTaskRequest, StopTaskRequest, TaskOverride,
+    UpdateTaskProtectionRequest, path,
 };
 
 static RUN: LazyLock<Schema> = LazyLock::new(Schema::of::<RunTaskRequest>);
 static STOP: LazyLock<Schema> = LazyLock::new(Schema::of::<StopTaskRequest>);
+static PROTECT: LazyLock<Schema> = LazyLock::new(Schema::of::<UpdateTaskProtectionRequest>);
 static CREATE_CLUSTER: LazyLock<Schema> = LazyLock::new(Schema::of::<CreateClusterRequest>);
 
 /// A request to run tasks, as far as it can be understood without knowing the definition.
@@ -168,6 +170,18 @@ impl StopTaskRequest {
             faults: form,
             ..
         } = form::<Self>(document, &STOP);
+        finish(Some(request), document, form, &Faults::default())
+    }
+}
+
+impl UpdateTaskProtectionRequest {
+    /// What `document` asks for, or all that is wrong with it.
+    pub fn parse(document: &Document) -> Result<Self, Faults> {
+        let Formed {
+            request,
+            faults: form,
+            ..
+        } = form::<Self>(document, &PROTECT);
         finish(Some(request), document, form, &Faults::default())
     }
 }
