@@ -127,6 +127,7 @@ pub async fn load(services: usize) -> Result<Load> {
     while running(&server).await? < services * TASKS_EACH {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    let idle = server.idle(IDLE)?;
     let mut described = Vec::new();
     for n in 0..services.min(1_000) {
         let path = format!("/v1/services/s{}", n * 7 % services);
@@ -134,7 +135,6 @@ pub async fn load(services: usize) -> Result<Load> {
         server.get(&path).await?;
         described.push(begun.elapsed());
     }
-    let idle = server.idle(IDLE)?;
     Ok(Load {
         event: event(&server, services).await?,
         idle_percent: idle.cpu_percent,

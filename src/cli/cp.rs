@@ -62,6 +62,8 @@ fn place(text: &str) -> Result<Place, String> {
             "the path in the container must begin with /; a file here is named as ./…".to_owned(),
         ),
         _ if text.is_empty() => Err("it is empty".to_owned()),
+        // `docker cp` means a stream by this; a file of that name is not what anybody wants.
+        _ if text == "-" => Err("it is no file: name one, or ./- if it is called that".to_owned()),
         _ => Ok(Place::Here(text.into())),
     }
 }
@@ -302,6 +304,7 @@ mod tests {
         assert_eq!(place("4f0c:/etc"), Ok(inside("4f0c", "/etc")));
         assert_eq!(place("./4f0c:/etc"), Ok(Place::Here("./4f0c:/etc".into())));
         assert_eq!(place("web:/etc"), Ok(Place::Here("web:/etc".into())));
+        assert!(place("-").is_err());
         assert!(place("4f0c:etc").unwrap_err().contains("must begin with /"));
         assert!(place("").is_err());
     }

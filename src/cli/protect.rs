@@ -7,9 +7,7 @@ use super::failure::Failure;
 
 /// Protect tasks of services from scaling in and from deployments
 #[derive(Clone, Debug, Args)]
-#[command(
-    after_help = "Examples:\n  neargate protect 4f0c --minutes 60\n  neargate protect 4f0c --off"
-)]
+#[command(after_help = "Example:\n  neargate protect 4f0c --minutes 60")]
 pub(super) struct ProtectArgs {
     /// The tasks: their IDs, or the first digits of them
     #[arg(required = true, value_name = "TASK")]
