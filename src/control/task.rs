@@ -4,9 +4,8 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
-    Capacity, ClusterName, DesiredStatus, DurationMs, SERVICE_GROUP, Shortage, StopCode,
-    StopRequest, Task, TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides,
-    TaskSpec,
+    Capacity, ClusterName, DurationMs, SERVICE_GROUP, Shortage, StopCode, StopRequest, Task,
+    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
@@ -184,20 +183,16 @@ impl Control {
                 "a service's tasks are listed by: neargate ps --service NAME",
             ));
         };
-        if task.desired_status() == DesiredStatus::Stopped {
-            return Err(ControlError::conflict(
-                format!(
-                    "task \"{id}\" is {}, and ends or has ended",
-                    task.last_status
-                ),
-                "a service's tasks are listed by: neargate ps --service NAME",
-            ));
-        }
         let now = self.clock.now();
         let until = length.map(|length| now.plus(length));
-        let task = self.store.protect_task(id, until, now).await?;
+        let protected = self.store.protect_task(id, &service, until, now).await?;
         self.bell.ring(&service);
-        Ok(task)
+        protected.ok_or_else(|| {
+            ControlError::conflict(
+                format!("task \"{id}\" ends or has ended"),
+                "a service's tasks are listed by: neargate ps --service NAME",
+            )
+        })
     }
 
     /// One task.

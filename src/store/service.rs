@@ -327,6 +327,20 @@ async fn put_rest(db: &mut SqliteConnection, record: &ServiceRecord) -> Result<(
     Ok(())
 }
 
+/// Has whatever was decided about a service so far refused as stale.
+pub(super) async fn outdate(db: &mut SqliteConnection, key: &ServiceKey) -> Result<(), StoreError> {
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    sqlx::query!(
+        "UPDATE services SET version = version + 1
+          WHERE cluster = ?1 AND name = ?2 AND status <> 'INACTIVE'",
+        cluster,
+        name
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 async fn note(db: &mut SqliteConnection, tasks: &[TaskId]) -> Result<(), StoreError> {
     if tasks.is_empty() {
         return Ok(());
@@ -482,6 +496,29 @@ mod tests {
             deleted_at: None,
             version: 1,
         }
+    }
+
+    #[tokio::test]
+    async fn what_was_decided_before_a_task_was_protected_is_stale() {
+        let fixture = Fixture::new().await;
+        let store = &fixture.store;
+        let service = service();
+        let record = || ServiceRecord::of(service.clone(), Vec::new());
+        store.create_service(record()).await.unwrap();
+        let mut task = fixture.task();
+        task.group = service.key.name.group();
+        store
+            .create_tasks(std::slice::from_ref(&task), None)
+            .await
+            .unwrap();
+        let protect = || store.protect_task(&task.id, &service.key, Some(at(9_000)), at(1_000));
+        let protected = protect().await.unwrap().unwrap();
+        assert_eq!(protected.protected_until, Some(at(9_000)));
+        let stale = store.record_service(record()).await;
+        assert!(matches!(stale, Err(StoreError::Stale)), "{stale:?}");
+        let ended = stopped(task.clone());
+        store.record_task(&ended, &[], &[]).await.unwrap();
+        assert_eq!(protect().await.unwrap(), None, "it ends already");
     }
 
     #[tokio::test]

@@ -8,10 +8,10 @@ use sqlx::SqliteConnection;
 
 use super::column::{from_json, to_json};
 use super::task_row::{self, NewTaskRow};
-use super::{Store, StoreError, cluster, event, usage};
+use super::{Store, StoreError, cluster, event, service, usage};
 use crate::domain::{
-    Capacity, ClusterName, DurationMs, EventKind, NewEvent, StopRequest, Task, TaskId, TimestampMs,
-    UsageChange,
+    Capacity, ClusterName, DurationMs, EventKind, NewEvent, ServiceKey, StopRequest, Task, TaskId,
+    TimestampMs, UsageChange,
 };
 
 /// How long a client token is remembered, as ECS does.
@@ -113,32 +113,35 @@ impl Store {
             .await
     }
 
-    /// Has a service spare a task until then, or no longer, and returns it. One that has stopped stays as it is.
+    /// Has `service` spare its task until then, or no longer, and returns it; `None` if the task is to stop already.
+    /// What was decided about the service without knowing of this is refused as stale.
     pub async fn protect_task(
         &self,
         id: &TaskId,
+        service: &ServiceKey,
         until: Option<TimestampMs>,
         now: TimestampMs,
-    ) -> Result<Task, StoreError> {
-        let id = id.clone();
+    ) -> Result<Option<Task>, StoreError> {
+        let (id, service) = (id.clone(), service.clone());
         self.writer()
             .write(move |db| {
                 Box::pin(async move {
                     let (text, until_ms) = (id.as_str(), until.map(TimestampMs::as_millis));
                     let cluster = sqlx::query_scalar!(
-                        "UPDATE tasks SET protected_until = ?1 WHERE id = ?2 AND last_status <> 'STOPPED'
+                        "UPDATE tasks SET protected_until = ?1
+                          WHERE id = ?2 AND stop_requested_at IS NULL AND planned_status = 'RUNNING'
                          RETURNING cluster",
                         until_ms,
                         text
                     )
                     .fetch_optional(&mut *db)
                     .await?;
-                    if let Some(cluster) = cluster {
-                        event::insert(db, &protected(&id, cluster, until, now)).await?;
-                    }
-                    task_row::read(&mut *db, &id)
-                        .await?
-                        .ok_or_else(|| not_found(&id))
+                    let Some(cluster) = cluster else {
+                        return Ok(None);
+                    };
+                    event::insert(db, &protected(&id, cluster, until, now)).await?;
+                    service::outdate(db, &service).await?;
+                    task_row::read(&mut *db, &id).await
                 })
             })
             .await
