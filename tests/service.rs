@@ -80,6 +80,18 @@ pub fn steady(server: &Server, count: usize, definition: &str) -> Vec<Value> {
     })
 }
 
+/// Waits until the service that was deleted is over, and its name is free.
+fn inactive(server: &Server) {
+    eventually("the service to be INACTIVE", || {
+        let service = service(server);
+        if service["status"] == "INACTIVE" && tasks(server).is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{service:#}"))
+        }
+    });
+}
+
 pub fn kill_container(task: &Value) {
     let container = task["containers"][0]["runtimeId"].as_str().unwrap();
     docker(&["kill", container]).unwrap();
@@ -120,14 +132,7 @@ fn a_service_is_kept_scaled_and_deleted() {
     assert_eq!(status, 409, "{refused:#}");
     let (status, gone) = server.send("DELETE", "/v1/services/web?force=true", None, "");
     assert_eq!(status, 200, "{gone:#}");
-    eventually("the service to be INACTIVE", || {
-        let service = service(&server);
-        if service["status"] == "INACTIVE" && tasks(&server).is_empty() {
-            Ok(())
-        } else {
-            Err(format!("{service:#}"))
-        }
-    });
+    inactive(&server);
     server.wait_until_clean();
     // The name is free again.
     create(&server, &document(0, ""));
@@ -450,7 +455,7 @@ fn a_service_that_is_made_anew_has_nothing_of_the_one_before() {
     create(&server, &old);
     steady(&server, 1, "web:1");
     run(&server, &["service", "delete", "web", "--force"]).ok();
-    server.wait_until_clean();
+    inactive(&server);
     create(&server, &document(1, ""));
     steady(&server, 1, "web:2");
     let (_, history) = server.get("/v1/services/web/deployments");
