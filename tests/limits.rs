@@ -82,11 +82,15 @@ fn containers_that_are_too_much_together_are_too_much_for_the_task() {
     server.stop(&id);
     server.wait_for(&id, "STOPPED");
     server.wait_until_clean();
-    // Of the other one the engine may say so too, since the kernel tells every container of the task.
+    // Of the other one the engine may say so too, since the kernel tells every container of the task. It is true if that one
+    // was killed as well, before the first had given its memory back, and not if it was Neargate that ended it.
     let task = server.task(&id);
-    let others = ["first", "second"].map(|name| container(&task, name).clone());
-    let said = others.iter().filter(|one| one["reason"] == OUT_OF_MEMORY);
-    assert_eq!(said.count(), 1, "{task:#}");
+    for one in ["first", "second"].map(|name| container(&task, name)) {
+        let stopped_by_us = one["finishedAt"].as_str() > task["stoppingAt"].as_str();
+        if stopped_by_us || one["exitCode"] != 137 {
+            assert_ne!(one["reason"], OUT_OF_MEMORY, "{task:#}");
+        }
+    }
     eventually("its cgroup to be gone", || {
         let folder = group(&server, "memory", &id);
         if folder.exists() {
