@@ -278,6 +278,43 @@ fn a_warm_sandbox_whose_claim_was_lost_is_never_given_to_another_task() {
 }
 
 #[test]
+fn an_only_container_is_not_started_in_a_warm_sandbox_that_has_ended() {
+    in_virtual_time(async {
+        let world = world(1).await;
+        let ended = warm(&world).remove(0).id;
+        world.daemon.inject(Fault::EventsLost { count: 100 });
+        assert!(world.daemon.kill_container(&ended, "SIGKILL"));
+        let id = run(&world, &[container("main", &["sleep"])]).await;
+        world.pass(Duration::from_secs(2)).await;
+        let task = task(&world, &id).await;
+        assert_eq!(task.last_status, LastStatus::Running, "{task:#?}");
+        let joins_it = format!("container:{ended}");
+        let all = world.daemon.containers();
+        assert!(all.iter().all(|one| one.network_mode != joins_it));
+    });
+}
+
+#[test]
+fn an_only_container_whose_sandbox_could_not_be_named_is_made_anew_without_it() {
+    in_virtual_time(async {
+        let world = world(1).await;
+        let before = warm(&world);
+        world.daemon.inject(Fault::Unreachable { for_ms: 3_000 });
+        let id = run(&world, &[container("main", &["sleep"])]).await;
+        world.daemon.inject(Fault::NameTaken {
+            name: format!("neargate-{id}"),
+        });
+        secs(&world, 40).await;
+        let task = task(&world, &id).await;
+        assert_eq!(task.last_status, LastStatus::Running, "{task:#?}");
+        assert_eq!(warm(&world), before, "it is there for the next task");
+        let joined = format!("container:{}", before[0].id);
+        let all = world.daemon.containers();
+        assert!(all.iter().all(|one| one.network_mode != joined));
+    });
+}
+
+#[test]
 fn warm_sandboxes_that_cannot_be_started_do_not_pile_up() {
     in_virtual_time(async {
         let mut world = world(0).await;

@@ -12,8 +12,8 @@ use super::pulls::Wanted;
 use super::translate::{self, Namespace};
 use super::{DockerEngine, images, secrets};
 use crate::domain::{
-    ContainerName, ContainerObservation, ContainerState, HealthStatus, LimitsEnforcedBy,
-    NetworkObservation, Observation, StartFailure, TaskId,
+    ContainerDefinition, ContainerName, ContainerObservation, ContainerState, HealthStatus,
+    LimitsEnforcedBy, NetworkObservation, Observation, StartFailure, TaskId,
 };
 use crate::engine::{EngineError, Order, no_such_runtime};
 use crate::plan::pod::PodAction;
@@ -37,7 +37,11 @@ impl DockerEngine {
         match action {
             PodAction::Pull(image) => self.pull(order, image).await,
             PodAction::MakeNetwork => self.make_network(order, seen).await,
-            PodAction::Create(name) => self.create(order, seen, name, Namespace::Sandbox).await,
+            PodAction::Create(name) => {
+                let sandbox = self.names.sandbox(&order.task_id);
+                let namespace = Namespace::Joined(&sandbox);
+                self.create(order, seen, name, namespace).await
+            }
             PodAction::Start(name) => self.start(order, seen, name).await,
             PodAction::Terminate(name) => {
                 if let Some(known) = seen.containers.get(name)
@@ -96,7 +100,6 @@ impl DockerEngine {
     /// Gives the task a warm sandbox if one will do, or makes it one of its own.
     async fn make_network(&self, order: &Order, seen: &Observation) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
-        let name = self.names.sandbox(&order.task_id);
         if order.spec.network_mode.is_bridged()
             && let Err(error) = self.network(&order.cluster).await
         {
@@ -107,16 +110,10 @@ impl DockerEngine {
         let is_joined = alone.is_none() || translate::runtime(&facts, order).is_none();
         if is_joined && translate::fits_warm_sandbox(&self.names, &facts, order) {
             self.touch(&order.cluster);
-            let network = self.names.network(&order.cluster);
-            let claimed = self.pool.claim(self.daemon.as_ref(), &network, &name).await;
+            let given = self.give_warm_sandbox(order, seen, alone).await;
             self.refill.notify_one();
-            match claimed {
-                Ok(Some(warm)) => {
-                    return Ok(Effect::Network(NetworkObservation::Up {
-                        address: warm.address,
-                        bindings: Vec::new(),
-                    }));
-                }
+            match given {
+                Ok(Some(effect)) => return Ok(effect),
                 // Whoever has the name, this task or somebody else, is found below.
                 Ok(None) | Err(EngineError::NameTaken(_)) => {}
                 Err(error) => return Err(error),
@@ -134,6 +131,41 @@ impl DockerEngine {
             Ok(inspect) => Ok(Effect::Network(observe_network(Some(&inspect)))),
             Err(error) => failure(None, "CannotCreateNetworkError", error),
         }
+    }
+
+    /// Gives the task a warm sandbox and creates its only container, `alone`, in it; `None` when none is ready.
+    async fn give_warm_sandbox(
+        &self,
+        order: &Order,
+        seen: &Observation,
+        alone: Option<&ContainerDefinition>,
+    ) -> Result<Option<Effect>, EngineError> {
+        let network = self.names.network(&order.cluster);
+        let name = self.names.sandbox(&order.task_id);
+        while let Some(warm) = self.pool.take(&network) {
+            // A container that joins the sandbox by its ID need not wait until that has its new name.
+            let join = async {
+                let only = alone?;
+                let namespace = Namespace::Joined(&warm.id);
+                Some(self.create(order, seen, &only.name, namespace).await)
+            };
+            let claim = self.pool.claim(self.daemon.as_ref(), &warm, &name);
+            let (claimed, joined) = tokio::join!(claim, join);
+            if let Ok(Some(address)) = claimed {
+                let bindings = Vec::new();
+                let network = NetworkObservation::Up { address, bindings };
+                let mut effects = vec![Effect::Network(network)];
+                effects.extend(joined.transpose()?);
+                return Ok(Some(Effect::Several(effects)));
+            }
+            // What was created joins a sandbox that the task has not got: it must never be started.
+            if let Some(Ok(Effect::Created(name, container, _))) = joined {
+                self.first_start(&order.task_id, &container.runtime_id);
+                self.discard(order, &name, &container.runtime_id).await?;
+            }
+            claimed?;
+        }
+        Ok(None)
     }
 
     /// Creates and starts what `spec` says; finds it if it was created before.
@@ -194,7 +226,7 @@ impl DockerEngine {
         order: &Order,
         seen: &Observation,
         name: &ContainerName,
-        namespace: Namespace,
+        namespace: Namespace<'_>,
     ) -> Result<Effect, EngineError> {
         let facts = self.prepared().await?;
         let Some(definition) = order.spec.container(name) else {
@@ -306,6 +338,11 @@ impl DockerEngine {
         Ok(Effect::Container(name.clone(), container, own_network))
     }
 
+    /// Whether a container is being started now.
+    pub(super) fn is_starting(&self) -> bool {
+        self.starts.available_permits() < self.settings.starts_at_once.max(1) as usize
+    }
+
     /// Whether a container was told to stop, as far as is remembered.
     pub(super) fn was_told_to_stop(&self, order: &Order, name: &ContainerName) -> bool {
         let signalled = self
@@ -363,6 +400,7 @@ pub(super) enum Effect {
     ),
     NoContainer(ContainerName),
     Failure(StartFailure),
+    Several(Vec<Effect>),
 }
 
 impl Effect {
@@ -386,6 +424,7 @@ impl Effect {
             Self::Failure(failure) => {
                 seen.failure.get_or_insert(failure);
             }
+            Self::Several(effects) => effects.into_iter().for_each(|one| one.take_into(seen)),
         }
     }
 }

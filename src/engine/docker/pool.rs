@@ -59,33 +59,43 @@ impl Pool {
         self.lock().waiting.retain(|warm| warm.id != id);
     }
 
-    /// Gives one that runs on `network` to a task by renaming it to `name`; `None` when none waits there.
+    /// Takes one that is on `network`, which is never offered again; `None` when none waits there.
+    pub fn take(&self, network: &str) -> Option<Warm> {
+        let mut state = self.lock();
+        let place = state
+            .waiting
+            .iter()
+            .position(|one| one.network == network)?;
+        let warm = state.waiting.remove(place)?;
+        state.claimed.insert(warm.id.clone());
+        Some(warm)
+    }
+
+    /// Gives one that was taken to a task by renaming it to `name`. `None` when it has ended; else its address, if it
+    /// has one.
     pub async fn claim(
         &self,
         daemon: &dyn Daemon,
-        network: &str,
+        warm: &Warm,
         name: &str,
-    ) -> Result<Option<Warm>, EngineError> {
-        while let Some(warm) = self.take(network) {
-            match daemon.rename_container(&warm.id, name).await {
-                Ok(()) => {}
-                // It has ended in the meantime, and whoever removed it was quicker than its event.
-                Err(EngineError::NotFound(_)) => continue,
-                Err(error) => {
-                    if !error.retryable() {
-                        self.give_back(warm);
-                    }
-                    return Err(error);
+    ) -> Result<Option<Option<String>>, EngineError> {
+        match daemon.rename_container(&warm.id, name).await {
+            Ok(()) => {}
+            // It has ended in the meantime, and whoever removed it was quicker than its event.
+            Err(EngineError::NotFound(_)) => return Ok(None),
+            Err(error) => {
+                if !error.retryable() {
+                    self.give_back(warm.clone());
                 }
-            }
-            match daemon.inspect_container(&warm.id).await? {
-                Some(seen) if seen.status == "running" => return Ok(Some(self::warm(seen))),
-                // It had ended, and its event has not come. Nothing was ever in it.
-                Some(_) => daemon.remove_container(&warm.id).await?,
-                None => {}
+                return Err(error);
             }
         }
-        Ok(None)
+        match daemon.inspect_container(&warm.id).await? {
+            Some(seen) if seen.status == "running" => Ok(Some(self::warm(seen).address)),
+            // It had ended, and its event has not come. Nothing was ever in it.
+            Some(_) => daemon.remove_container(&warm.id).await.map(|()| None),
+            None => Ok(None),
+        }
     }
 
     /// To be asked for before the list that [`Pool::sort_out`] is given.
@@ -134,17 +144,6 @@ impl Pool {
             .filter(|one| is_spent(&one.id))
             .map(|one| one.id.clone())
             .collect()
-    }
-
-    fn take(&self, network: &str) -> Option<Warm> {
-        let mut state = self.lock();
-        let place = state
-            .waiting
-            .iter()
-            .position(|one| one.network == network)?;
-        let warm = state.waiting.remove(place)?;
-        state.claimed.insert(warm.id.clone());
-        Some(warm)
     }
 
     /// It was refused for sure: another task may have it.

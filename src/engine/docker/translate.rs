@@ -112,9 +112,9 @@ pub fn can_own_its_namespace(order: &Order) -> Option<&ContainerDefinition> {
 
 /// Whose network namespace a container runs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Namespace {
-    /// The one of its task's sandbox.
-    Sandbox,
+pub enum Namespace<'a> {
+    /// The one of its task's sandbox, which has this name or ID.
+    Joined(&'a str),
     /// Its own, as it is a task's only container. What would be asked of the sandbox is asked of it.
     Own,
 }
@@ -125,11 +125,11 @@ pub fn container(
     facts: &HostFacts,
     order: &Order,
     definition: &ContainerDefinition,
-    namespace: Namespace,
+    namespace: Namespace<'_>,
 ) -> ContainerSpec {
     let network = match namespace {
-        Namespace::Sandbox => ContainerSpec {
-            network_mode: format!("container:{}", names.sandbox(&order.task_id)),
+        Namespace::Joined(sandbox) => ContainerSpec {
+            network_mode: format!("container:{sandbox}"),
             ..ContainerSpec::default()
         },
         Namespace::Own => sandbox(names, facts, order),

@@ -10,8 +10,11 @@ use super::pool::{self, Before};
 use super::{DockerEngine, translate};
 use crate::engine::EngineError;
 
-/// A refill begins when nobody has taken a sandbox for so long: in a burst, the starts of tasks come first.
+/// A refill begins when nobody has taken a sandbox for so long and no container is being started: the starts of tasks
+/// come first.
 const QUIET: Duration = Duration::from_millis(100);
+/// But it does not wait longer than this where tasks are started all the time.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 /// After a refill that failed.
 const PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
@@ -25,7 +28,13 @@ pub(super) fn spawn(engine: &Arc<DockerEngine>) {
     tokio::spawn(async move {
         loop {
             refill.notified().await;
-            while tokio::time::timeout(QUIET, refill.notified()).await.is_ok() {}
+            let until_quiet = async {
+                while tokio::time::timeout(QUIET, refill.notified()).await.is_ok()
+                    || engine.upgrade().is_some_and(|engine| engine.is_starting())
+                {}
+            };
+            // Nothing is wrong if it was not: it has waited long enough.
+            let _ = tokio::time::timeout(LONGEST_WAIT, until_quiet).await;
             if !fill(&engine).await {
                 return;
             }
