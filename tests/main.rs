@@ -18,6 +18,7 @@ mod engine_restart;
 mod exec;
 mod faults;
 mod health;
+mod history;
 mod house;
 mod inside;
 mod kill;

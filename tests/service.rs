@@ -275,7 +275,7 @@ fn every_sample_of_a_service_can_be_created() {
 
 // --- on the simulated engine: what is said ---
 
-fn sim() -> Server {
+pub fn sim() -> Server {
     let server = Server::start_sim();
     server.register_workload("web", &["sleep"]);
     server

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError};
 use crate::domain::{
-    CircuitBreaker, ClusterName, Deployment, DeploymentCause, DeploymentId, DurationMs, Event,
-    EventKind, FamilyRevision, NewEvent, RolloutState, Service, ServiceConfiguration, ServiceKey,
-    ServiceStatus, ServiceTask, TaskDefinitionReference, TaskDefinitionStatus,
+    CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName, Deployment,
+    DeploymentCause, DeploymentId, DurationMs, Event, EventKind, FamilyRevision, LastLine,
+    NewEvent, Occasion, Service, ServiceConfiguration, ServiceKey, ServiceRevision,
+    ServiceRevisionId, ServiceStatus, ServiceTask, TaskDefinitionReference, TaskDefinitionStatus,
+    TaskId,
 };
 use crate::store::{Page, PageRequest, ServiceRecord, StoreError};
 
@@ -23,6 +25,8 @@ pub struct CreateService {
     pub configuration: ServiceConfiguration,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
+    /// What the client that asks calls itself.
+    pub client: Option<ClientName>,
 }
 
 /// What is to change about a service. What is `None` stays.
@@ -36,6 +40,10 @@ pub struct UpdateService {
     pub configuration: ConfigurationChange,
     /// Begins a deployment, also of the same revision.
     pub force_new_deployment: bool,
+    /// Fields that were sent of those that ECS keeps in a revision, and that have no effect here.
+    pub kept: BTreeMap<String, serde_json::Value>,
+    /// What the client that asks calls itself.
+    pub client: Option<ClientName>,
 }
 
 /// What is to change about how a service keeps its tasks. What is `None` stays.
@@ -85,6 +93,42 @@ pub struct ServiceView {
     pub tasks: Vec<ServiceTask>,
 }
 
+/// A deployment, as it is remembered.
+#[derive(Clone, Debug)]
+pub struct PastDeployment {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// What its failed tasks last wrote, as far as that was kept.
+    pub last_lines: BTreeMap<TaskId, Vec<LastLine>>,
+}
+
+/// A revision of a service, with what is known of its images.
+#[derive(Clone, Debug)]
+pub struct RevisionView {
+    /// The revision.
+    pub revision: ServiceRevision,
+    /// The containers of its task definition; none when that was deleted.
+    pub containers: Vec<ContainerDefinition>,
+    /// What the images of its newest tasks were resolved to, by container.
+    pub digests: BTreeMap<ContainerName, String>,
+}
+
+/// What a use case does to a service, beside changing it.
+struct Change {
+    events: Vec<NewEvent>,
+    /// A revision that it is moved to.
+    revision: Option<ServiceRevision>,
+}
+
+impl Change {
+    fn of(event: NewEvent) -> Self {
+        Self {
+            events: vec![event],
+            revision: None,
+        }
+    }
+}
+
 /// Deployments that are looked through for one to go back to.
 const HISTORY: u32 = 100;
 /// Events that are shown of a service, as in ECS.
@@ -113,15 +157,14 @@ impl Control {
             deleted_at: None,
             version: 1,
         };
-        let id = DeploymentId::generate(self.ids.as_ref());
-        let reason = format!("ECS deployment {id} in progress.");
-        service.deploy(id, revision, DeploymentCause::User, reason, now);
+        let revision = self.deploy(&mut service, revision, request.client);
         let mut events = vec![self.event(&service, "was created")];
         events.extend(self.warning(&service));
-        let created = self
-            .store
-            .create_service(ServiceRecord::of(service.clone(), events))
-            .await;
+        let record = ServiceRecord {
+            revision: Some(revision),
+            ..ServiceRecord::of(service.clone(), events)
+        };
+        let created = self.store.create_service(record).await;
         if let Err(StoreError::AlreadyExists { .. }) = created {
             return Err(ControlError::conflict(
                 format!("service \"{}\" exists already", service.key.name),
@@ -151,53 +194,84 @@ impl Control {
                 service.desired_count = count;
             }
             request.configuration.apply(&mut service.configuration);
+            service.configuration.kept.extend(request.kept.clone());
             check(service.desired_count, &service.configuration)?;
             service.is_steady = false;
             let current = service
                 .primary()
                 .map(|primary| primary.task_definition.clone());
             let wanted = revision.clone().or_else(|| current.clone());
-            let mut events = Vec::new();
-            if let Some(wanted) = wanted
-                && (request.force_new_deployment || Some(&wanted) != current.as_ref())
-            {
-                let id = DeploymentId::generate(self.ids.as_ref());
-                let reason = format!("ECS deployment {id} in progress.");
-                service.deploy(id, wanted, DeploymentCause::User, reason, self.clock.now());
-            }
-            events.extend(self.warning(service));
-            Ok(events)
+            let is_new = |wanted: &FamilyRevision| {
+                request.force_new_deployment || Some(wanted) != current.as_ref()
+            };
+            let revision = wanted
+                .filter(is_new)
+                .map(|wanted| self.deploy(service, wanted, request.client.clone()));
+            Ok(Change {
+                events: self.warning(service).into_iter().collect(),
+                revision,
+            })
         })
         .await
     }
 
+    /// Begins a deployment of a new revision of `service`, which is to be recorded with it.
+    fn deploy(
+        &self,
+        service: &mut Service,
+        task_definition: FamilyRevision,
+        client: Option<ClientName>,
+    ) -> ServiceRevision {
+        let (ids, now) = (self.ids.as_ref(), self.clock.now());
+        let revision = service.revise(ids, task_definition, now);
+        let id = DeploymentId::generate(ids);
+        let occasion = Occasion {
+            cause: DeploymentCause::User,
+            client,
+            reason: format!("ECS deployment {id} in progress."),
+            at: now,
+        };
+        service.deploy(id, revision.target(), occasion);
+        revision
+    }
+
     /// Goes back to the last revision that was deployed completely, whatever is in progress.
-    pub async fn roll_back_service(&self, key: &ServiceKey) -> Result<Service, ControlError> {
-        let history = self.store.service_deployments(key, HISTORY).await?;
+    pub async fn roll_back_service(
+        &self,
+        key: &ServiceKey,
+        client: Option<ClientName>,
+    ) -> Result<Service, ControlError> {
+        let since = self.stored_service(key).await?.created_at;
+        let page = PageRequest::first(HISTORY);
+        let history = self.store.service_deployments(key, since, &page).await?;
         self.change(key, |service| {
-            let current = service.primary().map(|primary| primary.task_definition.clone());
+            let current = service
+                .primary()
+                .map(|primary| primary.task_definition.clone());
             let completed = history
+                .items
                 .iter()
-                .filter(|deployment| service.began(deployment))
-                .filter(|deployment| deployment.rollout_state == RolloutState::Completed)
-                .map(|deployment| &deployment.task_definition);
+                .filter(|one| one.completed_at.is_some());
             let back_to = service
                 .last_completed
                 .iter()
-                .chain(completed)
-                .find(|revision| Some(*revision) != current.as_ref())
-                .cloned();
+                .cloned()
+                .chain(completed.map(Deployment::target))
+                .find(|target| Some(&target.task_definition) != current.as_ref());
             let Some(back_to) = back_to else {
-                return Err(ControlError::conflict(
-                    format!("service \"{}\" has no earlier revision that was deployed completely", service.key.name),
-                    format!("deploy a revision by name: neargate service update {} --task-definition FAMILY:REVISION", service.key.name),
-                ));
+                return Err(nothing_to_go_back_to(&service.key));
             };
-            let said = format!("rolling back to task definition {back_to}.");
+            let definition = &back_to.task_definition;
+            let said = format!("rolling back to task definition {definition}.");
+            let occasion = Occasion {
+                cause: DeploymentCause::Rollback,
+                client: client.clone(),
+                reason: format!("ECS deployment rolled back to task definition {definition}."),
+                at: self.clock.now(),
+            };
             let id = DeploymentId::generate(self.ids.as_ref());
-            let reason = format!("ECS deployment rolled back to task definition {back_to}.");
-            service.return_to(id, back_to, DeploymentCause::Rollback, reason, self.clock.now());
-            Ok(vec![self.event(service, &said)])
+            service.return_to(id, back_to, occasion);
+            Ok(Change::of(self.event(service, &said)))
         })
         .await
     }
@@ -223,22 +297,22 @@ impl Control {
             service.status = ServiceStatus::Draining;
             service.deleted_at = Some(now);
             service.is_steady = false;
-            Ok(vec![self.event(service, "was deleted; its tasks are stopped")])
+            Ok(Change::of(self.event(service, "was deleted; its tasks are stopped")))
         })
         .await
     }
 
     /// One service, with its tasks.
     pub async fn service(&self, key: &ServiceKey) -> Result<ServiceView, ControlError> {
-        let service = self
-            .store
-            .service(key)
-            .await?
-            .ok_or_else(|| no_such_service(key))?;
         Ok(ServiceView {
+            service: self.stored_service(key).await?,
             tasks: self.store.service_tasks(key).await?,
-            service,
         })
+    }
+
+    async fn stored_service(&self, key: &ServiceKey) -> Result<Service, ControlError> {
+        let found = self.store.service(key).await?;
+        found.ok_or_else(|| no_such_service(key))
     }
 
     /// Services that are not INACTIVE, newest first, each with its tasks.
@@ -258,15 +332,55 @@ impl Control {
         Ok(Page { items: views, next })
     }
 
-    /// Deployments of a service since it was created, newest first.
+    /// Deployments of a service since it was created, newest first, each with what its failed tasks last wrote.
     pub async fn service_deployments(
         &self,
         service: &Service,
-        limit: u32,
-    ) -> Result<Vec<Deployment>, ControlError> {
-        let mut all = self.store.service_deployments(&service.key, limit).await?;
-        all.retain(|deployment| service.began(deployment));
-        Ok(all)
+        page: PageRequest,
+    ) -> Result<Page<PastDeployment>, ControlError> {
+        let (key, since) = (&service.key, service.created_at);
+        let Page { items, next } = self.store.service_deployments(key, since, &page).await?;
+        let mut past = Vec::with_capacity(items.len());
+        for deployment in items {
+            let last_lines = if deployment.failures.is_empty() {
+                BTreeMap::new()
+            } else {
+                self.store.last_lines(&deployment.id).await?
+            };
+            past.push(PastDeployment {
+                deployment,
+                last_lines,
+            });
+        }
+        Ok(Page { items: past, next })
+    }
+
+    /// A revision of a service, with the definition that it runs, if that is still there, and what its images were
+    /// resolved to, by container.
+    pub async fn service_revision(
+        &self,
+        key: &ServiceKey,
+        id: &ServiceRevisionId,
+    ) -> Result<RevisionView, ControlError> {
+        let Some(revision) = self.store.service_revision(key, id).await? else {
+            return Err(ControlError::not_found(
+                format!("revision \"{id}\" of service \"{}\"", key.name),
+                format!(
+                    "neargate service history {} lists its deployments",
+                    key.name
+                ),
+            ));
+        };
+        let FamilyRevision {
+            family,
+            revision: number,
+        } = &revision.task_definition;
+        let found = self.store.task_definition(family, Some(*number)).await?;
+        Ok(RevisionView {
+            containers: found.map_or_else(Vec::new, |found| found.definition.containers),
+            digests: self.store.image_digests(key, id).await?,
+            revision,
+        })
     }
 
     /// What happened to a service since it was created, newest first; as many as ECS shows.
@@ -279,26 +393,22 @@ impl Control {
     async fn change(
         &self,
         key: &ServiceKey,
-        change: impl Fn(&mut Service) -> Result<Vec<NewEvent>, ControlError>,
+        change: impl Fn(&mut Service) -> Result<Change, ControlError>,
     ) -> Result<Service, ControlError> {
         for _ in 0..ATTEMPTS {
-            let mut service = self
-                .store
-                .service(key)
-                .await?
-                .ok_or_else(|| no_such_service(key))?;
+            let mut service = self.stored_service(key).await?;
             if service.status != ServiceStatus::Active {
                 return Err(ControlError::conflict(
                     format!("service \"{}\" is {}", key.name, service.status),
                     format!("make it anew: neargate service create {}", key.name),
                 ));
             }
-            let events = change(&mut service)?;
-            match self
-                .store
-                .record_service(ServiceRecord::of(service.clone(), events))
-                .await
-            {
+            let Change { events, revision } = change(&mut service)?;
+            let record = ServiceRecord {
+                revision,
+                ..ServiceRecord::of(service.clone(), events)
+            };
+            match self.store.record_service(record).await {
                 Ok(()) => {
                     self.bell.ring(key);
                     service.version += 1;
@@ -354,6 +464,16 @@ fn no_such_service(key: &ServiceKey) -> ControlError {
     ControlError::not_found(
         format!("service \"{}\" in cluster \"{}\"", key.name, key.cluster),
         "neargate service ls lists those that do",
+    )
+}
+
+fn nothing_to_go_back_to(key: &ServiceKey) -> ControlError {
+    let name = &key.name;
+    ControlError::conflict(
+        format!("service \"{name}\" has no earlier revision that was deployed completely"),
+        format!(
+            "deploy a revision by name: neargate service update {name} --task-definition FAMILY:REVISION"
+        ),
     )
 }
 

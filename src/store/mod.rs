@@ -12,6 +12,7 @@
 
 mod cluster;
 mod column;
+mod deployment;
 mod error;
 mod event;
 mod in_flight;

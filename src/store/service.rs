@@ -9,10 +9,10 @@ use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsign
 use super::page::List;
 use super::task::{accept, stop};
 use super::task_row::NewTaskRow;
-use super::{Page, PageRequest, Store, StoreError, cluster, event};
+use super::{Page, PageRequest, Store, StoreError, cluster, deployment, event};
 use crate::domain::{
-    ClusterName, Deployment, DesiredStatus, FamilyRevision, HealthStatus, LastStatus, NewEvent,
-    Service, ServiceKey, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
+    ClusterName, Deployment, DesiredStatus, HealthStatus, LastStatus, NewEvent, Service,
+    ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
     TimestampMs,
 };
 
@@ -23,6 +23,8 @@ pub struct ServiceRecord {
     pub service: Service,
     /// Deployments that are over, as they ended.
     pub retired: Vec<Deployment>,
+    /// A revision that it is moved to for the first time.
+    pub revision: Option<ServiceRevision>,
     /// Tasks that it starts.
     pub start: Vec<Task>,
     /// Tasks that it asks to stop.
@@ -39,6 +41,7 @@ impl ServiceRecord {
         Self {
             service,
             retired: Vec::new(),
+            revision: None,
             start: Vec::new(),
             stop: Vec::new(),
             noted: Vec::new(),
@@ -53,7 +56,7 @@ macro_rules! service_rows {
         sqlx::query_as!(
             ServiceRow,
             "SELECT seq, cluster, name, status, desired_count, configuration, tags, deployments,
-                    completed_family, completed_revision, is_steady, waiting, created_at, deleted_at, version
+                    completed, is_steady, waiting, created_at, deleted_at, version
                FROM services " + $rest
             $(, $argument)*
         )
@@ -192,27 +195,6 @@ impl Store {
         .await?;
         rows.into_iter().map(ServiceTask::try_from).collect()
     }
-
-    /// The deployments of a service, newest first, `limit` of them at most.
-    pub async fn service_deployments(
-        &self,
-        key: &ServiceKey,
-        limit: u32,
-    ) -> Result<Vec<Deployment>, StoreError> {
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        let rows = sqlx::query_scalar!(
-            "SELECT deployment FROM service_deployments
-              WHERE cluster = ?1 AND service = ?2 ORDER BY seq DESC LIMIT ?3",
-            cluster,
-            name,
-            limit
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.iter()
-            .map(|text| from_json("service.deployment", text))
-            .collect()
-    }
 }
 
 /// The columns that are written each time.
@@ -221,22 +203,19 @@ struct Written {
     configuration: String,
     tags: String,
     deployments: String,
-    family: Option<String>,
-    revision: Option<u32>,
+    completed: Option<String>,
     deleted_at: Option<i64>,
     version: i64,
 }
 
 impl Written {
     fn new(service: &Service) -> Result<Self, StoreError> {
-        let completed = service.last_completed.as_ref();
         Ok(Self {
             status: service.status.as_str(),
             configuration: to_json(&service.configuration)?,
             tags: to_json(&service.tags)?,
             deployments: to_json(&service.deployments)?,
-            family: completed.map(|revision| revision.family.to_string()),
-            revision: completed.map(|revision| revision.revision),
+            completed: service.last_completed.as_ref().map(to_json).transpose()?,
             deleted_at: from_time(service.deleted_at),
             version: i64::try_from(service.version).unwrap_or(i64::MAX),
         })
@@ -249,9 +228,9 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
     let row = Written::new(service)?;
     let inserted = sqlx::query!(
         "INSERT INTO services
-            (cluster, name, status, desired_count, configuration, tags, deployments, completed_family,
-             completed_revision, is_steady, waiting, created_at, deleted_at, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+            (cluster, name, status, desired_count, configuration, tags, deployments, completed,
+             is_steady, waiting, created_at, deleted_at, version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT DO NOTHING",
         cluster,
         name,
@@ -260,8 +239,7 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         row.configuration,
         row.tags,
         row.deployments,
-        row.family,
-        row.revision,
+        row.completed,
         service.is_steady,
         service.waiting,
         created_at,
@@ -280,8 +258,7 @@ async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
     let updated = sqlx::query!(
         "UPDATE services
             SET status = ?4, desired_count = ?5, configuration = ?6, tags = ?7, deployments = ?8,
-                completed_family = ?9, completed_revision = ?10, is_steady = ?11, waiting = ?12,
-                deleted_at = ?13, version = version + 1
+                completed = ?9, is_steady = ?10, waiting = ?11, deleted_at = ?12, version = version + 1
           WHERE cluster = ?1 AND name = ?2 AND status <> 'INACTIVE' AND version = ?3",
         cluster,
         name,
@@ -291,8 +268,7 @@ async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         row.configuration,
         row.tags,
         row.deployments,
-        row.family,
-        row.revision,
+        row.completed,
         service.is_steady,
         service.waiting,
         row.deleted_at
@@ -306,20 +282,14 @@ async fn put_rest(db: &mut SqliteConnection, record: &ServiceRecord) -> Result<(
     let key = &record.service.key;
     // The oldest first, so that the list of all is in the order in which they were begun.
     let deployments = record.service.deployments.iter().chain(&record.retired);
-    for deployment in deployments.rev() {
-        let (id, text) = (deployment.id.as_str(), to_json(deployment)?);
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        sqlx::query!(
-            "INSERT INTO service_deployments (id, cluster, service, deployment) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (id) DO UPDATE SET deployment = excluded.deployment
-              WHERE deployment <> excluded.deployment",
-            id,
-            cluster,
-            name,
-            text
-        )
-        .execute(&mut *db)
-        .await?;
+    for one in deployments.rev() {
+        deployment::put(db, key, one).await?;
+    }
+    if let Some(revision) = &record.revision {
+        deployment::insert_revision(db, key, revision).await?;
+    }
+    if !record.retired.is_empty() {
+        deployment::prune(db, key).await?;
     }
     for one in &record.events {
         event::insert(db, one).await?;
@@ -364,8 +334,7 @@ struct ServiceRow {
     configuration: String,
     tags: String,
     deployments: String,
-    completed_family: Option<String>,
-    completed_revision: Option<i64>,
+    completed: Option<String>,
     is_steady: i64,
     waiting: Option<String>,
     created_at: i64,
@@ -377,13 +346,6 @@ impl TryFrom<ServiceRow> for Service {
     type Error = StoreError;
 
     fn try_from(row: ServiceRow) -> Result<Self, StoreError> {
-        let last_completed = match (row.completed_family, row.completed_revision) {
-            (Some(family), Some(revision)) => Some(FamilyRevision {
-                family: family.parse()?,
-                revision: to_unsigned("service.completedRevision", revision)?,
-            }),
-            _ => None,
-        };
         Ok(Self {
             key: ServiceKey {
                 cluster: row.cluster.parse()?,
@@ -394,7 +356,10 @@ impl TryFrom<ServiceRow> for Service {
             configuration: from_json("service.configuration", &row.configuration)?,
             tags: from_json("service.tags", &row.tags)?,
             deployments: from_json("service.deployments", &row.deployments)?,
-            last_completed,
+            last_completed: row
+                .completed
+                .map(|text| from_json("service.completed", &text))
+                .transpose()?,
             is_steady: row.is_steady != 0,
             waiting: row.waiting,
             created_at: TimestampMs::from_millis(row.created_at),

@@ -10,18 +10,29 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Rest;
-use super::extract::{Check, Params, Segment, Sent};
+use super::extract::{Check, Client, Params, Segment, Segments, Sent};
 use super::openapi::Common;
 use super::problem::ApiError;
 use crate::control::{Control, default_cluster};
-use crate::domain::{ServiceKey, ServiceName};
+use crate::domain::{ServiceKey, ServiceName, ServiceRevisionId};
 use crate::shapes::{
     CreateServiceRequest, Page, ParsedService, Problem, Service, ServiceDeployment,
-    ServiceDeployments, UpdateServiceRequest,
+    ServiceRevision, UpdateServiceRequest,
 };
 
-/// Deployments that are shown of one service.
-const HISTORY: u32 = 1_000;
+/// The header that says who asks.
+#[derive(utoipa::IntoParams)]
+#[into_params(parameter_in = Header)]
+#[expect(
+    dead_code,
+    reason = "it is only documentation: `Client` reads the header"
+)]
+struct Caller {
+    /// What the client calls itself, as `alice@laptop`; up to 128 visible ASCII characters. It is shown with the
+    /// deployment, as not verified.
+    #[param(rename = "neargate-client", max_length = 128)]
+    neargate_client: Option<String>,
+}
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new()
@@ -29,6 +40,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
         .routes(routes!(get_service, update_service, delete_service))
         .routes(routes!(roll_back_service))
         .routes(routes!(list_deployments))
+        .routes(routes!(get_revision))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -45,7 +57,7 @@ struct CreateIn {
 /// start after that. What has no effect here is listed under `warnings`.
 #[utoipa::path(
     post, path = "/v1/services", tag = "services",
-    params(CreateIn),
+    params(CreateIn, Caller),
     request_body(content(
         (CreateServiceRequest = "application/yaml"),
         (CreateServiceRequest = "application/json"),
@@ -63,13 +75,18 @@ struct CreateIn {
 async fn create_service(
     State(control): State<Control>,
     Params(query): Params<CreateIn>,
+    Client(client): Client,
     Sent(document): Sent,
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Service>), ApiError> {
     let mut check = Check::default();
     let cluster = check.parse("cluster", query.cluster.as_deref());
     check.done()?;
-    let ParsedService { request, warnings } = ParsedService::create(&document, cluster.as_ref())
+    let ParsedService {
+        mut request,
+        warnings,
+    } = ParsedService::create(&document, cluster.as_ref())
         .map_err(|faults| ApiError::invalid(&faults))?;
+    request.client = client;
     let key = request.key.clone();
     control.create_service(request).await?;
     let location = format!("/v1/services/{}?cluster={}", key.name, key.cluster);
@@ -185,7 +202,7 @@ async fn get_service(
 /// progress.
 #[utoipa::path(
     patch, path = "/v1/services/{service}", tag = "services",
-    params(("service" = String, Path, description = "Its name."), InCluster),
+    params(("service" = String, Path, description = "Its name."), InCluster, Caller),
     request_body(content(
         (UpdateServiceRequest = "application/json"),
         (UpdateServiceRequest = "application/yaml"),
@@ -203,11 +220,15 @@ async fn update_service(
     State(control): State<Control>,
     Segment(name): Segment<ServiceName>,
     Params(query): Params<InCluster>,
+    Client(client): Client,
     Sent(document): Sent,
 ) -> Result<Json<Service>, ApiError> {
     let key = query.key(name)?;
-    let ParsedService { request, warnings } =
-        ParsedService::update(&document).map_err(|faults| ApiError::invalid(&faults))?;
+    let ParsedService {
+        mut request,
+        warnings,
+    } = ParsedService::update(&document).map_err(|faults| ApiError::invalid(&faults))?;
+    request.client = client;
     control.update_service(&key, request).await?;
     Ok(Json(shown(&control, &key, warnings).await?))
 }
@@ -215,7 +236,7 @@ async fn update_service(
 /// Goes back to the last revision that was deployed completely, whatever is in progress.
 #[utoipa::path(
     post, path = "/v1/services/{service}/rollback", tag = "services",
-    params(("service" = String, Path, description = "Its name."), InCluster),
+    params(("service" = String, Path, description = "Its name."), InCluster, Caller),
     responses(
         (status = 200, description = "The service, which has a new deployment.", body = Service),
         (status = 404, description = "There is no such service.", body = Problem, content_type = "application/problem+json"),
@@ -227,9 +248,10 @@ async fn roll_back_service(
     State(control): State<Control>,
     Segment(name): Segment<ServiceName>,
     Params(query): Params<InCluster>,
+    Client(client): Client,
 ) -> Result<Json<Service>, ApiError> {
     let key = query.key(name)?;
-    control.roll_back_service(&key).await?;
+    control.roll_back_service(&key, client).await?;
     Ok(Json(shown(&control, &key, Vec::new()).await?))
 }
 
@@ -268,29 +290,71 @@ async fn delete_service(
     Ok(Json(shown(&control, &key, Vec::new()).await?))
 }
 
-/// The deployments of a service, newest first: those that are over, too, with how they ended.
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListDeployments {
+    /// Where it is; `default` unless said otherwise.
+    cluster: Option<String>,
+    /// How many at most; 100 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// Where to go on: the `nextToken` of the page before.
+    next_token: Option<String>,
+}
+
+/// The deployments of a service, newest first.
+///
+/// Those that are over, too, with how they ended and what their failed tasks last wrote. The newest 1,000 are kept.
 #[utoipa::path(
     get, path = "/v1/services/{service}/deployments", tag = "services",
-    params(("service" = String, Path, description = "Its name."), InCluster),
+    params(("service" = String, Path, description = "Its name."), ListDeployments),
     responses(
-        (status = 200, description = "Its deployments.", body = ServiceDeployments),
+        (status = 200, description = "A page of its deployments.", body = Page<ServiceDeployment>),
         (status = 404, description = "There is no such service.", body = Problem, content_type = "application/problem+json"),
         Common,
     )
 )]
 async fn list_deployments(
-    State(control): State<Control>,
+    State(rest): State<Arc<Rest>>,
     Segment(name): Segment<ServiceName>,
-    Params(query): Params<InCluster>,
-) -> Result<Json<ServiceDeployments>, ApiError> {
-    let key = query.key(name)?;
+    Params(query): Params<ListDeployments>,
+) -> Result<Json<Page<ServiceDeployment>>, ApiError> {
+    let mut check = Check::default();
+    let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
+    check.done()?;
+    let key = key(query.cluster.as_deref(), name)?;
+    let control = &rest.state.control;
     let view = control.service(&key).await?;
     let wanted = view.service.wanted();
-    let deployments = control.service_deployments(&view.service, HISTORY).await?;
-    Ok(Json(ServiceDeployments {
-        items: deployments
-            .iter()
-            .map(|one| ServiceDeployment::of(one, &view.tasks, wanted))
-            .collect(),
+    let page = control.service_deployments(&view.service, page).await?;
+    let shown = |past| ServiceDeployment::past(past, &view.tasks, wanted);
+    Ok(Json(Page {
+        items: page.items.iter().map(shown).collect(),
+        next_token: page.next,
     }))
+}
+
+/// What a service runs in a deployment: the service's own revision.
+#[utoipa::path(
+    get, path = "/v1/services/{service}/revisions/{revision}", tag = "services",
+    params(
+        ("service" = String, Path, description = "Its name."),
+        ("revision" = String, Path, description = "The 19 digits of its revision."),
+        InCluster,
+    ),
+    responses(
+        (status = 200, description = "The revision.", body = ServiceRevision),
+        (status = 404, description = "There is no such service or revision.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn get_revision(
+    State(control): State<Control>,
+    Segments(name, revision): Segments<ServiceName, ServiceRevisionId>,
+    Params(query): Params<InCluster>,
+) -> Result<Json<ServiceRevision>, ApiError> {
+    let key = query.key(name)?;
+    let view = control.service_revision(&key, &revision).await?;
+    Ok(Json(ServiceRevision::from(&view)))
 }

@@ -5,7 +5,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::{Answer, Client, ClientError, Syntax};
-use crate::shapes::{Service, ServiceDeployments, UpdateServiceRequest};
+use crate::shapes::{Page, Service, ServiceDeployment, UpdateServiceRequest};
 
 const SERVICES: [&str; 2] = ["v1", "services"];
 
@@ -78,13 +78,16 @@ impl Client {
         self.answer(request).await
     }
 
-    /// The deployments of a service, newest first.
+    /// The newest deployments of a service, newest first.
     pub(in crate::cli) async fn deployments(
         &self,
         cluster: &str,
         name: &str,
-    ) -> Result<Answer<ServiceDeployments>, ClientError> {
+        limit: u32,
+    ) -> Result<Answer<Page<ServiceDeployment>>, ClientError> {
         let path = ["v1", "services", name, "deployments"];
-        self.get(&path, &[("cluster", Some(cluster))]).await
+        let limit = limit.to_string();
+        let query = [("cluster", Some(cluster)), ("limit", Some(limit.as_str()))];
+        self.get(&path, &query).await
     }
 }

@@ -20,6 +20,9 @@ use crate::shapes::{Service, ServiceDeployment};
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
 
+/// Among so many deployments the one that was begun is looked for.
+const HISTORY: u32 = 100;
+
 /// What a look came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -78,8 +81,8 @@ async fn watch(session: &mut Session, begun: &Service) -> Result<Value, Failure>
             Verdict::Steady => return Ok(document),
             Verdict::Failed(reason) => reason,
             Verdict::RolledBack => {
-                let history = session.client.deployments(cluster, name).await?.value.items;
-                let failed = history.iter().find(|one| one.id == target);
+                let history = session.client.deployments(cluster, name, HISTORY).await?;
+                let failed = history.value.items.iter().find(|one| one.id == target);
                 let back = service.task_definition.unwrap_or_default();
                 let why = failed.map_or_else(|| "it failed".to_owned(), failure);
                 format!("service {name} was rolled back to {back}: {why}")

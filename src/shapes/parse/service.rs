@@ -1,13 +1,16 @@
 //! Requests to create and to change services.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+use serde_json::Value;
 
 use super::run_task::name;
 use super::{Formed, environment, finish, form};
 use crate::control::{ConfigurationChange, CreateService, UpdateService};
 use crate::domain::{
-    self, CircuitBreaker, ClusterName, DEFAULT_CLUSTER, DurationMs, Faults, ServiceConfiguration,
-    ServiceKey, ServiceName, TaskDefinitionReference,
+    self, CircuitBreaker, ClusterName, DEFAULT_CLUSTER, DurationMs, Faults, KEPT_IN_REVISIONS,
+    ServiceConfiguration, ServiceKey, ServiceName, TaskDefinitionReference,
 };
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
@@ -45,7 +48,10 @@ impl ParsedService<CreateService> {
                     .to_owned(),
             );
         }
-        let parsed = create(&request, around, &mut faults);
+        let mut parsed = create(&request, around, &mut faults);
+        if let Some(request) = &mut parsed {
+            request.configuration.kept = kept(&value);
+        }
         let parsed = parsed.map(|request| Self { request, warnings });
         finish(parsed, document, form, &faults)
     }
@@ -61,7 +67,10 @@ impl ParsedService<UpdateService> {
         } = form::<UpdateServiceRequest>(document, &UPDATE);
         let mut faults = Faults::default();
         let warnings = support::judge_service(&value, &mut faults);
-        let parsed = update(&request, &mut faults);
+        let parsed = update(&request, &mut faults).map(|request| UpdateService {
+            kept: kept(&value),
+            ..request
+        });
         let parsed = parsed.map(|request| Self { request, warnings });
         finish(parsed, document, form, &faults)
     }
@@ -132,6 +141,7 @@ fn create(
         desired_count,
         configuration,
         tags,
+        client: None,
     })
 }
 
@@ -159,7 +169,17 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
         desired_count: request.desired_count,
         configuration: change,
         force_new_deployment: request.force_new_deployment.unwrap_or_default(),
+        ..UpdateService::default()
     })
+}
+
+/// The fields that a revision of a service keeps, as they were sent.
+fn kept(sent: &Value) -> BTreeMap<String, Value> {
+    let given = |name: &str| sent.get(name).filter(|value| !value.is_null()).cloned();
+    KEPT_IN_REVISIONS
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), given(name)?)))
+        .collect()
 }
 
 fn change(
