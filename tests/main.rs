@@ -41,3 +41,4 @@ mod storm;
 mod terminal;
 mod top;
 mod volumes;
+mod watching;

@@ -9,8 +9,11 @@ use utoipa::ToSchema;
 
 use super::LogLine;
 use super::service::{count, pending, running};
-use crate::control::{PastDeployment, RevisionView};
-use crate::domain::{self, ClientName, DeploymentCause, DeploymentStatus, LastLine, ServiceTask};
+use crate::control::{PastDeployment, RevisionView, ServiceView};
+use crate::domain::{
+    self, ClientName, DeploymentCause, DeploymentStatus, LastLine, LastStatus, ServiceTask,
+    TimestampMs,
+};
 
 /// One move of a service to a revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -34,6 +37,12 @@ pub struct ServiceDeployment {
     pub pending_count: u32,
     /// Tasks of it that are RUNNING.
     pub running_count: u32,
+    /// Of those, the ones that count as healthy.
+    #[serde(default)]
+    pub healthy_count: u32,
+    /// Its tasks that have not stopped, counted by `lastStatus`.
+    #[serde(default)]
+    pub task_counts: BTreeMap<String, u32>,
     /// Tasks of it that have failed since one was last healthy for long.
     pub failed_tasks: u32,
     /// `IN_PROGRESS`, `COMPLETED` or `FAILED`.
@@ -162,12 +171,12 @@ impl Requester {
 }
 
 impl ServiceDeployment {
-    /// `deployment` of a service that is to have `wanted` tasks, and has `tasks`.
-    pub fn of(deployment: &domain::Deployment, tasks: &[ServiceTask], wanted: u32) -> Self {
+    /// `deployment` of a service that is as it is at `now`.
+    pub fn of(deployment: &domain::Deployment, view: &ServiceView, now: TimestampMs) -> Self {
+        let grace = view.service.configuration.health_check_grace_period;
         let own = || {
-            tasks
-                .iter()
-                .filter(|task| task.deployment == deployment.id.as_str())
+            let tasks = view.tasks.iter();
+            tasks.filter(|task| task.deployment == deployment.id.as_str())
         };
         // The one that a rollback came back to was not begun by it.
         let begun_by = match deployment.client {
@@ -185,11 +194,13 @@ impl ServiceDeployment {
                 .map(ToString::to_string)
                 .collect(),
             desired_count: match deployment.status {
-                DeploymentStatus::Primary => wanted,
+                DeploymentStatus::Primary => view.service.wanted(),
                 _ => count(own().filter(|task| task.is_wanted())),
             },
             pending_count: pending(own()),
             running_count: running(own()),
+            healthy_count: count(own().filter(|task| task.is_healthy(grace, now))),
+            task_counts: by_status(own()),
             failed_tasks: deployment.failed_tasks,
             rollout_state: deployment.rollout_state.to_string(),
             rollout_state_reason: deployment.rollout_state_reason.clone(),
@@ -211,7 +222,7 @@ impl ServiceDeployment {
     }
 
     /// The same of the history, with what is remembered of its failed tasks.
-    pub fn past(past: &PastDeployment, tasks: &[ServiceTask], wanted: u32) -> Self {
+    pub fn past(past: &PastDeployment, view: &ServiceView, now: TimestampMs) -> Self {
         let PastDeployment {
             deployment,
             last_lines,
@@ -222,9 +233,17 @@ impl ServiceDeployment {
         };
         Self {
             failures: deployment.failures.iter().rev().map(failure).collect(),
-            ..Self::of(deployment, tasks, wanted)
+            ..Self::of(deployment, view, now)
         }
     }
+}
+
+fn by_status<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> BTreeMap<String, u32> {
+    let mut counts = BTreeMap::new();
+    for task in tasks.filter(|task| task.last_status != LastStatus::Stopped) {
+        *counts.entry(task.last_status.to_string()).or_default() += 1;
+    }
+    counts
 }
 
 impl ServiceDeploymentRollback {

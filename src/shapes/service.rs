@@ -113,7 +113,7 @@ impl Service {
             deployments: service
                 .deployments
                 .iter()
-                .map(|one| ServiceDeployment::of(one, tasks, wanted))
+                .map(|one| ServiceDeployment::of(one, view, now))
                 .collect(),
             last_completed_task_definition: back
                 .filter(|back| Some(*back) != current)

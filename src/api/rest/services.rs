@@ -326,9 +326,9 @@ async fn list_deployments(
     let key = key(query.cluster.as_deref(), name)?;
     let control = &rest.state.control;
     let view = control.service(&key).await?;
-    let wanted = view.service.wanted();
     let page = control.service_deployments(&view.service, page).await?;
-    let shown = |past| ServiceDeployment::past(past, &view.tasks, wanted);
+    let now = control.now();
+    let shown = |past| ServiceDeployment::past(past, &view, now);
     Ok(Json(Page {
         items: page.items.iter().map(shown).collect(),
         next_token: page.next,
