@@ -279,11 +279,13 @@ END;
 -- What a call's clientToken was answered with, for as long as it is remembered.
 CREATE TABLE client_tokens (
     cluster      TEXT    NOT NULL REFERENCES clusters (name),
+    call         TEXT    NOT NULL CHECK (call IN ('RunTask', 'CreateService')),
     token        TEXT    NOT NULL,
     request_hash TEXT    NOT NULL,
-    task_ids     TEXT    NOT NULL CHECK (json_type(task_ids) = 'array'),
+    -- JSON: the IDs of the tasks, or when the service was created.
+    answer       TEXT    NOT NULL CHECK (json_valid(answer)),
     created_at   INTEGER NOT NULL,
-    PRIMARY KEY (cluster, token)
+    PRIMARY KEY (cluster, call, token)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX client_tokens_by_age ON client_tokens (created_at);

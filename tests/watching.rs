@@ -1,8 +1,8 @@
-//! Deployments as their users follow them: on a terminal.
+//! Deployments as their users follow them: on a terminal, and again after a call of which nobody knows what has become.
 
 use crate::cli::run;
 use crate::harness::Typed;
-use crate::service::{create, document, service, sim, steady};
+use crate::service::{create, document, inactive, service, sim, steady};
 
 #[test]
 fn a_deployment_is_watched_on_a_terminal_and_goes_on_when_that_is_interrupted() {
@@ -54,4 +54,37 @@ fn a_deployment_is_watched_on_a_terminal_and_goes_on_when_that_is_interrupted() 
             "{text:?} is not too wide"
         );
     }
+}
+
+#[test]
+fn a_token_makes_creating_a_service_safe_to_repeat() {
+    let server = sim();
+    let yaml = document(1, "clientToken: once\n");
+    let first = create(&server, &yaml);
+    let again = create(&server, &format!("clientToken: once\n{}", document(1, "")));
+    assert_eq!(again["createdAt"], first["createdAt"], "{again:#}");
+    assert_eq!(again["deployments"][0]["id"], first["deployments"][0]["id"]);
+    let send = |path: &str, yaml: String| server.send("POST", path, Some(yaml), "application/yaml");
+    let (status, refused) = send("/v1/services", document(2, "clientToken: once\n"));
+    assert_eq!(status, 409, "{refused:#}");
+    assert!(
+        refused
+            .to_string()
+            .contains("Creation of service was not idempotent"),
+        "{refused:#}"
+    );
+    // The document's own token counts, where it has one.
+    let (status, _) = send("/v1/services?clientToken=other", yaml.clone());
+    assert_eq!(status, 201);
+    let (status, refused) = send("/v1/services?clientToken=other", document(1, ""));
+    assert_eq!(status, 409, "the name is in use: {refused:#}");
+    assert_eq!(send("/v1/services?clientToken=", yaml.clone()).0, 400);
+    // What has the name now was not made by it.
+    run(&server, &["service", "delete", "web", "--force"]).ok();
+    inactive(&server);
+    let (_, gone) = send("/v1/services", yaml.clone());
+    assert_eq!(gone["status"], "INACTIVE", "{gone:#}");
+    let other = create(&server, &document(1, ""));
+    assert_ne!(other["createdAt"], first["createdAt"]);
+    assert_eq!(send("/v1/services", yaml).0, 409);
 }

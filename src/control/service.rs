@@ -10,7 +10,7 @@ use crate::domain::{
     ServiceRevisionId, ServiceStatus, ServiceTask, TaskDefinitionReference, TaskDefinitionStatus,
     TaskId,
 };
-use crate::store::{Page, PageRequest, ServiceRecord, StoreError};
+use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
 
 /// A service that is to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -27,6 +27,8 @@ pub struct CreateService {
     pub tags: BTreeMap<String, String>,
     /// What the client that asks calls itself.
     pub client: Option<ClientName>,
+    /// A request with the same token as an earlier one gets the service of that one.
+    pub client_token: Option<ClientToken>,
 }
 
 /// What is to change about a service. What is `None` stays.
@@ -139,6 +141,14 @@ const ATTEMPTS: u32 = 20;
 impl Control {
     /// Makes a service. Its first tasks are started by the loop.
     pub async fn create_service(&self, request: CreateService) -> Result<Service, ControlError> {
+        let token = request.client_token.clone();
+        // A repeated call gets the first one's service, whatever has become of the definition since.
+        if let Some(token) = &token {
+            let (key, now) = (&request.key, self.clock.now());
+            if self.store.has_created_service(key, token, now).await? {
+                return self.stored_service(key).await;
+            }
+        }
         check(request.desired_count, &request.configuration)?;
         self.cluster(&request.key.cluster).await?;
         let revision = self.deployable(&request.definition).await?;
@@ -164,7 +174,7 @@ impl Control {
             revision: Some(revision),
             ..ServiceRecord::of(service.clone(), events)
         };
-        let created = self.store.create_service(record).await;
+        let created = self.store.create_service(record, token).await;
         if let Err(StoreError::AlreadyExists { .. }) = created {
             return Err(ControlError::conflict(
                 format!("service \"{}\" exists already", service.key.name),
@@ -174,7 +184,9 @@ impl Control {
                 ),
             ));
         }
-        created?;
+        if !created? {
+            return self.stored_service(&service.key).await;
+        }
         self.bell.ring(&service.key);
         Ok(service)
     }

@@ -5,6 +5,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::client_token::{self, ClientToken};
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
 use super::page::List;
 use super::task::{accept, stop};
@@ -15,6 +16,9 @@ use crate::domain::{
     ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
     TimestampMs,
 };
+
+/// The call that tokens are given with.
+const CREATE_SERVICE: &str = "CreateService";
 
 /// What is recorded of a service at once, or not at all.
 #[derive(Clone, Debug)]
@@ -64,22 +68,50 @@ macro_rules! service_rows {
 }
 
 impl Store {
-    /// Records a new service, whose version is 1. Fails with [`StoreError::AlreadyExists`] if its cluster has one of that name
-    /// that is not INACTIVE.
-    pub async fn create_service(&self, record: ServiceRecord) -> Result<(), StoreError> {
+    /// Records a new service, whose version is 1. `false` if the same call, by its token, has done so before. Fails with
+    /// [`StoreError::AlreadyExists`] if its cluster has one of that name that is not INACTIVE.
+    pub async fn create_service(
+        &self,
+        record: ServiceRecord,
+        token: Option<ClientToken>,
+    ) -> Result<bool, StoreError> {
         self.writer()
             .write(move |db| {
                 Box::pin(async move {
-                    cluster::require(db, &record.service.key.cluster).await?;
+                    let key = &record.service.key;
+                    let now = record.service.created_at;
+                    cluster::require(db, &key.cluster).await?;
+                    if let Some(token) = &token
+                        && is_repeated(db, key, token, now).await?
+                    {
+                        return Ok(false);
+                    }
                     if !insert(db, &record.service).await? {
                         return Err(StoreError::AlreadyExists {
-                            what: format!("service `{}`", record.service.key.name),
+                            what: format!("service `{}`", key.name),
                         });
                     }
-                    put_rest(db, &record).await
+                    if let Some(token) = &token {
+                        let cluster = &key.cluster;
+                        client_token::remember(db, cluster, CREATE_SERVICE, token, &now, now)
+                            .await?;
+                    }
+                    put_rest(db, &record).await?;
+                    Ok(true)
                 })
             })
             .await
+    }
+
+    /// Whether a call with this token has made the service of that name, in the time that tokens are kept.
+    pub async fn has_created_service(
+        &self,
+        key: &ServiceKey,
+        token: &ClientToken,
+        now: TimestampMs,
+    ) -> Result<bool, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        is_repeated(&mut reader, key, token, now).await
     }
 
     /// Records what has become of a service. `record.service.version` must be the one that was read; the row has the
@@ -268,6 +300,29 @@ async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         row.configuration,
         row.tags,
         row.deployments,
+/// Whether the call with this token was carried out before, and what it has made is still what has the name.
+async fn is_repeated(
+    db: &mut SqliteConnection,
+    key: &ServiceKey,
+    token: &ClientToken,
+    now: TimestampMs,
+) -> Result<bool, StoreError> {
+    let made: Option<TimestampMs> =
+        client_token::replay(&mut *db, &key.cluster, CREATE_SERVICE, token, now).await?;
+    let Some(made) = made.map(TimestampMs::as_millis) else {
+        return Ok(false);
+    };
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    let newest = sqlx::query_scalar!(
+        "SELECT created_at FROM services WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
+        cluster,
+        name
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(newest == Some(made))
+}
+
         row.completed,
         service.is_steady,
         service.waiting,
@@ -469,7 +524,7 @@ mod tests {
         let store = &fixture.store;
         let service = service();
         let record = || ServiceRecord::of(service.clone(), Vec::new());
-        store.create_service(record()).await.unwrap();
+        store.create_service(record(), None).await.unwrap();
         let mut task = fixture.task();
         task.group = service.key.name.group();
         store
@@ -492,7 +547,7 @@ mod tests {
         let store = &fixture.store;
         let mut service = service();
         let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
-        store.create_service(record(&service)).await.unwrap();
+        store.create_service(record(&service), None).await.unwrap();
         assert_eq!(store.unsettled_services().await.unwrap(), []);
 
         let mut task = fixture.task();
@@ -522,3 +577,33 @@ mod tests {
         assert_eq!(store.unsettled_services().await.unwrap(), all);
     }
 }
+    #[tokio::test]
+    async fn a_token_makes_one_service_of_two_calls() {
+        let fixture = Fixture::new().await;
+        let store = &fixture.store;
+        let mut service = service();
+        let token = |hash: &str| {
+            Some(ClientToken {
+                token: "t".to_owned(),
+                request_hash: hash.to_owned(),
+            })
+        };
+        let create = |service: &Service, token| {
+            store.create_service(ServiceRecord::of(service.clone(), Vec::new()), token)
+        };
+        assert_eq!(create(&service, token("h")).await, Ok(true));
+        service.created_at = at(5);
+        assert_eq!(create(&service, token("h")).await, Ok(false));
+        let (key, other) = (&service.key, token("x").unwrap());
+        let reused = store.has_created_service(key, &other, at(5)).await;
+        assert_eq!(reused, Err(StoreError::TokenReused));
+        let stored = store.service(key).await.unwrap().unwrap();
+        assert_eq!(stored.created_at, at(0), "it is the first one");
+        let without = create(&service, None).await;
+        assert!(matches!(without, Err(StoreError::AlreadyExists { .. })));
+        // Tasks have tokens of their own.
+        let task = fixture.task();
+        let run = store.create_tasks(std::slice::from_ref(&task), token("x"));
+        assert_eq!(run.await, Ok(crate::store::Created::New));
+    }
+

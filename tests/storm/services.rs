@@ -73,6 +73,7 @@ pub async fn step(world: &World, changes: &mut Changes, rng: &mut Rng, log: &mut
             },
             tags: BTreeMap::new(),
             client: None,
+            client_token: None,
         };
         let what = format!("create {} tasks of {document}", request.desired_count);
         (what, control.create_service(request).await)

@@ -6,19 +6,24 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{HeaderName, StatusCode, header};
 use serde::Deserialize;
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Rest;
 use super::extract::{Check, Client, Params, Segment, Segments, Sent};
 use super::openapi::Common;
-use super::problem::ApiError;
-use crate::control::{Control, default_cluster};
+use super::problem::{ApiError, Kind};
+use super::{Rest, idempotence};
+use crate::control::{Control, ControlError, CreateService, default_cluster};
 use crate::domain::{ServiceKey, ServiceName, ServiceRevisionId};
 use crate::shapes::{
     CreateServiceRequest, Page, ParsedService, Problem, Service, ServiceDeployment,
     ServiceRevision, UpdateServiceRequest,
 };
+use crate::store::{ClientToken, StoreError};
+
+/// The most characters of a `clientToken`, as the document's schema has it.
+const LONGEST_TOKEN: usize = 64;
 
 /// The header that says who asks.
 #[derive(utoipa::IntoParams)]
@@ -49,12 +54,16 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
 struct CreateIn {
     /// Where it is to be, when the document does not say it; one that says something else is refused.
     cluster: Option<String>,
+    /// Makes the request safe to repeat, when the document has no `clientToken`.
+    #[param(min_length = 1, max_length = 64)]
+    client_token: Option<String>,
 }
 
 /// Creates a service: so many tasks of one revision, kept running.
 ///
 /// The document is the input of ECS's `CreateService`. The service is recorded when the answer comes, and its tasks
-/// start after that. What has no effect here is listed under `warnings`.
+/// start after that. What has no effect here is listed under `warnings`. A `clientToken` makes the request safe to
+/// repeat: the same request with it gets the same service, another one is refused.
 #[utoipa::path(
     post, path = "/v1/services", tag = "services",
     params(CreateIn, Caller),
@@ -65,7 +74,7 @@ struct CreateIn {
     responses(
         (status = 201, description = "The service.", body = Service, headers(("location", description = "Its path."))),
         (status = 404, description = "There is no such cluster or task definition.", body = Problem, content_type = "application/problem+json"),
-        (status = 409, description = "The name is in use, or the revision is INACTIVE.", body = Problem, content_type = "application/problem+json"),
+        (status = 409, description = "The name is in use, the revision is INACTIVE, or the clientToken came with another request before.", body = Problem, content_type = "application/problem+json"),
         (status = 413, description = "The body is too large.", body = Problem, content_type = "application/problem+json"),
         (status = 415, description = "The body is neither JSON nor YAML.", body = Problem, content_type = "application/problem+json"),
         (status = 507, description = "The disk is full; nothing was recorded.", body = Problem, content_type = "application/problem+json"),
@@ -80,15 +89,33 @@ async fn create_service(
 ) -> Result<(StatusCode, [(HeaderName, String); 1], Json<Service>), ApiError> {
     let mut check = Check::default();
     let cluster = check.parse("cluster", query.cluster.as_deref());
+    let length = query.client_token.as_ref().map_or(1, String::len);
+    if !(1..=LONGEST_TOKEN).contains(&length) {
+        check.add(
+            "clientToken",
+            "must have 1 to 64 characters",
+            "leave it out, or send a UUID",
+        );
+    }
     check.done()?;
     let ParsedService {
         mut request,
+        client_token,
         warnings,
     } = ParsedService::create(&document, cluster.as_ref())
         .map_err(|faults| ApiError::invalid(&faults))?;
+    request.client_token = client_token
+        .or(query.client_token)
+        .map(|token| ClientToken {
+            token,
+            request_hash: request_hash(&request),
+        });
     request.client = client;
     let key = request.key.clone();
-    control.create_service(request).await?;
+    control
+        .create_service(request)
+        .await
+        .map_err(not_idempotent)?;
     let location = format!("/v1/services/{}?cluster={}", key.name, key.cluster);
     let service = shown(&control, &key, warnings).await?;
     Ok((
@@ -96,6 +123,30 @@ async fn create_service(
         [(header::LOCATION, location)],
         Json(service),
     ))
+}
+
+/// The same for requests that ask for the same, however they are written, whoever sends them, and whatever their token.
+fn request_hash(request: &CreateService) -> String {
+    idempotence::hash(&json!({
+        "cluster": request.key.cluster,
+        "serviceName": request.key.name,
+        "taskDefinition": request.definition.to_string(),
+        "desiredCount": request.desired_count,
+        "configuration": request.configuration,
+        "tags": request.tags,
+    }))
+}
+
+/// What ECS says where a token comes with another request.
+fn not_idempotent(error: ControlError) -> ApiError {
+    match error {
+        ControlError::Store(StoreError::TokenReused) => ApiError::new(
+            Kind::ClientTokenReused,
+            "Creation of service was not idempotent: the client token was used before, with another request",
+        )
+        .hint("send the very same request again, or another clientToken"),
+        other => other.into(),
+    }
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -226,6 +277,7 @@ async fn update_service(
     let key = query.key(name)?;
     let ParsedService {
         mut request,
+        ..
         warnings,
     } = ParsedService::update(&document).map_err(|faults| ApiError::invalid(&faults))?;
     request.client = client;

@@ -27,6 +27,8 @@ static UPDATE: LazyLock<Schema> = LazyLock::new(Schema::of::<UpdateServiceReques
 pub struct ParsedService<T> {
     /// What was asked for.
     pub request: T,
+    /// By which a repeated request is known.
+    pub client_token: Option<String>,
     /// Fields that have no effect here, each with the reason.
     pub warnings: Vec<String>,
 }
@@ -52,7 +54,12 @@ impl ParsedService<CreateService> {
         if let Some(request) = &mut parsed {
             request.configuration.kept = kept(&value);
         }
-        let parsed = parsed.map(|request| Self { request, warnings });
+        let client_token = request.client_token;
+        let parsed = parsed.map(|request| Self {
+            request,
+            client_token,
+            warnings,
+        });
         finish(parsed, document, form, &faults)
     }
 }
@@ -71,7 +78,11 @@ impl ParsedService<UpdateService> {
             kept: kept(&value),
             ..request
         });
-        let parsed = parsed.map(|request| Self { request, warnings });
+        let parsed = parsed.map(|request| Self {
+            request,
+            client_token: None,
+            warnings,
+        });
         finish(parsed, document, form, &faults)
     }
 }
@@ -142,6 +153,7 @@ fn create(
         configuration,
         tags,
         client: None,
+        client_token: None,
     })
 }
 
