@@ -13,6 +13,7 @@ mod capacity;
 mod cli;
 mod cp;
 mod daemon_real;
+mod daemon_service;
 mod engine_contract;
 mod engine_restart;
 mod exec;

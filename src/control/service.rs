@@ -6,9 +6,9 @@ use super::{Control, ControlError};
 use crate::domain::{
     CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName, Deployment,
     DeploymentCause, DeploymentId, DurationMs, Event, EventKind, FamilyRevision, LastLine,
-    NewEvent, Occasion, Service, ServiceConfiguration, ServiceKey, ServiceRevision,
-    ServiceRevisionId, ServiceStatus, ServiceTask, TaskDefinitionReference, TaskDefinitionStatus,
-    TaskId,
+    NewEvent, Occasion, SchedulingStrategy, Service, ServiceConfiguration, ServiceKey,
+    ServiceRevision, ServiceRevisionId, ServiceStatus, ServiceTask, TaskDefinitionReference,
+    TaskDefinitionStatus, TaskId,
 };
 use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
 
@@ -203,6 +203,7 @@ impl Control {
         };
         self.change(key, |service| {
             if let Some(count) = request.desired_count {
+                check_counted(service)?;
                 service.desired_count = count;
             }
             request.configuration.apply(&mut service.configuration);
@@ -289,7 +290,7 @@ impl Control {
     }
 
     /// Deletes a service: it starts nothing any more, and its tasks are stopped. One that is to have tasks is only
-    /// deleted by `force`, as in ECS.
+    /// deleted by `force`, as in ECS; but a DAEMON, which cannot be scaled to none first.
     pub async fn delete_service(
         &self,
         key: &ServiceKey,
@@ -300,7 +301,9 @@ impl Control {
         let now = self.clock.now();
         self.change(key, |service| {
             let name = &service.key.name;
-            if !force && service.wanted() > 0 {
+            let strategy = service.configuration.scheduling_strategy;
+            let can_be_scaled = strategy == SchedulingStrategy::Replica;
+            if !force && can_be_scaled && service.wanted() > 0 {
                 return Err(ControlError::conflict(
                     format!("service \"{name}\" still has {live} running tasks and a desired count of {}", service.wanted()),
                     format!("neargate service scale {name} 0, or delete with --force"),
@@ -497,3 +500,15 @@ fn check(desired_count: u32, configuration: &ServiceConfiguration) -> Result<(),
         Err(ControlError::Invalid(faults))
     }
 }
+/// Refuses to count the tasks of a service that has one on each host, as ECS does.
+fn check_counted(service: &Service) -> Result<(), ControlError> {
+    if service.configuration.scheduling_strategy == SchedulingStrategy::Replica {
+        return Ok(());
+    }
+    Err(ControlError::invalid(
+        "desiredCount",
+        "is there, but a DAEMON has one task on each host",
+        "take it out, or make a service with schedulingStrategy: REPLICA",
+    ))
+}
+
