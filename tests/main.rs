@@ -27,6 +27,7 @@ mod limits;
 mod logs;
 mod metadata;
 mod network;
+mod phases;
 mod port_forward;
 mod readme;
 mod registry;
