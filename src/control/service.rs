@@ -319,10 +319,25 @@ impl Control {
 
     /// One service, with its tasks.
     pub async fn service(&self, key: &ServiceKey) -> Result<ServiceView, ControlError> {
-        Ok(ServiceView {
-            service: self.stored_service(key).await?,
-            tasks: self.store.service_tasks(key).await?,
-        })
+        Ok(self.described(key, 0).await?.0)
+    }
+
+    /// The same, and what happened to it since it was created, newest first; as much of it as ECS shows.
+    pub async fn service_with_events(
+        &self,
+        key: &ServiceKey,
+    ) -> Result<(ServiceView, Vec<Event>), ControlError> {
+        self.described(key, EVENTS).await
+    }
+
+    async fn described(
+        &self,
+        key: &ServiceKey,
+        events: u32,
+    ) -> Result<(ServiceView, Vec<Event>), ControlError> {
+        let found = self.store.described_service(key, events).await?;
+        let (service, tasks, events) = found.ok_or_else(|| no_such_service(key))?;
+        Ok((ServiceView { service, tasks }, events))
     }
 
     async fn stored_service(&self, key: &ServiceKey) -> Result<Service, ControlError> {
@@ -337,14 +352,15 @@ impl Control {
         page: PageRequest,
     ) -> Result<Page<ServiceView>, ControlError> {
         let Page { items, next } = self.store.services(cluster.as_ref(), &page).await?;
-        let mut views = Vec::with_capacity(items.len());
-        for service in items {
-            views.push(ServiceView {
-                tasks: self.store.service_tasks(&service.key).await?,
-                service,
-            });
-        }
-        Ok(Page { items: views, next })
+        let keys: Vec<&ServiceKey> = items.iter().map(|service| &service.key).collect();
+        let tasks = self.store.tasks_of_services(&keys).await?;
+        let views = items.into_iter().zip(tasks);
+        Ok(Page {
+            items: views
+                .map(|(service, tasks)| ServiceView { service, tasks })
+                .collect(),
+            next,
+        })
     }
 
     /// Deployments of a service since it was created, newest first, each with what its failed tasks last wrote.
@@ -396,12 +412,6 @@ impl Control {
             digests: self.store.image_digests(key, id).await?,
             revision,
         })
-    }
-
-    /// What happened to a service since it was created, newest first; as many as ECS shows.
-    pub async fn service_events(&self, service: &Service) -> Result<Vec<Event>, ControlError> {
-        let (key, since) = (&service.key, service.created_at);
-        Ok(self.store.service_events(key, since, EVENTS).await?)
     }
 
     /// Reads, changes and records a service; again, when the planner was quicker.
@@ -492,14 +502,6 @@ fn nothing_to_go_back_to(key: &ServiceKey) -> ControlError {
     )
 }
 
-fn check(desired_count: u32, configuration: &ServiceConfiguration) -> Result<(), ControlError> {
-    let faults = configuration.faults(desired_count);
-    if faults.is_empty() {
-        Ok(())
-    } else {
-        Err(ControlError::Invalid(faults))
-    }
-}
 /// Refuses to count the tasks of a service that has one on each host, as ECS does.
 fn check_counted(service: &Service) -> Result<(), ControlError> {
     if service.configuration.scheduling_strategy == SchedulingStrategy::Replica {
@@ -512,3 +514,11 @@ fn check_counted(service: &Service) -> Result<(), ControlError> {
     ))
 }
 
+fn check(desired_count: u32, configuration: &ServiceConfiguration) -> Result<(), ControlError> {
+    let faults = configuration.faults(desired_count);
+    if faults.is_empty() {
+        Ok(())
+    } else {
+        Err(ControlError::Invalid(faults))
+    }
+}

@@ -12,7 +12,7 @@ use super::task::{accept, stop};
 use super::task_row::NewTaskRow;
 use super::{Page, PageRequest, Store, StoreError, cluster, deployment, event};
 use crate::domain::{
-    ClusterName, Deployment, DesiredStatus, HealthStatus, LastStatus, NewEvent, Service,
+    ClusterName, Deployment, DesiredStatus, Event, HealthStatus, LastStatus, NewEvent, Service,
     ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
     TimestampMs,
 };
@@ -143,15 +143,28 @@ impl Store {
 
     /// The service of that name, or the last one that had it.
     pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        let row = service_rows!(
-            "WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
-            cluster,
-            name
-        )
-        .fetch_optional(self.readers())
-        .await?;
-        row.map(Service::try_from).transpose()
+        let mut reader = self.readers().acquire().await?;
+        find(&mut reader, key).await
+    }
+
+    /// The same with its tasks, as [`Store::service_tasks`] gives them, and the newest `events` of what happened to it.
+    /// A connection is waited for only once: while much goes on, that is what takes the time.
+    pub async fn described_service(
+        &self,
+        key: &ServiceKey,
+        events: u32,
+    ) -> Result<Option<(Service, Vec<ServiceTask>, Vec<Event>)>, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        let Some(service) = find(&mut reader, key).await? else {
+            return Ok(None);
+        };
+        let tasks = tasks_of(&mut reader, key).await?;
+        let events = if events == 0 {
+            Vec::new()
+        } else {
+            event::of_service(&mut reader, key, service.created_at, events).await?
+        };
+        Ok(Some((service, tasks, events)))
     }
 
     /// The services of a cluster, or of all, that are not INACTIVE, newest first.
@@ -212,21 +225,54 @@ impl Store {
 
     /// The tasks of a service that have not stopped, and those that have and were not taken note of; oldest first.
     pub async fn service_tasks(&self, key: &ServiceKey) -> Result<Vec<ServiceTask>, StoreError> {
-        let (cluster, group) = (key.cluster.as_str(), key.name.group());
-        let rows = sqlx::query_as!(
-            ServiceTaskRow,
-            "SELECT id, started_by, created_at, last_status, planned_status, stop_requested_at, health,
+        let mut reader = self.readers().acquire().await?;
+        tasks_of(&mut reader, key).await
+    }
+
+    /// The same of several services, for each of `keys` in their order.
+    pub async fn tasks_of_services(
+        &self,
+        keys: &[&ServiceKey],
+    ) -> Result<Vec<Vec<ServiceTask>>, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            all.push(tasks_of(&mut reader, key).await?);
+        }
+        Ok(all)
+    }
+}
+
+async fn find(db: &mut SqliteConnection, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    let row = service_rows!(
+        "WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
+        cluster,
+        name
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Service::try_from).transpose()
+}
+
+async fn tasks_of(
+    db: &mut SqliteConnection,
+    key: &ServiceKey,
+) -> Result<Vec<ServiceTask>, StoreError> {
+    let (cluster, group) = (key.cluster.as_str(), key.name.group());
+    let rows = sqlx::query_as!(
+        ServiceTaskRow,
+        "SELECT id, started_by, created_at, last_status, planned_status, stop_requested_at, health,
                     started_at, stopped_at, stop_code, stopped_reason, waiting, protected_until
                FROM tasks INDEXED BY tasks_of_services
               WHERE cluster = ?1 AND task_group = ?2 AND is_noted = 0 AND task_group GLOB 'service:*'
               ORDER BY seq",
-            cluster,
-            group
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.into_iter().map(ServiceTask::try_from).collect()
-    }
+        cluster,
+        group
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(ServiceTask::try_from).collect()
 }
 
 /// The columns that are written each time.
@@ -252,6 +298,29 @@ impl Written {
             version: i64::try_from(service.version).unwrap_or(i64::MAX),
         })
     }
+}
+
+/// Whether the call with this token was carried out before, and what it has made is still what has the name.
+async fn is_repeated(
+    db: &mut SqliteConnection,
+    key: &ServiceKey,
+    token: &ClientToken,
+    now: TimestampMs,
+) -> Result<bool, StoreError> {
+    let made: Option<TimestampMs> =
+        client_token::replay(&mut *db, &key.cluster, CREATE_SERVICE, token, now).await?;
+    let Some(made) = made.map(TimestampMs::as_millis) else {
+        return Ok(false);
+    };
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    let newest = sqlx::query_scalar!(
+        "SELECT created_at FROM services WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
+        cluster,
+        name
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(newest == Some(made))
 }
 
 async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, StoreError> {
@@ -300,29 +369,6 @@ async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         row.configuration,
         row.tags,
         row.deployments,
-/// Whether the call with this token was carried out before, and what it has made is still what has the name.
-async fn is_repeated(
-    db: &mut SqliteConnection,
-    key: &ServiceKey,
-    token: &ClientToken,
-    now: TimestampMs,
-) -> Result<bool, StoreError> {
-    let made: Option<TimestampMs> =
-        client_token::replay(&mut *db, &key.cluster, CREATE_SERVICE, token, now).await?;
-    let Some(made) = made.map(TimestampMs::as_millis) else {
-        return Ok(false);
-    };
-    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-    let newest = sqlx::query_scalar!(
-        "SELECT created_at FROM services WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
-        cluster,
-        name
-    )
-    .fetch_optional(db)
-    .await?;
-    Ok(newest == Some(made))
-}
-
         row.completed,
         service.is_steady,
         service.waiting,
@@ -542,6 +588,36 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_makes_one_service_of_two_calls() {
+        let fixture = Fixture::new().await;
+        let store = &fixture.store;
+        let mut service = service();
+        let token = |hash: &str| {
+            Some(ClientToken {
+                token: "t".to_owned(),
+                request_hash: hash.to_owned(),
+            })
+        };
+        let create = |service: &Service, token| {
+            store.create_service(ServiceRecord::of(service.clone(), Vec::new()), token)
+        };
+        assert_eq!(create(&service, token("h")).await, Ok(true));
+        service.created_at = at(5);
+        assert_eq!(create(&service, token("h")).await, Ok(false));
+        let (key, other) = (&service.key, token("x").unwrap());
+        let reused = store.has_created_service(key, &other, at(5)).await;
+        assert_eq!(reused, Err(StoreError::TokenReused));
+        let stored = store.service(key).await.unwrap().unwrap();
+        assert_eq!(stored.created_at, at(0), "it is the first one");
+        let without = create(&service, None).await;
+        assert!(matches!(without, Err(StoreError::AlreadyExists { .. })));
+        // Tasks have tokens of their own.
+        let task = fixture.task();
+        let run = store.create_tasks(std::slice::from_ref(&task), token("x"));
+        assert_eq!(run.await, Ok(crate::store::Created::New));
+    }
+
+    #[tokio::test]
     async fn a_service_is_unsettled_until_it_is_steady_and_has_noted_every_end() {
         let fixture = Fixture::new().await;
         let store = &fixture.store;
@@ -577,33 +653,3 @@ mod tests {
         assert_eq!(store.unsettled_services().await.unwrap(), all);
     }
 }
-    #[tokio::test]
-    async fn a_token_makes_one_service_of_two_calls() {
-        let fixture = Fixture::new().await;
-        let store = &fixture.store;
-        let mut service = service();
-        let token = |hash: &str| {
-            Some(ClientToken {
-                token: "t".to_owned(),
-                request_hash: hash.to_owned(),
-            })
-        };
-        let create = |service: &Service, token| {
-            store.create_service(ServiceRecord::of(service.clone(), Vec::new()), token)
-        };
-        assert_eq!(create(&service, token("h")).await, Ok(true));
-        service.created_at = at(5);
-        assert_eq!(create(&service, token("h")).await, Ok(false));
-        let (key, other) = (&service.key, token("x").unwrap());
-        let reused = store.has_created_service(key, &other, at(5)).await;
-        assert_eq!(reused, Err(StoreError::TokenReused));
-        let stored = store.service(key).await.unwrap().unwrap();
-        assert_eq!(stored.created_at, at(0), "it is the first one");
-        let without = create(&service, None).await;
-        assert!(matches!(without, Err(StoreError::AlreadyExists { .. })));
-        // Tasks have tokens of their own.
-        let task = fixture.task();
-        let run = store.create_tasks(std::slice::from_ref(&task), token("x"));
-        assert_eq!(run.await, Ok(crate::store::Created::New));
-    }
-

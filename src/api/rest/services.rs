@@ -219,8 +219,7 @@ async fn shown(
     key: &ServiceKey,
     warnings: Vec<String>,
 ) -> Result<Service, ApiError> {
-    let view = control.service(key).await?;
-    let events = control.service_events(&view.service).await?;
+    let (view, events) = control.service_with_events(key).await?;
     let mut service = Service::of(&view, control.now());
     service.events = events.iter().map(Into::into).collect();
     service.warnings.splice(0..0, warnings);
@@ -277,8 +276,8 @@ async fn update_service(
     let key = query.key(name)?;
     let ParsedService {
         mut request,
-        ..
         warnings,
+        ..
     } = ParsedService::update(&document).map_err(|faults| ApiError::invalid(&faults))?;
     request.client = client;
     control.update_service(&key, request).await?;
