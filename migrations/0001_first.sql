@@ -213,9 +213,8 @@ CREATE TABLE services (
     configuration TEXT    NOT NULL CHECK (json_type(configuration) = 'object'),
     tags          TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
     deployments   TEXT    NOT NULL CHECK (json_type(deployments) = 'array'),
-    -- `family:revision` of the last deployment that was COMPLETED.
-    completed_family   TEXT,
-    completed_revision INTEGER CHECK ((completed_revision IS NULL) = (completed_family IS NULL)),
+    -- JSON: where the last deployment that was COMPLETED has moved to.
+    completed     TEXT    CHECK (json_type(completed) = 'object'),
     is_steady     INTEGER NOT NULL CHECK (is_steady IN (0, 1)),
     waiting       TEXT,
     created_at    INTEGER NOT NULL,
@@ -233,25 +232,60 @@ BEGIN
     SELECT RAISE(ABORT, 'a service is only changed by whoever has seen its newest version');
 END;
 
--- Every deployment that there ever was, as it was last recorded.
+-- The newest deployments of every service, as they were last recorded.
 CREATE TABLE service_deployments (
-    seq        INTEGER NOT NULL PRIMARY KEY,
-    id         TEXT    NOT NULL UNIQUE,
-    cluster    TEXT    NOT NULL,
-    service    TEXT    NOT NULL,
-    deployment TEXT    NOT NULL CHECK (json_type(deployment) = 'object')
+    seq              INTEGER NOT NULL PRIMARY KEY,
+    id               TEXT    NOT NULL UNIQUE,
+    cluster          TEXT    NOT NULL,
+    service          TEXT    NOT NULL,
+    service_revision TEXT    NOT NULL,
+    created_at       INTEGER NOT NULL,
+    deployment       TEXT    NOT NULL CHECK (json_type(deployment) = 'object')
 ) STRICT;
 
 CREATE INDEX service_deployments_by_service ON service_deployments (cluster, service, seq);
 
+-- What they moved their services to.
+CREATE TABLE service_revisions (
+    seq      INTEGER NOT NULL PRIMARY KEY,
+    id       TEXT    NOT NULL UNIQUE,
+    cluster  TEXT    NOT NULL,
+    service  TEXT    NOT NULL,
+    revision TEXT    NOT NULL CHECK (json_type(revision) = 'object')
+) STRICT;
+
+CREATE INDEX service_revisions_by_service ON service_revisions (cluster, service, seq);
+
+CREATE TRIGGER service_revisions_never_change BEFORE UPDATE ON service_revisions
+BEGIN
+    SELECT RAISE(ABORT, 'a revision of a service never changes');
+END;
+
+-- What the tasks of a deployment that failed last wrote, for when their logs are gone.
+CREATE TABLE failed_task_lines (
+    seq        INTEGER NOT NULL PRIMARY KEY,
+    task_id    TEXT    NOT NULL UNIQUE REFERENCES tasks (id),
+    deployment TEXT    NOT NULL,
+    lines      TEXT    NOT NULL CHECK (json_type(lines) = 'array')
+) STRICT;
+
+CREATE INDEX failed_task_lines_by_deployment ON failed_task_lines (deployment, seq);
+
+CREATE TRIGGER service_deployments_take_their_lines AFTER DELETE ON service_deployments
+BEGIN
+    DELETE FROM failed_task_lines WHERE deployment = OLD.id;
+END;
+
 -- What a call's clientToken was answered with, for as long as it is remembered.
 CREATE TABLE client_tokens (
     cluster      TEXT    NOT NULL REFERENCES clusters (name),
+    call         TEXT    NOT NULL CHECK (call IN ('RunTask', 'CreateService')),
     token        TEXT    NOT NULL,
     request_hash TEXT    NOT NULL,
-    task_ids     TEXT    NOT NULL CHECK (json_type(task_ids) = 'array'),
+    -- JSON: the IDs of the tasks, or when the service was created.
+    answer       TEXT    NOT NULL CHECK (json_valid(answer)),
     created_at   INTEGER NOT NULL,
-    PRIMARY KEY (cluster, token)
+    PRIMARY KEY (cluster, call, token)
 ) STRICT, WITHOUT ROWID;
 
 CREATE INDEX client_tokens_by_age ON client_tokens (created_at);

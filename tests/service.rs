@@ -81,7 +81,7 @@ pub fn steady(server: &Server, count: usize, definition: &str) -> Vec<Value> {
 }
 
 /// Waits until the service that was deleted is over, and its name is free.
-fn inactive(server: &Server) {
+pub fn inactive(server: &Server) {
     eventually("the service to be INACTIVE", || {
         let service = service(server);
         if service["status"] == "INACTIVE" && tasks(server).is_empty() {
@@ -275,7 +275,7 @@ fn every_sample_of_a_service_can_be_created() {
 
 // --- on the simulated engine: what is said ---
 
-fn sim() -> Server {
+pub fn sim() -> Server {
     let server = Server::start_sim();
     server.register_workload("web", &["sleep"]);
     server

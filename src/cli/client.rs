@@ -7,6 +7,7 @@
 mod calls;
 mod error;
 mod lines;
+mod name;
 mod services;
 mod socket;
 mod sse;
@@ -44,6 +45,8 @@ pub(super) struct Client {
     http: reqwest::Client,
     endpoint: Url,
     authorization: Option<HeaderValue>,
+    /// What it calls itself.
+    name: Option<HeaderValue>,
 }
 
 /// An answer: what it means, and the document as the API gave it.
@@ -82,6 +85,7 @@ impl Client {
             http,
             endpoint,
             authorization,
+            name: HeaderValue::try_from(name::of_process()).ok(),
         })
     }
 
@@ -115,11 +119,14 @@ impl Client {
             }
         }
         tracing::debug!("{method} {url}");
-        let request = self.http.request(method, url);
-        Ok(match &self.authorization {
-            Some(value) => request.header(AUTHORIZATION, value.clone()),
-            None => request,
-        })
+        let mut request = self.http.request(method, url);
+        if let Some(value) = &self.authorization {
+            request = request.header(AUTHORIZATION, value.clone());
+        }
+        if let Some(name) = &self.name {
+            request = request.header(name::HEADER, name.clone());
+        }
+        Ok(request)
     }
 
     async fn get<T: DeserializeOwned>(

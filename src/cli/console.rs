@@ -7,8 +7,10 @@ use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
 use super::failure::Failure;
+use super::live::{self, Live};
 use super::sanitise::{self, Colours};
 use super::table::{Look, Table};
+use super::terminal;
 
 /// How answers are printed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -205,6 +207,38 @@ impl Console {
     pub(super) fn talk(&mut self, text: &str) {
         let text = format!("{}\n", sanitise::one_line(text));
         self.talk_raw(&text);
+    }
+
+    /// Draws lines for the person in place of those before. Only where stderr is a terminal.
+    pub(super) fn draw(&mut self, live: &mut Live, lines: &[String]) {
+        let size = terminal::size_of_stderr();
+        let lines = lines.iter().map(|line| live::fit(line, size)).collect();
+        let text = live.draw(lines, size);
+        self.talk_raw(&text);
+    }
+
+    /// Takes them away.
+    pub(super) fn erase(&mut self, live: &mut Live) {
+        let text = live.erase();
+        self.talk_raw(&text);
+    }
+
+    /// Draws a table in place of the one before. Only where stdout is a terminal.
+    pub(super) fn redraw_table(
+        &mut self,
+        live: &mut Live,
+        table: &Table,
+        nothing: &str,
+    ) -> io::Result<()> {
+        let text = if table.is_empty() {
+            format!("{nothing}\n")
+        } else {
+            table.render(self.look())
+        };
+        let lines = text.lines().map(str::to_owned).collect();
+        let text = live.draw(lines, terminal::size());
+        self.text(&text)?;
+        self.flush()
     }
 
     /// Says that something is not as it should be, though the command goes on.

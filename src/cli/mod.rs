@@ -23,6 +23,7 @@ mod exec;
 mod exit;
 mod failure;
 mod follow;
+mod live;
 mod logs;
 mod parse;
 mod port_forward;

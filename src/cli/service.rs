@@ -1,5 +1,6 @@
 //! `neargate service`: tasks that are kept running, and moved from one revision to the next.
 
+mod history;
 mod show;
 mod wait;
 
@@ -82,6 +83,20 @@ enum Action {
     Describe {
         /// The service
         name: String,
+    },
+    /// Show who deployed what, when, why, and how it ended
+    #[command(after_help = "\
+BY is what the client said of itself; nobody has verified it. Of a deployment whose tasks failed, the newest 5 of them are \
+shown with the last lines that they wrote, also when their logs are gone.
+
+Example:
+  neargate service history web")]
+    History {
+        /// The service
+        name: String,
+        /// Show so many deployments at most, the newest
+        #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
     },
     /// Say in one sentence what a service waits for
     #[command(after_help = "Example:\n  neargate service explain web")]
@@ -183,12 +198,24 @@ pub(super) async fn execute(session: &mut Session, args: ServiceArgs) -> Result<
         Action::Ls => list(session).await,
         Action::Describe { name } => {
             let answer = session.client.service(&cluster, &name).await?;
-            let history = session.client.deployments(&cluster, &name).await?;
+            let history = session
+                .client
+                .deployments(&cluster, &name, show::DEPLOYMENTS)
+                .await?;
             let console = &mut session.console;
             if !console.document(&answer.document)? {
                 let (now, look) = (time::now(), console.look());
                 let text = show::render(&answer.value, &history.value.items, now, look);
                 console.text(&text)?;
+            }
+            Ok(0)
+        }
+        Action::History { name, limit } => {
+            let answer = session.client.deployments(&cluster, &name, limit).await?;
+            let console = &mut session.console;
+            if !console.document(&answer.document)? {
+                let (now, look) = (time::now(), console.look());
+                console.text(&history::render(&answer.value.items, now, look))?;
             }
             Ok(0)
         }

@@ -1,6 +1,7 @@
 //! The terminal of a person, handed to a command elsewhere: raw while that lasts, and always given back as it was.
 
-use std::io::{self, IsTerminal as _};
+use std::io::{self, IsTerminal};
+use std::os::fd::AsFd;
 
 use rustix::termios::{OptionalActions, Termios, tcgetattr, tcgetwinsize, tcsetattr};
 
@@ -30,10 +31,19 @@ impl Drop for RawTerminal {
 
 /// How large the terminal at standard output is; nothing where there is none, or it does not say.
 pub(super) fn size() -> Option<ExecSize> {
-    if !io::stdout().is_terminal() {
+    size_of(io::stdout())
+}
+
+/// The same of the one at standard error.
+pub(super) fn size_of_stderr() -> Option<ExecSize> {
+    size_of(io::stderr())
+}
+
+fn size_of(output: impl AsFd + IsTerminal) -> Option<ExecSize> {
+    if !output.is_terminal() {
         return None;
     }
-    let size = tcgetwinsize(io::stdout()).ok()?;
+    let size = tcgetwinsize(output).ok()?;
     (size.ws_col > 0 && size.ws_row > 0).then_some(ExecSize {
         columns: size.ws_col,
         rows: size.ws_row,

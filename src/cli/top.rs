@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::client::{Client, TaskQuery};
 use super::console::{Console, Format};
 use super::failure::Failure;
+use super::live::Live;
 use super::run::interrupted;
 use super::table::Table;
 use super::{Session, time};
@@ -37,12 +38,12 @@ pub(super) struct TopArgs {
 
 /// How many tasks are asked about at once.
 const TASKS_AT_ONCE: usize = 8;
-/// Clears the screen, and what was scrolled off it stays.
-const CLEAR: &str = "\x1b[H\x1b[2J";
+const NOTHING: &str = "no running tasks; all of them: neargate ps --all";
 
 pub(super) async fn execute(session: &mut Session, args: TopArgs) -> Result<u8, Failure> {
     let is_live =
         session.console.stdout_is_terminal && session.console.format == Format::Table && !args.once;
+    let mut live = Live::default();
     let mut before = look(session, &args.tasks).await?;
     loop {
         tokio::select! {
@@ -58,12 +59,13 @@ pub(super) async fn execute(session: &mut Session, args: TopArgs) -> Result<u8, 
             .collect();
         let console = &mut session.console;
         if !console.document(&serde_json::json!({ "items": uses }))? {
-            if is_live {
-                console.text(CLEAR)?;
-            }
             let table = table(console, &uses);
-            console.table(&table, "no running tasks; all of them: neargate ps --all")?;
-            console.flush()?;
+            if is_live {
+                console.redraw_table(&mut live, &table, NOTHING)?;
+            } else {
+                console.table(&table, NOTHING)?;
+                console.flush()?;
+            }
         }
         if !is_live {
             return Ok(0);

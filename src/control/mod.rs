@@ -26,7 +26,9 @@ pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
-pub use service::{ConfigurationChange, CreateService, ServiceView, UpdateService};
+pub use service::{
+    ConfigurationChange, CreateService, PastDeployment, RevisionView, ServiceView, UpdateService,
+};
 pub use stats::{ContainerFigures, TaskFigures, Traffic};
 pub use task::RunTask;
 

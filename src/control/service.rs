@@ -4,11 +4,13 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError};
 use crate::domain::{
-    CircuitBreaker, ClusterName, Deployment, DeploymentCause, DeploymentId, DurationMs, Event,
-    EventKind, FamilyRevision, NewEvent, RolloutState, Service, ServiceConfiguration, ServiceKey,
-    ServiceStatus, ServiceTask, TaskDefinitionReference, TaskDefinitionStatus,
+    CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName, Deployment,
+    DeploymentCause, DeploymentId, DurationMs, Event, EventKind, FamilyRevision, LastLine,
+    NewEvent, Occasion, SchedulingStrategy, Service, ServiceConfiguration, ServiceKey,
+    ServiceRevision, ServiceRevisionId, ServiceStatus, ServiceTask, TaskDefinitionReference,
+    TaskDefinitionStatus, TaskId,
 };
-use crate::store::{Page, PageRequest, ServiceRecord, StoreError};
+use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
 
 /// A service that is to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -23,6 +25,10 @@ pub struct CreateService {
     pub configuration: ServiceConfiguration,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
+    /// What the client that asks calls itself.
+    pub client: Option<ClientName>,
+    /// A request with the same token as an earlier one gets the service of that one.
+    pub client_token: Option<ClientToken>,
 }
 
 /// What is to change about a service. What is `None` stays.
@@ -36,6 +42,10 @@ pub struct UpdateService {
     pub configuration: ConfigurationChange,
     /// Begins a deployment, also of the same revision.
     pub force_new_deployment: bool,
+    /// Fields that were sent of those that ECS keeps in a revision, and that have no effect here.
+    pub kept: BTreeMap<String, serde_json::Value>,
+    /// What the client that asks calls itself.
+    pub client: Option<ClientName>,
 }
 
 /// What is to change about how a service keeps its tasks. What is `None` stays.
@@ -85,6 +95,42 @@ pub struct ServiceView {
     pub tasks: Vec<ServiceTask>,
 }
 
+/// A deployment, as it is remembered.
+#[derive(Clone, Debug)]
+pub struct PastDeployment {
+    /// The deployment.
+    pub deployment: Deployment,
+    /// What its failed tasks last wrote, as far as that was kept.
+    pub last_lines: BTreeMap<TaskId, Vec<LastLine>>,
+}
+
+/// A revision of a service, with what is known of its images.
+#[derive(Clone, Debug)]
+pub struct RevisionView {
+    /// The revision.
+    pub revision: ServiceRevision,
+    /// The containers of its task definition; none when that was deleted.
+    pub containers: Vec<ContainerDefinition>,
+    /// What the images of its newest tasks were resolved to, by container.
+    pub digests: BTreeMap<ContainerName, String>,
+}
+
+/// What a use case does to a service, beside changing it.
+struct Change {
+    events: Vec<NewEvent>,
+    /// A revision that it is moved to.
+    revision: Option<ServiceRevision>,
+}
+
+impl Change {
+    fn of(event: NewEvent) -> Self {
+        Self {
+            events: vec![event],
+            revision: None,
+        }
+    }
+}
+
 /// Deployments that are looked through for one to go back to.
 const HISTORY: u32 = 100;
 /// Events that are shown of a service, as in ECS.
@@ -95,6 +141,14 @@ const ATTEMPTS: u32 = 20;
 impl Control {
     /// Makes a service. Its first tasks are started by the loop.
     pub async fn create_service(&self, request: CreateService) -> Result<Service, ControlError> {
+        let token = request.client_token.clone();
+        // A repeated call gets the first one's service, whatever has become of the definition since.
+        if let Some(token) = &token {
+            let (key, now) = (&request.key, self.clock.now());
+            if self.store.has_created_service(key, token, now).await? {
+                return self.stored_service(key).await;
+            }
+        }
         check(request.desired_count, &request.configuration)?;
         self.cluster(&request.key.cluster).await?;
         let revision = self.deployable(&request.definition).await?;
@@ -113,15 +167,14 @@ impl Control {
             deleted_at: None,
             version: 1,
         };
-        let id = DeploymentId::generate(self.ids.as_ref());
-        let reason = format!("ECS deployment {id} in progress.");
-        service.deploy(id, revision, DeploymentCause::User, reason, now);
+        let revision = self.deploy(&mut service, revision, request.client);
         let mut events = vec![self.event(&service, "was created")];
         events.extend(self.warning(&service));
-        let created = self
-            .store
-            .create_service(ServiceRecord::of(service.clone(), events))
-            .await;
+        let record = ServiceRecord {
+            revision: Some(revision),
+            ..ServiceRecord::of(service.clone(), events)
+        };
+        let created = self.store.create_service(record, token).await;
         if let Err(StoreError::AlreadyExists { .. }) = created {
             return Err(ControlError::conflict(
                 format!("service \"{}\" exists already", service.key.name),
@@ -131,7 +184,9 @@ impl Control {
                 ),
             ));
         }
-        created?;
+        if !created? {
+            return self.stored_service(&service.key).await;
+        }
         self.bell.ring(&service.key);
         Ok(service)
     }
@@ -148,62 +203,94 @@ impl Control {
         };
         self.change(key, |service| {
             if let Some(count) = request.desired_count {
+                check_counted(service)?;
                 service.desired_count = count;
             }
             request.configuration.apply(&mut service.configuration);
+            service.configuration.kept.extend(request.kept.clone());
             check(service.desired_count, &service.configuration)?;
             service.is_steady = false;
             let current = service
                 .primary()
                 .map(|primary| primary.task_definition.clone());
             let wanted = revision.clone().or_else(|| current.clone());
-            let mut events = Vec::new();
-            if let Some(wanted) = wanted
-                && (request.force_new_deployment || Some(&wanted) != current.as_ref())
-            {
-                let id = DeploymentId::generate(self.ids.as_ref());
-                let reason = format!("ECS deployment {id} in progress.");
-                service.deploy(id, wanted, DeploymentCause::User, reason, self.clock.now());
-            }
-            events.extend(self.warning(service));
-            Ok(events)
+            let is_new = |wanted: &FamilyRevision| {
+                request.force_new_deployment || Some(wanted) != current.as_ref()
+            };
+            let revision = wanted
+                .filter(is_new)
+                .map(|wanted| self.deploy(service, wanted, request.client.clone()));
+            Ok(Change {
+                events: self.warning(service).into_iter().collect(),
+                revision,
+            })
         })
         .await
     }
 
+    /// Begins a deployment of a new revision of `service`, which is to be recorded with it.
+    fn deploy(
+        &self,
+        service: &mut Service,
+        task_definition: FamilyRevision,
+        client: Option<ClientName>,
+    ) -> ServiceRevision {
+        let (ids, now) = (self.ids.as_ref(), self.clock.now());
+        let revision = service.revise(ids, task_definition, now);
+        let id = DeploymentId::generate(ids);
+        let occasion = Occasion {
+            cause: DeploymentCause::User,
+            client,
+            reason: format!("ECS deployment {id} in progress."),
+            at: now,
+        };
+        service.deploy(id, revision.target(), occasion);
+        revision
+    }
+
     /// Goes back to the last revision that was deployed completely, whatever is in progress.
-    pub async fn roll_back_service(&self, key: &ServiceKey) -> Result<Service, ControlError> {
-        let history = self.store.service_deployments(key, HISTORY).await?;
+    pub async fn roll_back_service(
+        &self,
+        key: &ServiceKey,
+        client: Option<ClientName>,
+    ) -> Result<Service, ControlError> {
+        let since = self.stored_service(key).await?.created_at;
+        let page = PageRequest::first(HISTORY);
+        let history = self.store.service_deployments(key, since, &page).await?;
         self.change(key, |service| {
-            let current = service.primary().map(|primary| primary.task_definition.clone());
+            let current = service
+                .primary()
+                .map(|primary| primary.task_definition.clone());
             let completed = history
+                .items
                 .iter()
-                .filter(|deployment| service.began(deployment))
-                .filter(|deployment| deployment.rollout_state == RolloutState::Completed)
-                .map(|deployment| &deployment.task_definition);
+                .filter(|one| one.completed_at.is_some());
             let back_to = service
                 .last_completed
                 .iter()
-                .chain(completed)
-                .find(|revision| Some(*revision) != current.as_ref())
-                .cloned();
+                .cloned()
+                .chain(completed.map(Deployment::target))
+                .find(|target| Some(&target.task_definition) != current.as_ref());
             let Some(back_to) = back_to else {
-                return Err(ControlError::conflict(
-                    format!("service \"{}\" has no earlier revision that was deployed completely", service.key.name),
-                    format!("deploy a revision by name: neargate service update {} --task-definition FAMILY:REVISION", service.key.name),
-                ));
+                return Err(nothing_to_go_back_to(&service.key));
             };
-            let said = format!("rolling back to task definition {back_to}.");
+            let definition = &back_to.task_definition;
+            let said = format!("rolling back to task definition {definition}.");
+            let occasion = Occasion {
+                cause: DeploymentCause::Rollback,
+                client: client.clone(),
+                reason: format!("ECS deployment rolled back to task definition {definition}."),
+                at: self.clock.now(),
+            };
             let id = DeploymentId::generate(self.ids.as_ref());
-            let reason = format!("ECS deployment rolled back to task definition {back_to}.");
-            service.return_to(id, back_to, DeploymentCause::Rollback, reason, self.clock.now());
-            Ok(vec![self.event(service, &said)])
+            service.return_to(id, back_to, occasion);
+            Ok(Change::of(self.event(service, &said)))
         })
         .await
     }
 
     /// Deletes a service: it starts nothing any more, and its tasks are stopped. One that is to have tasks is only
-    /// deleted by `force`, as in ECS.
+    /// deleted by `force`, as in ECS; but a DAEMON, which cannot be scaled to none first.
     pub async fn delete_service(
         &self,
         key: &ServiceKey,
@@ -214,7 +301,9 @@ impl Control {
         let now = self.clock.now();
         self.change(key, |service| {
             let name = &service.key.name;
-            if !force && service.wanted() > 0 {
+            let strategy = service.configuration.scheduling_strategy;
+            let can_be_scaled = strategy == SchedulingStrategy::Replica;
+            if !force && can_be_scaled && service.wanted() > 0 {
                 return Err(ControlError::conflict(
                     format!("service \"{name}\" still has {live} running tasks and a desired count of {}", service.wanted()),
                     format!("neargate service scale {name} 0, or delete with --force"),
@@ -223,22 +312,37 @@ impl Control {
             service.status = ServiceStatus::Draining;
             service.deleted_at = Some(now);
             service.is_steady = false;
-            Ok(vec![self.event(service, "was deleted; its tasks are stopped")])
+            Ok(Change::of(self.event(service, "was deleted; its tasks are stopped")))
         })
         .await
     }
 
     /// One service, with its tasks.
     pub async fn service(&self, key: &ServiceKey) -> Result<ServiceView, ControlError> {
-        let service = self
-            .store
-            .service(key)
-            .await?
-            .ok_or_else(|| no_such_service(key))?;
-        Ok(ServiceView {
-            tasks: self.store.service_tasks(key).await?,
-            service,
-        })
+        Ok(self.described(key, 0).await?.0)
+    }
+
+    /// The same, and what happened to it since it was created, newest first; as much of it as ECS shows.
+    pub async fn service_with_events(
+        &self,
+        key: &ServiceKey,
+    ) -> Result<(ServiceView, Vec<Event>), ControlError> {
+        self.described(key, EVENTS).await
+    }
+
+    async fn described(
+        &self,
+        key: &ServiceKey,
+        events: u32,
+    ) -> Result<(ServiceView, Vec<Event>), ControlError> {
+        let found = self.store.described_service(key, events).await?;
+        let (service, tasks, events) = found.ok_or_else(|| no_such_service(key))?;
+        Ok((ServiceView { service, tasks }, events))
+    }
+
+    async fn stored_service(&self, key: &ServiceKey) -> Result<Service, ControlError> {
+        let found = self.store.service(key).await?;
+        found.ok_or_else(|| no_such_service(key))
     }
 
     /// Services that are not INACTIVE, newest first, each with its tasks.
@@ -248,57 +352,88 @@ impl Control {
         page: PageRequest,
     ) -> Result<Page<ServiceView>, ControlError> {
         let Page { items, next } = self.store.services(cluster.as_ref(), &page).await?;
-        let mut views = Vec::with_capacity(items.len());
-        for service in items {
-            views.push(ServiceView {
-                tasks: self.store.service_tasks(&service.key).await?,
-                service,
-            });
-        }
-        Ok(Page { items: views, next })
+        let keys: Vec<&ServiceKey> = items.iter().map(|service| &service.key).collect();
+        let tasks = self.store.tasks_of_services(&keys).await?;
+        let views = items.into_iter().zip(tasks);
+        Ok(Page {
+            items: views
+                .map(|(service, tasks)| ServiceView { service, tasks })
+                .collect(),
+            next,
+        })
     }
 
-    /// Deployments of a service since it was created, newest first.
+    /// Deployments of a service since it was created, newest first, each with what its failed tasks last wrote.
     pub async fn service_deployments(
         &self,
         service: &Service,
-        limit: u32,
-    ) -> Result<Vec<Deployment>, ControlError> {
-        let mut all = self.store.service_deployments(&service.key, limit).await?;
-        all.retain(|deployment| service.began(deployment));
-        Ok(all)
+        page: PageRequest,
+    ) -> Result<Page<PastDeployment>, ControlError> {
+        let (key, since) = (&service.key, service.created_at);
+        let Page { items, next } = self.store.service_deployments(key, since, &page).await?;
+        let mut past = Vec::with_capacity(items.len());
+        for deployment in items {
+            let last_lines = if deployment.failures.is_empty() {
+                BTreeMap::new()
+            } else {
+                self.store.last_lines(&deployment.id).await?
+            };
+            past.push(PastDeployment {
+                deployment,
+                last_lines,
+            });
+        }
+        Ok(Page { items: past, next })
     }
 
-    /// What happened to a service since it was created, newest first; as many as ECS shows.
-    pub async fn service_events(&self, service: &Service) -> Result<Vec<Event>, ControlError> {
-        let (key, since) = (&service.key, service.created_at);
-        Ok(self.store.service_events(key, since, EVENTS).await?)
+    /// A revision of a service, with the definition that it runs, if that is still there, and what its images were
+    /// resolved to, by container.
+    pub async fn service_revision(
+        &self,
+        key: &ServiceKey,
+        id: &ServiceRevisionId,
+    ) -> Result<RevisionView, ControlError> {
+        let Some(revision) = self.store.service_revision(key, id).await? else {
+            return Err(ControlError::not_found(
+                format!("revision \"{id}\" of service \"{}\"", key.name),
+                format!(
+                    "neargate service history {} lists its deployments",
+                    key.name
+                ),
+            ));
+        };
+        let FamilyRevision {
+            family,
+            revision: number,
+        } = &revision.task_definition;
+        let found = self.store.task_definition(family, Some(*number)).await?;
+        Ok(RevisionView {
+            containers: found.map_or_else(Vec::new, |found| found.definition.containers),
+            digests: self.store.image_digests(key, id).await?,
+            revision,
+        })
     }
 
     /// Reads, changes and records a service; again, when the planner was quicker.
     async fn change(
         &self,
         key: &ServiceKey,
-        change: impl Fn(&mut Service) -> Result<Vec<NewEvent>, ControlError>,
+        change: impl Fn(&mut Service) -> Result<Change, ControlError>,
     ) -> Result<Service, ControlError> {
         for _ in 0..ATTEMPTS {
-            let mut service = self
-                .store
-                .service(key)
-                .await?
-                .ok_or_else(|| no_such_service(key))?;
+            let mut service = self.stored_service(key).await?;
             if service.status != ServiceStatus::Active {
                 return Err(ControlError::conflict(
                     format!("service \"{}\" is {}", key.name, service.status),
                     format!("make it anew: neargate service create {}", key.name),
                 ));
             }
-            let events = change(&mut service)?;
-            match self
-                .store
-                .record_service(ServiceRecord::of(service.clone(), events))
-                .await
-            {
+            let Change { events, revision } = change(&mut service)?;
+            let record = ServiceRecord {
+                revision,
+                ..ServiceRecord::of(service.clone(), events)
+            };
+            match self.store.record_service(record).await {
                 Ok(()) => {
                     self.bell.ring(key);
                     service.version += 1;
@@ -355,6 +490,28 @@ fn no_such_service(key: &ServiceKey) -> ControlError {
         format!("service \"{}\" in cluster \"{}\"", key.name, key.cluster),
         "neargate service ls lists those that do",
     )
+}
+
+fn nothing_to_go_back_to(key: &ServiceKey) -> ControlError {
+    let name = &key.name;
+    ControlError::conflict(
+        format!("service \"{name}\" has no earlier revision that was deployed completely"),
+        format!(
+            "deploy a revision by name: neargate service update {name} --task-definition FAMILY:REVISION"
+        ),
+    )
+}
+
+/// Refuses to count the tasks of a service that has one on each host, as ECS does.
+fn check_counted(service: &Service) -> Result<(), ControlError> {
+    if service.configuration.scheduling_strategy == SchedulingStrategy::Replica {
+        return Ok(());
+    }
+    Err(ControlError::invalid(
+        "desiredCount",
+        "is there, but a DAEMON has one task on each host",
+        "take it out, or make a service with schedulingStrategy: REPLICA",
+    ))
 }
 
 fn check(desired_count: u32, configuration: &ServiceConfiguration) -> Result<(), ControlError> {

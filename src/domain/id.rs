@@ -123,6 +123,16 @@ text_newtype!(
 );
 
 text_newtype!(
+    /// The ID of a service's revision: 19 digits, as at the end of ECS's ARN of one.
+    ServiceRevisionId, "service revision", |t| t.len() == 19 && t.bytes().all(|b| b.is_ascii_digit()),
+    "the ID of a service revision has 19 digits"
+);
+text_newtype!(
+    /// What a client of the API calls itself, as `alice@laptop`. Nobody has verified it.
+    ClientName, "client name", |t| (1..=ClientName::LONGEST).contains(&t.len()) && t.bytes().all(|b| b == b' ' || b.is_ascii_graphic()),
+    "use up to 128 visible ASCII characters and spaces"
+);
+text_newtype!(
     /// The name of a secret: what AWS Secrets Manager and the Parameter Store allow in theirs.
     SecretName, "secret name", is_secret_name,
     "use up to 255 letters, digits and the characters / _ + = . @ -, with no / at the beginning or the end"
@@ -154,6 +164,18 @@ impl TaskId {
     pub fn generate(ids: &dyn IdSource) -> Self {
         Self(format!("{:032x}", ids.next_id()))
     }
+}
+
+impl ServiceRevisionId {
+    /// A new one from `ids`.
+    pub fn generate(ids: &dyn IdSource) -> Self {
+        Self(super::deployment::digits(ids))
+    }
+}
+
+impl ClientName {
+    /// The most characters.
+    pub const LONGEST: usize = 128;
 }
 
 impl InstanceId {

@@ -7,6 +7,7 @@
 mod arn;
 mod capacity;
 mod cluster;
+mod deployment;
 mod event;
 mod fault;
 mod id;
@@ -25,11 +26,17 @@ mod volume;
 pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
 pub use capacity::{Capacity, Shortage};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
+pub use deployment::{
+    Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget, LastLine,
+    LastLines, Occasion, Rollback, RolloutState, ServiceDeploymentStatus, ServiceRevision,
+    TaskFailure, has_failed,
+};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
-    ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
-    RuntimeName, SecretName, ServiceName, TaskDefinitionReference, TaskId, VolumeName,
+    ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId,
+    InvalidName, RuntimeName, SecretName, ServiceName, ServiceRevisionId, TaskDefinitionReference,
+    TaskId, VolumeName,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
@@ -41,9 +48,8 @@ pub use secret::{
     environment_lines,
 };
 pub use service::{
-    CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, MAX_DESIRED_COUNT,
-    RolloutState, SERVICE_GROUP, SchedulingStrategy, Service, ServiceConfiguration, ServiceKey,
-    ServiceStatus, ServiceTask, TaskFailure,
+    CircuitBreaker, KEPT_IN_REVISIONS, MAX_DESIRED_COUNT, SERVICE_GROUP, SchedulingStrategy,
+    Service, ServiceConfiguration, ServiceKey, ServiceStatus, ServiceTask,
 };
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use subnet::{InvalidSubnet, Subnet};

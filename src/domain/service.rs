@@ -11,8 +11,9 @@ use serde::{Deserialize, Serialize};
 
 use super::task::ecs_names;
 use super::{
-    ClusterName, DesiredStatus, DurationMs, FamilyRevision, Faults, HealthStatus, IdSource,
-    LastStatus, ServiceName, StopCode, TaskId, TimestampMs,
+    ClusterName, Deployment, DeploymentId, DeploymentStatus, DeploymentTarget, DesiredStatus,
+    DurationMs, FamilyRevision, Faults, HealthStatus, IdSource, LastStatus, Occasion, Rollback,
+    RolloutState, ServiceName, ServiceRevision, ServiceRevisionId, StopCode, TaskId, TimestampMs,
 };
 
 /// Which service: a name is unique in its cluster among those that are not INACTIVE.
@@ -95,7 +96,18 @@ pub struct ServiceConfiguration {
     /// Whether people may run commands in its tasks; for tasks that are started from then on.
     #[serde(default)]
     pub enable_execute_command: bool,
+    /// The fields that ECS keeps in a revision of a service and that have no effect here, as they were sent.
+    #[serde(default)]
+    pub kept: BTreeMap<String, serde_json::Value>,
 }
+
+/// Those fields, as ECS names them.
+pub const KEPT_IN_REVISIONS: [&str; 4] = [
+    "capacityProviderStrategy",
+    "launchType",
+    "networkConfiguration",
+    "platformVersion",
+];
 
 impl Default for ServiceConfiguration {
     fn default() -> Self {
@@ -107,6 +119,7 @@ impl Default for ServiceConfiguration {
             health_check_grace_period: DurationMs::from_secs(0),
             task_tags: BTreeMap::new(),
             enable_execute_command: false,
+            kept: BTreeMap::new(),
         }
     }
 }
@@ -188,117 +201,6 @@ impl CircuitBreaker {
     }
 }
 
-/// The ID of a deployment, as ECS writes it: `ecs-svc/` and a number of 19 digits. It is what its tasks were started by.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(transparent)]
-pub struct DeploymentId(String);
-
-impl DeploymentId {
-    /// A new one.
-    pub fn generate(ids: &dyn IdSource) -> Self {
-        let digits = ids.next_id() % 10_u128.pow(19);
-        Self(format!("ecs-svc/{digits:019}"))
-    }
-
-    /// The text of it.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for DeploymentId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-/// Which of a service's deployments one is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum DeploymentStatus {
-    /// The newest: what the service is to become.
-    Primary,
-    /// An older one that still has tasks.
-    Active,
-    /// An older one that has none.
-    Inactive,
-}
-
-ecs_names!(DeploymentStatus {
-    Primary = "PRIMARY",
-    Active = "ACTIVE",
-    Inactive = "INACTIVE",
-});
-
-/// How far a deployment has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
-pub enum RolloutState {
-    /// It is on its way.
-    InProgress,
-    /// It has all of its tasks, healthy, and no other deployment has any. It stays so when one dies later.
-    Completed,
-    /// Its tasks kept failing, and it was given up.
-    Failed,
-}
-
-ecs_names!(RolloutState {
-    InProgress = "IN_PROGRESS",
-    Completed = "COMPLETED",
-    Failed = "FAILED",
-});
-
-/// One move of a service to a revision.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Deployment {
-    /// Unique.
-    pub id: DeploymentId,
-    /// Where it moves to.
-    pub task_definition: FamilyRevision,
-    /// Which of the service's deployments it is.
-    pub status: DeploymentStatus,
-    /// How far it has come.
-    pub rollout_state: RolloutState,
-    /// Why that is so, in one sentence.
-    pub rollout_state_reason: String,
-    /// Tasks of it that have failed since one was last healthy.
-    pub failed_tasks: u32,
-    /// How many times in a row tasks were started and failed: those that are started together are one attempt.
-    #[serde(default)]
-    pub failed_attempts: u32,
-    /// When the last of those failed, and of what.
-    pub last_failure: Option<TaskFailure>,
-    /// Who or what asked for it: `user`, `rollback` or `circuit breaker`.
-    pub cause: DeploymentCause,
-    /// When it was asked for.
-    pub created_at: TimestampMs,
-    /// When its rollout state last changed.
-    pub updated_at: TimestampMs,
-}
-
-/// Who asked for a deployment.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "camelCase")]
-pub enum DeploymentCause {
-    /// A user, by creating or updating the service.
-    User,
-    /// A user, by asking for the rollback of another deployment.
-    Rollback,
-    /// The circuit breaker, after another deployment has failed.
-    CircuitBreaker,
-}
-
-/// A task of a service that came to an end by itself.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct TaskFailure {
-    /// Which.
-    pub task: TaskId,
-    /// When it had stopped.
-    pub at: TimestampMs,
-    /// Why.
-    pub reason: String,
-}
-
 /// A service, as it is recorded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Service {
@@ -314,8 +216,8 @@ pub struct Service {
     pub tags: BTreeMap<String, String>,
     /// The deployments that matter now: the PRIMARY one first, and after it those that still have tasks, newest first.
     pub deployments: Vec<Deployment>,
-    /// The revision of the last deployment that was COMPLETED: what a rollback goes back to.
-    pub last_completed: Option<FamilyRevision>,
+    /// Where the last deployment that was COMPLETED has moved to: what a rollback goes back to.
+    pub last_completed: Option<DeploymentTarget>,
     /// Whether it was said that it is in a steady state, and nothing has happened since.
     pub is_steady: bool,
     /// What the scheduler waits for, in one sentence.
@@ -334,11 +236,6 @@ impl Service {
         self.deployments.first()
     }
 
-    /// Whether a deployment is this service's own, not that of an earlier one that had its name.
-    pub fn began(&self, deployment: &Deployment) -> bool {
-        deployment.created_at >= self.created_at
-    }
-
     /// How many tasks it is to have now: none when it is being deleted, one for a DAEMON, as there is one host.
     pub fn wanted(&self) -> u32 {
         match (self.status, self.configuration.scheduling_strategy) {
@@ -348,69 +245,106 @@ impl Service {
         }
     }
 
-    /// Goes back to `task_definition`. A deployment of it that still has tasks becomes the PRIMARY one again, so that
-    /// they serve on; otherwise one is begun.
+    /// A revision of it that runs `task_definition`, as it is configured now.
+    pub fn revise(
+        &self,
+        ids: &dyn IdSource,
+        task_definition: FamilyRevision,
+        now: TimestampMs,
+    ) -> ServiceRevision {
+        ServiceRevision {
+            id: ServiceRevisionId::generate(ids),
+            task_definition,
+            kept: self.configuration.kept.clone(),
+            created_at: now,
+        }
+    }
+
+    /// Goes back to `target`. A deployment of its task definition that still has tasks becomes the PRIMARY one again, so that
+    /// they serve on; otherwise one is begun. The one that is left says so, if it was never completed.
     ///
     /// Source: ECS does the same, and says `rolling back to deploymentId …`.
-    pub fn return_to(
-        &mut self,
-        id: DeploymentId,
-        task_definition: FamilyRevision,
-        cause: DeploymentCause,
-        reason: String,
-        now: TimestampMs,
-    ) {
+    pub fn return_to(&mut self, id: DeploymentId, target: DeploymentTarget, occasion: Occasion) {
+        let definition = target.task_definition.clone();
         let is_there = |one: &Deployment| {
-            one.task_definition == task_definition && one.rollout_state != RolloutState::Failed
+            one.task_definition == definition
+                && one.rollout_state != RolloutState::Failed
+                && one.rollback.is_none()
         };
         // The first of them is the one to leave.
-        let Some(index) = self.deployments.iter().skip(1).position(is_there) else {
-            self.deploy(id, task_definition, cause, reason, now);
+        let index = self.deployments.iter().skip(1).position(is_there);
+        let found = index.and_then(|index| self.deployments.get(index + 1));
+        let target = found.map_or(target, Deployment::target);
+        self.leave(&occasion);
+        if let Some(left) = self.deployments.first_mut()
+            && left.completed_at.is_none()
+        {
+            left.rollback = Some(Rollback {
+                cause: occasion.cause,
+                client: occasion.client.clone(),
+                reason: occasion.reason.clone(),
+                target: target.clone(),
+                started_at: occasion.at,
+                outcome: RolloutState::InProgress,
+            });
+            left.finished_at = None;
+        }
+        let Some(index) = index else {
+            self.begin(id, target, occasion);
             return;
         };
         let mut back = self.deployments.remove(index + 1);
-        for other in &mut self.deployments {
-            other.status = DeploymentStatus::Active;
-        }
         back.status = DeploymentStatus::Primary;
         back.rollout_state = RolloutState::InProgress;
-        back.rollout_state_reason = reason;
+        back.rollout_state_reason = occasion.reason;
         (back.failed_tasks, back.failed_attempts) = (0, 0);
-        back.cause = cause;
-        back.updated_at = now;
-        self.is_steady = false;
+        back.cause = occasion.cause;
+        back.updated_at = occasion.at;
+        back.finished_at = back.completed_at;
         self.deployments.insert(0, back);
     }
 
     /// Begins a deployment, which takes over from the one in progress.
-    pub fn deploy(
-        &mut self,
-        id: DeploymentId,
-        task_definition: FamilyRevision,
-        cause: DeploymentCause,
-        reason: String,
-        now: TimestampMs,
-    ) {
+    pub fn deploy(&mut self, id: DeploymentId, target: DeploymentTarget, occasion: Occasion) {
+        self.leave(&occasion);
+        self.begin(id, target, occasion);
+    }
+
+    /// What was under way is not any more.
+    fn leave(&mut self, occasion: &Occasion) {
+        self.is_steady = false;
         for older in &mut self.deployments {
             older.status = DeploymentStatus::Active;
+            older.end_rollback(RolloutState::Failed, occasion.at);
+            older.finished_at.get_or_insert(occasion.at);
         }
-        self.is_steady = false;
-        self.deployments.insert(
-            0,
-            Deployment {
-                id,
-                task_definition,
-                status: DeploymentStatus::Primary,
-                rollout_state: RolloutState::InProgress,
-                rollout_state_reason: reason,
-                failed_tasks: 0,
-                failed_attempts: 0,
-                last_failure: None,
-                cause,
-                created_at: now,
-                updated_at: now,
-            },
-        );
+    }
+
+    fn begin(&mut self, id: DeploymentId, target: DeploymentTarget, occasion: Occasion) {
+        let sources = self
+            .deployments
+            .iter()
+            .map(|one| one.service_revision.clone());
+        let begun = Deployment {
+            id,
+            task_definition: target.task_definition,
+            service_revision: target.service_revision,
+            source_revisions: sources.collect(),
+            status: DeploymentStatus::Primary,
+            rollout_state: RolloutState::InProgress,
+            rollout_state_reason: occasion.reason,
+            failed_tasks: 0,
+            failed_attempts: 0,
+            failures: Vec::new(),
+            cause: occasion.cause,
+            client: occasion.client,
+            rollback: None,
+            created_at: occasion.at,
+            updated_at: occasion.at,
+            completed_at: None,
+            finished_at: None,
+        };
+        self.deployments.insert(0, begun);
     }
 }
 

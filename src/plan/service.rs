@@ -12,9 +12,10 @@
 use std::collections::BTreeSet;
 
 use crate::domain::{
-    CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DurationMs,
-    EventKind, FAILED_HEALTH_CHECKS, FamilyRevision, HealthStatus, LastStatus, NewEvent,
-    RolloutState, Service, ServiceStatus, ServiceTask, StopCode, TaskFailure, TaskId, TimestampMs,
+    CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget,
+    DurationMs, EventKind, FAILED_HEALTH_CHECKS, HealthStatus, LastStatus, NewEvent, Occasion,
+    RolloutState, Service, ServiceStatus, ServiceTask, TaskFailure, TaskId, TimestampMs,
+    has_failed,
 };
 
 /// What a round is decided from.
@@ -195,8 +196,7 @@ impl Round {
             }
             // Tasks that were started together fail together: that is one attempt.
             let is_new_attempt = deployment
-                .last_failure
-                .as_ref()
+                .last_failure()
                 .is_none_or(|last| task.created_at >= last.at);
             let ran_well = ran_for(task).is_some_and(|length| length >= RAN_WELL);
             if ran_well {
@@ -206,7 +206,7 @@ impl Round {
             deployment.failed_attempts = deployment
                 .failed_attempts
                 .saturating_add(u32::from(ran_well || is_new_attempt));
-            deployment.last_failure = Some(failure);
+            deployment.remember(failure);
             self.tell(&message);
         }
     }
@@ -233,26 +233,35 @@ impl Round {
             "ECS deployment circuit breaker: tasks failed to start. {count} of them failed."
         );
         primary.updated_at = now;
+        primary.finished_at.get_or_insert(now);
         let failed = primary.task_definition.clone();
         self.tell(&format!(
             "(deployment {id}) deployment failed: tasks failed to start."
         ));
-        if let Some(back_to) = back_to.filter(|back_to| breaker.rollback && *back_to != failed) {
+        self.end_rollbacks(RolloutState::Failed);
+        let is_another = |back_to: &DeploymentTarget| back_to.task_definition != failed;
+        if let Some(back_to) = back_to.filter(|back_to| breaker.rollback && is_another(back_to)) {
             self.roll_back(&id, next, back_to);
         }
     }
 
-    fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: FamilyRevision) {
-        self.tell(&format!("rolling back to task definition {back_to}."));
-        let reason =
-            format!("ECS deployment circuit breaker: rolling back from deployment {from}.");
-        self.plan.service.return_to(
-            next.clone(),
-            back_to,
-            DeploymentCause::CircuitBreaker,
-            reason,
-            self.now,
-        );
+    fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: DeploymentTarget) {
+        let definition = &back_to.task_definition;
+        self.tell(&format!("rolling back to task definition {definition}."));
+        let occasion = Occasion {
+            cause: DeploymentCause::CircuitBreaker,
+            client: None,
+            reason: format!("ECS deployment circuit breaker: rolling back from deployment {from}."),
+            at: self.now,
+        };
+        self.plan.service.return_to(next.clone(), back_to, occasion);
+    }
+
+    /// Deployments that the service goes back from: it has, or it will not.
+    fn end_rollbacks(&mut self, outcome: RolloutState) {
+        for deployment in &mut self.plan.service.deployments {
+            deployment.end_rollback(outcome, self.now);
+        }
     }
 
     /// Stops what its health checks found unhealthy. It counts for nothing, so no bound is touched.
@@ -396,10 +405,7 @@ impl Round {
         {
             let (failed, reason) = (
                 primary.failed_tasks,
-                primary
-                    .last_failure
-                    .as_ref()
-                    .map(|failure| failure.reason.clone()),
+                primary.last_failure().map(|failure| failure.reason.clone()),
             );
             let have_failed = tasks(failed as usize, "has failed", "have failed");
             self.plan.service.waiting = Some(format!(
@@ -453,10 +459,12 @@ impl Round {
         self.wake_for_grace(live);
         if self.plan.service.status == ServiceStatus::Draining && live.is_empty() {
             self.plan.service.status = ServiceStatus::Inactive;
+            self.end_rollbacks(RolloutState::Failed);
             let mut over = std::mem::take(&mut self.plan.service.deployments);
             for deployment in &mut over {
                 deployment.status = DeploymentStatus::Inactive;
                 deployment.updated_at = self.now;
+                deployment.finished_at.get_or_insert(self.now);
             }
             self.plan.retired.append(&mut over);
             self.plan.service.waiting = None;
@@ -472,10 +480,11 @@ impl Round {
         self.plan.service.waiting = None;
         if self.plan.service.status == ServiceStatus::Active {
             self.complete();
+            self.retire(live);
         }
     }
 
-    /// Deployments that have no task any more are over.
+    /// Deployments that have no task any more are over, once it is known what became of going back from them.
     fn retire(&mut self, live: &[&ServiceTask]) {
         let has_tasks = |deployment: &Deployment| {
             live.iter()
@@ -483,7 +492,10 @@ impl Round {
         };
         let deployments = std::mem::take(&mut self.plan.service.deployments);
         for mut deployment in deployments {
-            if deployment.status == DeploymentStatus::Primary || has_tasks(&deployment) {
+            if deployment.status == DeploymentStatus::Primary
+                || deployment.is_rolling_back()
+                || has_tasks(&deployment)
+            {
                 self.plan.service.deployments.push(deployment);
             } else {
                 deployment.status = DeploymentStatus::Inactive;
@@ -499,8 +511,7 @@ impl Round {
         if let Some(primary) = self.primary_mut()
             && primary.rollout_state == RolloutState::Completed
             && primary
-                .last_failure
-                .as_ref()
+                .last_failure()
                 .is_some_and(|failure| failure.at.plus(RAN_WELL) <= now)
         {
             (primary.failed_tasks, primary.failed_attempts) = (0, 0);
@@ -530,9 +541,12 @@ impl Round {
             primary.rollout_state = RolloutState::Completed;
             primary.rollout_state_reason = format!("ECS deployment {id} completed.");
             primary.updated_at = now;
+            let completed_at = *primary.completed_at.get_or_insert(now);
+            primary.finished_at.get_or_insert(completed_at);
             (primary.failed_tasks, primary.failed_attempts) = (0, 0);
-            let revision = primary.task_definition.clone();
-            self.plan.service.last_completed = Some(revision);
+            let target = primary.target();
+            self.plan.service.last_completed = Some(target);
+            self.end_rollbacks(RolloutState::Completed);
             self.tell(&format!("(deployment {id}) deployment completed."));
         }
         if !self.plan.service.is_steady {
@@ -614,16 +628,10 @@ fn tasks(count: usize, one_does: &str, many_do: &str) -> String {
 
 /// How a task of a service failed; `None` if somebody wanted its end.
 fn failure_of(task: &ServiceTask) -> Option<TaskFailure> {
-    let reason = task.stopped_reason.clone().unwrap_or_default();
-    let failed = match task.stop_code? {
-        StopCode::TaskFailedToStart | StopCode::EssentialContainerExited => true,
-        StopCode::ServiceSchedulerInitiated => reason.starts_with(FAILED_HEALTH_CHECKS),
-        StopCode::UserInitiated | StopCode::TerminationNotice => false,
-    };
-    failed.then(|| TaskFailure {
+    has_failed(task.stop_code, task.stopped_reason.as_deref()).then(|| TaskFailure {
         task: task.id.clone(),
         at: task.stopped_at.unwrap_or(task.created_at),
-        reason,
+        reason: task.stopped_reason.clone().unwrap_or_default(),
     })
 }
 
@@ -633,7 +641,7 @@ fn ran_for(task: &ServiceTask) -> Option<DurationMs> {
 
 /// When the next task of a deployment may be started after the last one has failed.
 fn next_start(deployment: &Deployment) -> Option<TimestampMs> {
-    let failure = deployment.last_failure.as_ref()?;
+    let failure = deployment.last_failure()?;
     let paid = deployment.failed_attempts.checked_sub(FREE_FAILURES + 1)?;
     let pause_s = (1 << paid.min(16)).min(LONGEST_PAUSE_S);
     Some(failure.at.plus(DurationMs::from_secs(pause_s)))

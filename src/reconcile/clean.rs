@@ -1,4 +1,5 @@
-//! After a task has stopped: keep its logs, remove its objects, and record that nothing is left. Before a container is
+//! After a task has stopped: keep its logs, and of one that failed under a service the last lines once more beside that
+//! service's deployment; remove its objects; and record that nothing is left. Before a container is
 //! started again: keep the log of the attempt that has ended.
 //!
 //! In this order, so that a crash in between only leads to its repetition and never to a lost log. How long the
@@ -6,13 +7,16 @@
 
 use std::sync::Arc;
 
-use futures_util::StreamExt;
+use futures_util::{StreamExt, TryStreamExt};
 
 use super::Reconciler;
 use super::round::RoundError;
-use crate::domain::{ContainerName, EARLIER_ATTEMPTS_KEPT, Observation, Task};
+use crate::domain::{
+    ContainerName, EARLIER_ATTEMPTS_KEPT, LastLine, LastLines, Observation, Task, TaskId,
+    has_failed,
+};
 use crate::engine::{EngineError, LogRequest, LogStream};
-use crate::store::KeptLine;
+use crate::store::{KeptLine, StoreError};
 
 impl Reconciler {
     pub(super) async fn clean(&self, mut task: Task) -> Result<(), RoundError> {
@@ -24,6 +28,7 @@ impl Reconciler {
                 }
             }
         }
+        self.keep_last_lines(&task).await?;
         self.parts.engine.remove(&task.id).await?;
         let mut cleaned = task.clone();
         cleaned.cleaned_at = Some(self.parts.clock.now());
@@ -50,6 +55,61 @@ impl Reconciler {
             }
         }
         Ok(())
+    }
+
+    /// Copies the end of a failed task's kept logs to the deployment that it belongs to, where it outlives them.
+    async fn keep_last_lines(&self, task: &Task) -> Result<(), RoundError> {
+        let failed = has_failed(task.stop_code, task.stopped_reason.as_deref());
+        let (true, Some(_), Some(deployment)) = (failed, task.service(), &task.started_by) else {
+            return Ok(());
+        };
+        let mut containers: Vec<_> = task.containers.iter().collect();
+        // What ended badly has the first word.
+        containers.sort_by_key(|(_, record)| record.exit_code.is_none_or(|code| code == 0));
+        let mut last = LastLines::default();
+        for (name, record) in containers {
+            match self.end_of_log(&task.id, name, record.attempt).await {
+                Ok(lines) => last.add(lines),
+                Err(error) => {
+                    tracing::warn!(task = %task.id, container = %name, %error, "a kept log cannot be read");
+                }
+            }
+        }
+        let (store, lines) = (&self.parts.store, last.into_lines());
+        if !lines.is_empty() {
+            store.keep_last_lines(&task.id, deployment, &lines).await?;
+        }
+        Ok(())
+    }
+
+    /// The last lines that a container wrote, of its newest attempt that has written any.
+    async fn end_of_log(
+        &self,
+        task: &TaskId,
+        container: &ContainerName,
+        newest: u32,
+    ) -> Result<Vec<LastLine>, StoreError> {
+        let logs = self.parts.store.logs();
+        for attempt in (newest.saturating_sub(1)..=newest).rev() {
+            if !logs.has(task, container, attempt) {
+                continue;
+            }
+            let tail = Some(LastLines::LINES as u64);
+            let kept = logs.read(task, container, attempt, None, tail).await?;
+            let lines: Vec<LastLine> = kept
+                .map_ok(|line| LastLine {
+                    container: container.clone(),
+                    at: line.at,
+                    stderr: line.stderr,
+                    text: start_of(&line.text),
+                })
+                .try_collect()
+                .await?;
+            if !lines.is_empty() {
+                return Ok(lines);
+            }
+        }
+        Ok(Vec::new())
     }
 
     /// Sees to it, now and then, that the kept logs of tasks that are over do not fill the disk.
@@ -110,4 +170,10 @@ impl Reconciler {
         writer.finish().await?;
         Ok(())
     }
+}
+
+/// As much of a line as is kept of it at most, as text.
+fn start_of(line: &[u8]) -> String {
+    let start = line.get(..LastLines::BYTES).unwrap_or(line);
+    String::from_utf8_lossy(start).into_owned()
 }

@@ -58,6 +58,7 @@ impl Reconciler {
             .record_service(ServiceRecord {
                 service: plan.service,
                 retired: plan.retired,
+                revision: None,
                 start,
                 stop: plan.stop.into_iter().map(to_request).collect(),
                 noted: plan.noted,

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::ContainerName;
+use crate::domain::{ContainerName, LastLine};
 use crate::engine;
 
 /// One line that a container wrote, or a piece of one that is longer than the engine keeps together.
@@ -45,5 +45,23 @@ impl LogLine {
             .as_deref()
             .and_then(|text| STANDARD.decode(text).ok())
             .unwrap_or_else(|| self.text.clone().into_bytes())
+    }
+}
+
+/// What is kept of a failed task's log is text.
+impl From<&LastLine> for LogLine {
+    fn from(line: &LastLine) -> Self {
+        let stream = if line.stderr {
+            engine::LogStream::Stderr
+        } else {
+            engine::LogStream::Stdout
+        };
+        Self {
+            at: line.at.to_string(),
+            container: line.container.to_string(),
+            stream: stream.as_str().to_owned(),
+            text: line.text.clone(),
+            bytes_base64: None,
+        }
     }
 }

@@ -11,6 +11,7 @@
 
 mod cluster;
 mod container_definition;
+mod deployment;
 mod document;
 mod event;
 mod exec;
@@ -45,6 +46,10 @@ pub use container_definition::{
     NvidiaMpsAllocation, PortMapping, RepositoryCredentials, ResourceRequirement, ResourceType,
     Secret, SecretFile, SharingStrategy, TransportProtocol, VersionConsistency, VolumeFrom,
 };
+pub use deployment::{
+    ContainerImage, Requester, ServiceDeployment, ServiceDeploymentRollback, ServiceRevision,
+    ServiceTaskFailure,
+};
 pub use document::{Document, Format, Limits, Position};
 pub use event::Event;
 pub use exec::{EXEC_STDERR, EXEC_STDOUT, ExecInput, ExecReport, ExecSize};
@@ -63,9 +68,7 @@ pub use run_task::{
 };
 pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};
-pub use service::{
-    Service, ServiceDeployment, ServiceDeployments, ServiceEvent, ServiceTaskFailure,
-};
+pub use service::{Service, ServiceEvent};
 pub use service_request::{
     CreateServiceRequest, DeploymentCircuitBreaker, DeploymentConfiguration, DeploymentController,
     LaunchType, PropagateTags, SchedulingStrategy, UpdateServiceRequest,

@@ -3,11 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DeploymentCircuitBreaker, DeploymentConfiguration, Tag};
+use super::{DeploymentCircuitBreaker, DeploymentConfiguration, ServiceDeployment, Tag};
 use crate::control::ServiceView;
-use crate::domain::{
-    self, DeploymentCause, DeploymentStatus, LastStatus, ServiceTask, TimestampMs,
-};
+use crate::domain::{self, LastStatus, ServiceTask, TimestampMs};
 
 /// A service. Times are RFC 3339 in UTC, to the millisecond.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -67,54 +65,6 @@ pub struct Service {
     pub warnings: Vec<String>,
 }
 
-/// One move of a service to a revision.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceDeployment {
-    /// `ecs-svc/` and 19 digits: what its tasks were started by.
-    pub id: String,
-    /// `PRIMARY`: what the service is to become; `ACTIVE`: an older one with tasks; `INACTIVE`: without.
-    pub status: String,
-    /// Where it moves to: `family:revision`.
-    pub task_definition: String,
-    /// Tasks of it that are to go on, or to be there in the end.
-    pub desired_count: u32,
-    /// Tasks of it that are PROVISIONING, PENDING or ACTIVATING.
-    pub pending_count: u32,
-    /// Tasks of it that are RUNNING.
-    pub running_count: u32,
-    /// Tasks of it that have failed since one was last healthy for long.
-    pub failed_tasks: u32,
-    /// `IN_PROGRESS`, `COMPLETED` or `FAILED`.
-    pub rollout_state: String,
-    /// Why that is so.
-    pub rollout_state_reason: String,
-    /// Who asked for it: `user`, `rollback` (a user, of another deployment) or `circuitBreaker`.
-    pub cause: String,
-    /// The last of its tasks that failed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_failure: Option<ServiceTaskFailure>,
-    /// When it was asked for.
-    #[schema(format = DateTime)]
-    pub created_at: String,
-    /// When its rollout state last changed.
-    #[schema(format = DateTime)]
-    pub updated_at: String,
-}
-
-/// A task of a service that came to an end by itself.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceTaskFailure {
-    /// Which.
-    pub task_id: String,
-    /// When it had stopped.
-    #[schema(format = DateTime)]
-    pub at: String,
-    /// Why.
-    pub reason: String,
-}
-
 /// Something that happened to a service, in ECS's words.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
@@ -128,14 +78,6 @@ pub struct ServiceEvent {
     pub message: String,
 }
 
-/// The deployments of a service.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "camelCase")]
-pub struct ServiceDeployments {
-    /// Newest first, 1,000 at most.
-    pub items: Vec<ServiceDeployment>,
-}
-
 impl Service {
     /// `view` as it is at `now`.
     pub fn of(view: &ServiceView, now: TimestampMs) -> Self {
@@ -147,6 +89,7 @@ impl Service {
         let primary = service.primary();
         let current = primary.map(|primary| &primary.task_definition);
         let back = service.last_completed.as_ref();
+        let back = back.map(|target| &target.task_definition);
         Self {
             service_name: service.key.name.to_string(),
             cluster: service.key.cluster.to_string(),
@@ -170,7 +113,7 @@ impl Service {
             deployments: service
                 .deployments
                 .iter()
-                .map(|one| ServiceDeployment::of(one, tasks, wanted))
+                .map(|one| ServiceDeployment::of(one, view, now))
                 .collect(),
             last_completed_task_definition: back
                 .filter(|back| Some(*back) != current)
@@ -180,45 +123,6 @@ impl Service {
             created_at: service.created_at.to_string(),
             deleted_at: service.deleted_at.map(|at| at.to_string()),
             warnings: configuration.stuck(wanted).into_iter().collect(),
-        }
-    }
-}
-
-impl ServiceDeployment {
-    /// `deployment` of a service that is to have `wanted` tasks, and has `tasks`.
-    pub fn of(deployment: &domain::Deployment, tasks: &[ServiceTask], wanted: u32) -> Self {
-        let own = || {
-            tasks
-                .iter()
-                .filter(|task| task.deployment == deployment.id.as_str())
-        };
-        let failure = deployment.last_failure.as_ref();
-        Self {
-            id: deployment.id.to_string(),
-            status: deployment.status.to_string(),
-            task_definition: deployment.task_definition.to_string(),
-            desired_count: match deployment.status {
-                DeploymentStatus::Primary => wanted,
-                _ => count(own().filter(|task| task.is_wanted())),
-            },
-            pending_count: pending(own()),
-            running_count: running(own()),
-            failed_tasks: deployment.failed_tasks,
-            rollout_state: deployment.rollout_state.to_string(),
-            rollout_state_reason: deployment.rollout_state_reason.clone(),
-            cause: match deployment.cause {
-                DeploymentCause::User => "user",
-                DeploymentCause::Rollback => "rollback",
-                DeploymentCause::CircuitBreaker => "circuitBreaker",
-            }
-            .to_owned(),
-            last_failure: failure.map(|failure| ServiceTaskFailure {
-                task_id: failure.task.to_string(),
-                at: failure.at.to_string(),
-                reason: failure.reason.clone(),
-            }),
-            created_at: deployment.created_at.to_string(),
-            updated_at: deployment.updated_at.to_string(),
         }
     }
 }
@@ -248,14 +152,14 @@ impl From<&domain::ServiceConfiguration> for DeploymentConfiguration {
     }
 }
 
-fn count<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
+pub(super) fn count<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
     u32::try_from(tasks.count()).unwrap_or(u32::MAX)
 }
 
-fn pending<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
+pub(super) fn pending<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
     count(tasks.filter(|task| task.last_status < LastStatus::Running))
 }
 
-fn running<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
+pub(super) fn running<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
     count(tasks.filter(|task| task.last_status == LastStatus::Running))
 }

@@ -45,9 +45,9 @@ pub struct CreateServiceRequest {
     /// Which kind of host; there is one here.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub launch_type: Option<LaunchType>,
-    /// Has no effect: the name makes a service unique.
+    /// A request with the same token as an earlier one, of the last day, gets the service of that one.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(max_length = 64)]
+    #[schema(min_length = 1, max_length = 64)]
     pub client_token: Option<String>,
     /// Has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]

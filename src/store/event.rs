@@ -82,32 +82,30 @@ impl Store {
     }
 }
 
-impl Store {
-    /// What happened to a service from `since` on, newest first, `limit` of it at most.
-    pub async fn service_events(
-        &self,
-        key: &ServiceKey,
-        since: TimestampMs,
-        limit: u32,
-    ) -> Result<Vec<Event>, StoreError> {
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        let (kind, since) = (EventKind::ServiceEvent.as_str(), since.as_millis());
-        let rows = sqlx::query_as!(
-            EventRow,
-            "SELECT seq, at, kind, cluster, subject, status, message
+/// What happened to a service from `since` on, newest first, `limit` of it at most.
+pub(super) async fn of_service(
+    db: &mut SqliteConnection,
+    key: &ServiceKey,
+    since: TimestampMs,
+    limit: u32,
+) -> Result<Vec<Event>, StoreError> {
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    let (kind, since) = (EventKind::ServiceEvent.as_str(), since.as_millis());
+    let rows = sqlx::query_as!(
+        EventRow,
+        "SELECT seq, at, kind, cluster, subject, status, message
                FROM events INDEXED BY events_by_subject
               WHERE subject = ?1 AND cluster = ?2 AND kind = ?3 AND at >= ?4
               ORDER BY seq DESC LIMIT ?5",
-            name,
-            cluster,
-            kind,
-            since,
-            limit
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.into_iter().map(Event::try_from).collect()
-    }
+        name,
+        cluster,
+        kind,
+        since,
+        limit
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(Event::try_from).collect()
 }
 
 /// Records `event` as part of the job that `db` carries out.

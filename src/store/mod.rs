@@ -10,8 +10,10 @@
 //! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
 //! either, run `scripts/sqlx prepare`.
 
+mod client_token;
 mod cluster;
 mod column;
+mod deployment;
 mod error;
 mod event;
 mod in_flight;
@@ -36,12 +38,13 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub use client_token::{ClientToken, TOKENS_KEPT};
 pub use error::StoreError;
 pub use event::{EVENTS_KEPT, EventFilter};
 pub use log::{KeptLine, KeptLines, KeptLogs, LogStore, LogWriter};
 pub use page::{Page, PageRequest};
 pub use service::ServiceRecord;
-pub use task::{ClientToken, Created, TOKENS_KEPT};
+pub use task::Created;
 pub use task_definition::TaskDefinitionFilter;
 pub use task_list::TaskFilter;
 pub use usage::UsageFilter;

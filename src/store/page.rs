@@ -92,6 +92,7 @@ const VERSION: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
     Clusters,
+    Deployments,
     Families,
     Secrets,
     Services,
@@ -104,6 +105,7 @@ impl List {
     const fn name(self) -> &'static str {
         match self {
             Self::Clusters => "clusters",
+            Self::Deployments => "deployments",
             Self::Families => "families",
             Self::Secrets => "secrets",
             Self::Services => "services",

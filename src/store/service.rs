@@ -5,16 +5,20 @@
 
 use sqlx::SqliteConnection;
 
+use super::client_token::{self, ClientToken};
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
 use super::page::List;
 use super::task::{accept, stop};
 use super::task_row::NewTaskRow;
-use super::{Page, PageRequest, Store, StoreError, cluster, event};
+use super::{Page, PageRequest, Store, StoreError, cluster, deployment, event};
 use crate::domain::{
-    ClusterName, Deployment, DesiredStatus, FamilyRevision, HealthStatus, LastStatus, NewEvent,
-    Service, ServiceKey, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
+    ClusterName, Deployment, DesiredStatus, Event, HealthStatus, LastStatus, NewEvent, Service,
+    ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
     TimestampMs,
 };
+
+/// The call that tokens are given with.
+const CREATE_SERVICE: &str = "CreateService";
 
 /// What is recorded of a service at once, or not at all.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct ServiceRecord {
     pub service: Service,
     /// Deployments that are over, as they ended.
     pub retired: Vec<Deployment>,
+    /// A revision that it is moved to for the first time.
+    pub revision: Option<ServiceRevision>,
     /// Tasks that it starts.
     pub start: Vec<Task>,
     /// Tasks that it asks to stop.
@@ -39,6 +45,7 @@ impl ServiceRecord {
         Self {
             service,
             retired: Vec::new(),
+            revision: None,
             start: Vec::new(),
             stop: Vec::new(),
             noted: Vec::new(),
@@ -53,7 +60,7 @@ macro_rules! service_rows {
         sqlx::query_as!(
             ServiceRow,
             "SELECT seq, cluster, name, status, desired_count, configuration, tags, deployments,
-                    completed_family, completed_revision, is_steady, waiting, created_at, deleted_at, version
+                    completed, is_steady, waiting, created_at, deleted_at, version
                FROM services " + $rest
             $(, $argument)*
         )
@@ -61,22 +68,50 @@ macro_rules! service_rows {
 }
 
 impl Store {
-    /// Records a new service, whose version is 1. Fails with [`StoreError::AlreadyExists`] if its cluster has one of that name
-    /// that is not INACTIVE.
-    pub async fn create_service(&self, record: ServiceRecord) -> Result<(), StoreError> {
+    /// Records a new service, whose version is 1. `false` if the same call, by its token, has done so before. Fails with
+    /// [`StoreError::AlreadyExists`] if its cluster has one of that name that is not INACTIVE.
+    pub async fn create_service(
+        &self,
+        record: ServiceRecord,
+        token: Option<ClientToken>,
+    ) -> Result<bool, StoreError> {
         self.writer()
             .write(move |db| {
                 Box::pin(async move {
-                    cluster::require(db, &record.service.key.cluster).await?;
+                    let key = &record.service.key;
+                    let now = record.service.created_at;
+                    cluster::require(db, &key.cluster).await?;
+                    if let Some(token) = &token
+                        && is_repeated(db, key, token, now).await?
+                    {
+                        return Ok(false);
+                    }
                     if !insert(db, &record.service).await? {
                         return Err(StoreError::AlreadyExists {
-                            what: format!("service `{}`", record.service.key.name),
+                            what: format!("service `{}`", key.name),
                         });
                     }
-                    put_rest(db, &record).await
+                    if let Some(token) = &token {
+                        let cluster = &key.cluster;
+                        client_token::remember(db, cluster, CREATE_SERVICE, token, &now, now)
+                            .await?;
+                    }
+                    put_rest(db, &record).await?;
+                    Ok(true)
                 })
             })
             .await
+    }
+
+    /// Whether a call with this token has made the service of that name, in the time that tokens are kept.
+    pub async fn has_created_service(
+        &self,
+        key: &ServiceKey,
+        token: &ClientToken,
+        now: TimestampMs,
+    ) -> Result<bool, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        is_repeated(&mut reader, key, token, now).await
     }
 
     /// Records what has become of a service. `record.service.version` must be the one that was read; the row has the
@@ -108,15 +143,28 @@ impl Store {
 
     /// The service of that name, or the last one that had it.
     pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        let row = service_rows!(
-            "WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
-            cluster,
-            name
-        )
-        .fetch_optional(self.readers())
-        .await?;
-        row.map(Service::try_from).transpose()
+        let mut reader = self.readers().acquire().await?;
+        find(&mut reader, key).await
+    }
+
+    /// The same with its tasks, as [`Store::service_tasks`] gives them, and the newest `events` of what happened to it.
+    /// A connection is waited for only once: while much goes on, that is what takes the time.
+    pub async fn described_service(
+        &self,
+        key: &ServiceKey,
+        events: u32,
+    ) -> Result<Option<(Service, Vec<ServiceTask>, Vec<Event>)>, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        let Some(service) = find(&mut reader, key).await? else {
+            return Ok(None);
+        };
+        let tasks = tasks_of(&mut reader, key).await?;
+        let events = if events == 0 {
+            Vec::new()
+        } else {
+            event::of_service(&mut reader, key, service.created_at, events).await?
+        };
+        Ok(Some((service, tasks, events)))
     }
 
     /// The services of a cluster, or of all, that are not INACTIVE, newest first.
@@ -177,42 +225,54 @@ impl Store {
 
     /// The tasks of a service that have not stopped, and those that have and were not taken note of; oldest first.
     pub async fn service_tasks(&self, key: &ServiceKey) -> Result<Vec<ServiceTask>, StoreError> {
-        let (cluster, group) = (key.cluster.as_str(), key.name.group());
-        let rows = sqlx::query_as!(
-            ServiceTaskRow,
-            "SELECT id, started_by, created_at, last_status, planned_status, stop_requested_at, health,
+        let mut reader = self.readers().acquire().await?;
+        tasks_of(&mut reader, key).await
+    }
+
+    /// The same of several services, for each of `keys` in their order.
+    pub async fn tasks_of_services(
+        &self,
+        keys: &[&ServiceKey],
+    ) -> Result<Vec<Vec<ServiceTask>>, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        let mut all = Vec::with_capacity(keys.len());
+        for key in keys {
+            all.push(tasks_of(&mut reader, key).await?);
+        }
+        Ok(all)
+    }
+}
+
+async fn find(db: &mut SqliteConnection, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    let row = service_rows!(
+        "WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
+        cluster,
+        name
+    )
+    .fetch_optional(db)
+    .await?;
+    row.map(Service::try_from).transpose()
+}
+
+async fn tasks_of(
+    db: &mut SqliteConnection,
+    key: &ServiceKey,
+) -> Result<Vec<ServiceTask>, StoreError> {
+    let (cluster, group) = (key.cluster.as_str(), key.name.group());
+    let rows = sqlx::query_as!(
+        ServiceTaskRow,
+        "SELECT id, started_by, created_at, last_status, planned_status, stop_requested_at, health,
                     started_at, stopped_at, stop_code, stopped_reason, waiting, protected_until
                FROM tasks INDEXED BY tasks_of_services
               WHERE cluster = ?1 AND task_group = ?2 AND is_noted = 0 AND task_group GLOB 'service:*'
               ORDER BY seq",
-            cluster,
-            group
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.into_iter().map(ServiceTask::try_from).collect()
-    }
-
-    /// The deployments of a service, newest first, `limit` of them at most.
-    pub async fn service_deployments(
-        &self,
-        key: &ServiceKey,
-        limit: u32,
-    ) -> Result<Vec<Deployment>, StoreError> {
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        let rows = sqlx::query_scalar!(
-            "SELECT deployment FROM service_deployments
-              WHERE cluster = ?1 AND service = ?2 ORDER BY seq DESC LIMIT ?3",
-            cluster,
-            name,
-            limit
-        )
-        .fetch_all(self.readers())
-        .await?;
-        rows.iter()
-            .map(|text| from_json("service.deployment", text))
-            .collect()
-    }
+        cluster,
+        group
+    )
+    .fetch_all(db)
+    .await?;
+    rows.into_iter().map(ServiceTask::try_from).collect()
 }
 
 /// The columns that are written each time.
@@ -221,26 +281,46 @@ struct Written {
     configuration: String,
     tags: String,
     deployments: String,
-    family: Option<String>,
-    revision: Option<u32>,
+    completed: Option<String>,
     deleted_at: Option<i64>,
     version: i64,
 }
 
 impl Written {
     fn new(service: &Service) -> Result<Self, StoreError> {
-        let completed = service.last_completed.as_ref();
         Ok(Self {
             status: service.status.as_str(),
             configuration: to_json(&service.configuration)?,
             tags: to_json(&service.tags)?,
             deployments: to_json(&service.deployments)?,
-            family: completed.map(|revision| revision.family.to_string()),
-            revision: completed.map(|revision| revision.revision),
+            completed: service.last_completed.as_ref().map(to_json).transpose()?,
             deleted_at: from_time(service.deleted_at),
             version: i64::try_from(service.version).unwrap_or(i64::MAX),
         })
     }
+}
+
+/// Whether the call with this token was carried out before, and what it has made is still what has the name.
+async fn is_repeated(
+    db: &mut SqliteConnection,
+    key: &ServiceKey,
+    token: &ClientToken,
+    now: TimestampMs,
+) -> Result<bool, StoreError> {
+    let made: Option<TimestampMs> =
+        client_token::replay(&mut *db, &key.cluster, CREATE_SERVICE, token, now).await?;
+    let Some(made) = made.map(TimestampMs::as_millis) else {
+        return Ok(false);
+    };
+    let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
+    let newest = sqlx::query_scalar!(
+        "SELECT created_at FROM services WHERE cluster = ?1 AND name = ?2 ORDER BY seq DESC LIMIT 1",
+        cluster,
+        name
+    )
+    .fetch_optional(db)
+    .await?;
+    Ok(newest == Some(made))
 }
 
 async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, StoreError> {
@@ -249,9 +329,9 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
     let row = Written::new(service)?;
     let inserted = sqlx::query!(
         "INSERT INTO services
-            (cluster, name, status, desired_count, configuration, tags, deployments, completed_family,
-             completed_revision, is_steady, waiting, created_at, deleted_at, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
+            (cluster, name, status, desired_count, configuration, tags, deployments, completed,
+             is_steady, waiting, created_at, deleted_at, version)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT DO NOTHING",
         cluster,
         name,
@@ -260,8 +340,7 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         row.configuration,
         row.tags,
         row.deployments,
-        row.family,
-        row.revision,
+        row.completed,
         service.is_steady,
         service.waiting,
         created_at,
@@ -280,8 +359,7 @@ async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
     let updated = sqlx::query!(
         "UPDATE services
             SET status = ?4, desired_count = ?5, configuration = ?6, tags = ?7, deployments = ?8,
-                completed_family = ?9, completed_revision = ?10, is_steady = ?11, waiting = ?12,
-                deleted_at = ?13, version = version + 1
+                completed = ?9, is_steady = ?10, waiting = ?11, deleted_at = ?12, version = version + 1
           WHERE cluster = ?1 AND name = ?2 AND status <> 'INACTIVE' AND version = ?3",
         cluster,
         name,
@@ -291,8 +369,7 @@ async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         row.configuration,
         row.tags,
         row.deployments,
-        row.family,
-        row.revision,
+        row.completed,
         service.is_steady,
         service.waiting,
         row.deleted_at
@@ -306,20 +383,14 @@ async fn put_rest(db: &mut SqliteConnection, record: &ServiceRecord) -> Result<(
     let key = &record.service.key;
     // The oldest first, so that the list of all is in the order in which they were begun.
     let deployments = record.service.deployments.iter().chain(&record.retired);
-    for deployment in deployments.rev() {
-        let (id, text) = (deployment.id.as_str(), to_json(deployment)?);
-        let (cluster, name) = (key.cluster.as_str(), key.name.as_str());
-        sqlx::query!(
-            "INSERT INTO service_deployments (id, cluster, service, deployment) VALUES (?1, ?2, ?3, ?4)
-             ON CONFLICT (id) DO UPDATE SET deployment = excluded.deployment
-              WHERE deployment <> excluded.deployment",
-            id,
-            cluster,
-            name,
-            text
-        )
-        .execute(&mut *db)
-        .await?;
+    for one in deployments.rev() {
+        deployment::put(db, key, one).await?;
+    }
+    if let Some(revision) = &record.revision {
+        deployment::insert_revision(db, key, revision).await?;
+    }
+    if !record.retired.is_empty() {
+        deployment::prune(db, key).await?;
     }
     for one in &record.events {
         event::insert(db, one).await?;
@@ -364,8 +435,7 @@ struct ServiceRow {
     configuration: String,
     tags: String,
     deployments: String,
-    completed_family: Option<String>,
-    completed_revision: Option<i64>,
+    completed: Option<String>,
     is_steady: i64,
     waiting: Option<String>,
     created_at: i64,
@@ -377,13 +447,6 @@ impl TryFrom<ServiceRow> for Service {
     type Error = StoreError;
 
     fn try_from(row: ServiceRow) -> Result<Self, StoreError> {
-        let last_completed = match (row.completed_family, row.completed_revision) {
-            (Some(family), Some(revision)) => Some(FamilyRevision {
-                family: family.parse()?,
-                revision: to_unsigned("service.completedRevision", revision)?,
-            }),
-            _ => None,
-        };
         Ok(Self {
             key: ServiceKey {
                 cluster: row.cluster.parse()?,
@@ -394,7 +457,10 @@ impl TryFrom<ServiceRow> for Service {
             configuration: from_json("service.configuration", &row.configuration)?,
             tags: from_json("service.tags", &row.tags)?,
             deployments: from_json("service.deployments", &row.deployments)?,
-            last_completed,
+            last_completed: row
+                .completed
+                .map(|text| from_json("service.completed", &text))
+                .transpose()?,
             is_steady: row.is_steady != 0,
             waiting: row.waiting,
             created_at: TimestampMs::from_millis(row.created_at),
@@ -504,7 +570,7 @@ mod tests {
         let store = &fixture.store;
         let service = service();
         let record = || ServiceRecord::of(service.clone(), Vec::new());
-        store.create_service(record()).await.unwrap();
+        store.create_service(record(), None).await.unwrap();
         let mut task = fixture.task();
         task.group = service.key.name.group();
         store
@@ -522,12 +588,42 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_token_makes_one_service_of_two_calls() {
+        let fixture = Fixture::new().await;
+        let store = &fixture.store;
+        let mut service = service();
+        let token = |hash: &str| {
+            Some(ClientToken {
+                token: "t".to_owned(),
+                request_hash: hash.to_owned(),
+            })
+        };
+        let create = |service: &Service, token| {
+            store.create_service(ServiceRecord::of(service.clone(), Vec::new()), token)
+        };
+        assert_eq!(create(&service, token("h")).await, Ok(true));
+        service.created_at = at(5);
+        assert_eq!(create(&service, token("h")).await, Ok(false));
+        let (key, other) = (&service.key, token("x").unwrap());
+        let reused = store.has_created_service(key, &other, at(5)).await;
+        assert_eq!(reused, Err(StoreError::TokenReused));
+        let stored = store.service(key).await.unwrap().unwrap();
+        assert_eq!(stored.created_at, at(0), "it is the first one");
+        let without = create(&service, None).await;
+        assert!(matches!(without, Err(StoreError::AlreadyExists { .. })));
+        // Tasks have tokens of their own.
+        let task = fixture.task();
+        let run = store.create_tasks(std::slice::from_ref(&task), token("x"));
+        assert_eq!(run.await, Ok(crate::store::Created::New));
+    }
+
+    #[tokio::test]
     async fn a_service_is_unsettled_until_it_is_steady_and_has_noted_every_end() {
         let fixture = Fixture::new().await;
         let store = &fixture.store;
         let mut service = service();
         let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
-        store.create_service(record(&service)).await.unwrap();
+        store.create_service(record(&service), None).await.unwrap();
         assert_eq!(store.unsettled_services().await.unwrap(), []);
 
         let mut task = fixture.task();

@@ -6,25 +6,16 @@
 
 use sqlx::SqliteConnection;
 
-use super::column::{from_json, to_json};
+use super::client_token::{self, ClientToken};
 use super::task_row::{self, NewTaskRow};
 use super::{Store, StoreError, cluster, event, service, usage};
 use crate::domain::{
-    Capacity, ClusterName, DurationMs, EventKind, NewEvent, ServiceKey, StopRequest, Task, TaskId,
-    TimestampMs, UsageChange,
+    Capacity, ClusterName, EventKind, NewEvent, ServiceKey, StopRequest, Task, TaskId, TimestampMs,
+    UsageChange,
 };
 
-/// How long a client token is remembered, as ECS does.
-pub const TOKENS_KEPT: DurationMs = DurationMs::from_secs(24 * 60 * 60);
-
-/// What makes a call that is repeated have the effect of one.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientToken {
-    /// `clientToken`, in the words of the caller. Each cluster has its own.
-    pub token: String,
-    /// The same for the same request.
-    pub request_hash: String,
-}
+/// The call that tokens are given with.
+const RUN_TASK: &str = "RunTask";
 
 /// What became of a call to create tasks.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +51,8 @@ impl Store {
             .write(move |db| {
                 Box::pin(async move {
                     if let Some(token) = &token
-                        && let Some(ids) = replay(db, &cluster, token, now).await?
+                        && let Some(ids) =
+                            client_token::replay(db, &cluster, RUN_TASK, token, now).await?
                     {
                         return Ok(Created::Replayed(ids));
                     }
@@ -69,7 +61,7 @@ impl Store {
                     }
                     if let Some(token) = &token {
                         let ids: Vec<&TaskId> = rows.iter().map(|row| &row.task.id).collect();
-                        remember(db, &cluster, token, &ids, now).await?;
+                        client_token::remember(db, &cluster, RUN_TASK, token, &ids, now).await?;
                     }
                     Ok(Created::New)
                 })
@@ -85,7 +77,7 @@ impl Store {
         now: TimestampMs,
     ) -> Result<Option<Vec<TaskId>>, StoreError> {
         let mut reader = self.readers().acquire().await?;
-        replay(&mut reader, cluster, token, now).await
+        client_token::replay(&mut reader, cluster, RUN_TASK, token, now).await
     }
 
     /// The task of that ID.
@@ -240,59 +232,6 @@ pub(super) async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Resul
         });
     }
     event::insert(db, &accepted(&row.task)).await
-}
-
-/// What the call with this token was answered with, if it was carried out before.
-async fn replay(
-    db: &mut SqliteConnection,
-    cluster: &ClusterName,
-    token: &ClientToken,
-    now: TimestampMs,
-) -> Result<Option<Vec<TaskId>>, StoreError> {
-    let too_old = now.as_millis().saturating_sub(TOKENS_KEPT.as_millis());
-    let cluster = cluster.as_str();
-    let known = sqlx::query!(
-        "SELECT request_hash, task_ids FROM client_tokens
-          WHERE cluster = ?1 AND token = ?2 AND created_at > ?3",
-        cluster,
-        token.token,
-        too_old
-    )
-    .fetch_optional(db)
-    .await?;
-    match known {
-        None => Ok(None),
-        Some(known) if known.request_hash == token.request_hash => {
-            from_json("clientToken.taskIds", &known.task_ids).map(Some)
-        }
-        Some(_) => Err(StoreError::TokenReused),
-    }
-}
-
-async fn remember(
-    db: &mut SqliteConnection,
-    cluster: &ClusterName,
-    token: &ClientToken,
-    ids: &[&TaskId],
-    now: TimestampMs,
-) -> Result<(), StoreError> {
-    let too_old = now.as_millis().saturating_sub(TOKENS_KEPT.as_millis());
-    sqlx::query!("DELETE FROM client_tokens WHERE created_at <= ?1", too_old)
-        .execute(&mut *db)
-        .await?;
-    let (cluster, ids, at) = (cluster.as_str(), to_json(ids)?, now.as_millis());
-    sqlx::query!(
-        "INSERT INTO client_tokens (cluster, token, request_hash, task_ids, created_at)
-         VALUES (?1, ?2, ?3, ?4, ?5)",
-        cluster,
-        token.token,
-        token.request_hash,
-        ids,
-        at
-    )
-    .execute(db)
-    .await?;
-    Ok(())
 }
 
 /// Why a row was not there to be updated.

@@ -72,6 +72,8 @@ pub async fn step(world: &World, changes: &mut Changes, rng: &mut Rng, log: &mut
                 ..ServiceConfiguration::default()
             },
             tags: BTreeMap::new(),
+            client: None,
+            client_token: None,
         };
         let what = format!("create {} tasks of {document}", request.desired_count);
         (what, control.create_service(request).await)
@@ -108,7 +110,12 @@ async fn change(
                 health_check_grace_period: None,
             };
         }
-        8 => return ("roll back".to_owned(), control.roll_back_service(key).await),
+        8 => {
+            return (
+                "roll back".to_owned(),
+                control.roll_back_service(key, None).await,
+            );
+        }
         _ => return ("delete".to_owned(), control.delete_service(key, true).await),
     }
     (
@@ -173,6 +180,7 @@ pub async fn calm_down(world: &World, ledger: &mut Ledger) -> Result<(), String>
                 ..ConfigurationChange::default()
             },
             force_new_deployment: false,
+            ..UpdateService::default()
         };
         control.update_service(&key, update).await.unwrap();
         let steady = wait(world, &key, |service| service.is_steady).await?;

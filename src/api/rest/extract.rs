@@ -11,6 +11,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::body::{Body, HttpBody as _};
+use axum::extract::rejection::PathRejection;
 use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
@@ -22,7 +23,7 @@ use utoipa::openapi::path::ParameterIn;
 use super::problem::{ApiError, Kind};
 use super::{Rest, moment};
 use crate::api::ApiLimits;
-use crate::domain::{Faults, SecretValue, TimestampMs};
+use crate::domain::{ClientName, Faults, InvalidName, SecretValue, TimestampMs};
 use crate::shapes::{Document, Format, Limits};
 use crate::store::PageRequest;
 
@@ -46,13 +47,61 @@ where
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
         let Path(text) = Path::<String>::from_request_parts(parts, state)
             .await
-            .map_err(|error| {
-                ApiError::new(Kind::InvalidRequest, "the path cannot be read")
-                    .hint(error.body_text())
-            })?;
+            .map_err(|error| unreadable_path(&error))?;
         text.parse()
             .map(Self)
             .map_err(|error: T::Err| ApiError::new(Kind::InvalidRequest, error.to_string()))
+    }
+}
+
+/// Both variable parts of a path that has two.
+pub(super) struct Segments<A, B>(pub(super) A, pub(super) B);
+
+impl<S, A, B> FromRequestParts<S> for Segments<A, B>
+where
+    S: Send + Sync,
+    A: FromStr<Err: Display>,
+    B: FromStr<Err: Display>,
+{
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, ApiError> {
+        let Path((first, second)) = Path::<(String, String)>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| unreadable_path(&error))?;
+        let wrong = |error: &dyn Display| ApiError::new(Kind::InvalidRequest, error.to_string());
+        Ok(Self(
+            first.parse().map_err(|error: A::Err| wrong(&error))?,
+            second.parse().map_err(|error: B::Err| wrong(&error))?,
+        ))
+    }
+}
+
+fn unreadable_path(error: &PathRejection) -> ApiError {
+    ApiError::new(Kind::InvalidRequest, "the path cannot be read").hint(error.body_text())
+}
+
+/// What the client calls itself, in its header `neargate-client`. Anybody can say anything there: it says who wanted
+/// something, to people who trust one another, and allows nothing.
+pub(super) struct Client(pub(super) Option<ClientName>);
+
+/// The header's name.
+const CLIENT: &str = "neargate-client";
+
+impl<S: Send + Sync> FromRequestParts<S> for Client {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
+        let Some(value) = parts.headers.get(CLIENT) else {
+            return Ok(Self(None));
+        };
+        let name = value.to_str().unwrap_or_default().parse();
+        name.map(|name| Self(Some(name)))
+            .map_err(|error: InvalidName| {
+                let detail = format!("the header {CLIENT} cannot be used: {}", error.rule);
+                ApiError::new(Kind::InvalidRequest, detail)
+                    .hint("leave it out, or send a name such as alice@laptop")
+            })
     }
 }
 

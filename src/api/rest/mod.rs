@@ -12,6 +12,7 @@ mod extract;
 mod files;
 mod forward;
 mod guard;
+mod idempotence;
 mod limit;
 mod logs;
 mod metrics;

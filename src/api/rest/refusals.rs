@@ -50,7 +50,7 @@ impl From<StoreError> for ApiError {
                 Kind::StoreFailed,
                 "the store could not carry out the request",
             )
-            .hint("send the request again; a clientToken makes that safe for tasks")
+            .hint("send the request again; a clientToken makes that safe")
             .internal(&error)
             .retry_soon(),
             StoreError::Refused(_)

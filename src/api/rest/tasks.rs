@@ -1,7 +1,6 @@
 //! Tasks.
 
 use std::convert::Infallible;
-use std::fmt::Write as _;
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -9,15 +8,14 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::{Value, json};
-use sha2::{Digest as _, Sha256};
+use serde_json::json;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
-use super::Rest;
 use super::extract::{Check, MaybeSent, Params, Segment, Sent};
 use super::openapi::Common;
 use super::problem::ApiError;
+use super::{Rest, idempotence};
 use crate::control::{Control, RunTask};
 use crate::domain::{DesiredStatus, DurationMs, LastStatus, ServiceName};
 use crate::shapes::{
@@ -116,30 +114,7 @@ fn request_hash(parsed: &ParsedRunTask) -> String {
         "startedBy": parsed.started_by,
         "group": parsed.group,
     });
-    let digest = Sha256::digest(sorted(&request).to_string());
-    digest
-        .iter()
-        .fold(String::with_capacity(64), |mut hex, byte| {
-            // Writing to a string cannot fail.
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-}
-
-/// `value` with the fields of every object in the order of their names.
-fn sorted(value: &Value) -> Value {
-    match value {
-        Value::Object(fields) => {
-            let mut fields: Vec<_> = fields.iter().collect();
-            fields.sort_unstable_by_key(|(name, _)| *name);
-            fields
-                .into_iter()
-                .map(|(name, value)| (name.clone(), sorted(value)))
-                .collect()
-        }
-        Value::Array(items) => items.iter().map(sorted).collect(),
-        plain => plain.clone(),
-    }
+    idempotence::hash(&request)
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -115,6 +115,11 @@ impl ClientError {
         }
     }
 
+    /// Whether nobody knows if the request was carried out.
+    pub(in crate::cli) const fn is_unknown(&self) -> bool {
+        matches!(self, Self::Lost { .. } | Self::TooSlow { .. })
+    }
+
     /// Whether the thing that was asked for is not there.
     pub(in crate::cli) fn is_not_found(&self) -> bool {
         matches!(self, Self::Refused(problem) if problem.status == 404)

@@ -1,23 +1,47 @@
 //! What the API can be asked about services.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use super::{Answer, Client, ClientError, Syntax};
-use crate::shapes::{Service, ServiceDeployments, UpdateServiceRequest};
+use crate::clock::RandomIds;
+use crate::domain::IdSource as _;
+use crate::shapes::{Page, Service, ServiceDeployment, UpdateServiceRequest};
 
 const SERVICES: [&str; 2] = ["v1", "services"];
+/// How often a call is made of which nobody knows what has become.
+const ATTEMPTS: u32 = 3;
+/// Before the second time; twice as long before each one after that.
+const FIRST_PAUSE: Duration = Duration::from_millis(200);
 
 impl Client {
-    /// Makes a service of a document; in `cluster`, where the document names none.
+    /// Makes a service of a document; in `cluster`, where the document names none. Where nobody knows what has become of the
+    /// call, it is made again: a token says that it is the same.
     pub(in crate::cli) async fn create_service(
         &self,
         cluster: Option<&str>,
         syntax: Syntax,
         document: Vec<u8>,
     ) -> Result<Answer<Service>, ClientError> {
-        let request = self.request(Method::POST, &SERVICES, &[("cluster", cluster)])?;
+        let token = format!("{:032x}", RandomIds.next_id());
+        let query = [("cluster", cluster), ("clientToken", Some(token.as_str()))];
+        let mut pause = FIRST_PAUSE;
+        for _ in 1..ATTEMPTS {
+            let request = self.request(Method::POST, &SERVICES, &query)?;
+            let request = request.header(CONTENT_TYPE, syntax.content_type());
+            match self.answer(request.body(document.clone())).await {
+                Err(error) if error.is_unknown() => {
+                    tracing::debug!(%error, "the call is made again");
+                    tokio::time::sleep(pause).await;
+                    pause *= 2;
+                }
+                answered => return answered,
+            }
+        }
+        let request = self.request(Method::POST, &SERVICES, &query)?;
         let request = request.header(CONTENT_TYPE, syntax.content_type());
         self.answer(request.body(document)).await
     }
@@ -78,13 +102,16 @@ impl Client {
         self.answer(request).await
     }
 
-    /// The deployments of a service, newest first.
+    /// The newest deployments of a service, newest first.
     pub(in crate::cli) async fn deployments(
         &self,
         cluster: &str,
         name: &str,
-    ) -> Result<Answer<ServiceDeployments>, ClientError> {
+        limit: u32,
+    ) -> Result<Answer<Page<ServiceDeployment>>, ClientError> {
         let path = ["v1", "services", name, "deployments"];
-        self.get(&path, &[("cluster", Some(cluster))]).await
+        let limit = limit.to_string();
+        let query = [("cluster", Some(cluster)), ("limit", Some(limit.as_str()))];
+        self.get(&path, &query).await
     }
 }

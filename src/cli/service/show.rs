@@ -1,5 +1,6 @@
 //! Services for a person: in a table, on a page, in a sentence.
 
+use super::history;
 use crate::cli::describe::Page;
 use crate::cli::table::{Field, Look, Table, Tone};
 use crate::cli::time;
@@ -8,8 +9,8 @@ use crate::shapes::{Service, ServiceDeployment};
 
 /// Events on a page; `neargate events --subject NAME` has them all.
 const EVENTS: usize = 10;
-/// Deployments on a page.
-const DEPLOYMENTS: usize = 10;
+/// Deployments on a page; `neargate service history NAME` has more.
+pub(super) const DEPLOYMENTS: u32 = 10;
 
 /// Services under a head.
 pub(super) fn table(services: &[Service], now: TimestampMs) -> Table {
@@ -54,10 +55,10 @@ fn rollout_state(state: &str) -> Field {
     Field::new(state, tone)
 }
 
-/// All that is known of a service. `history` has its deployments, newest first.
+/// All that is known of a service. `past` has its deployments, newest first.
 pub(super) fn render(
     service: &Service,
-    history: &[ServiceDeployment],
+    past: &[ServiceDeployment],
     now: TimestampMs,
     look: Look,
 ) -> String {
@@ -74,24 +75,8 @@ pub(super) fn render(
         page.entry("Warning", warning);
     }
     page.heading("Deployments");
-    page.table(&deployments(history, now), look);
-    let failures: Vec<String> = history
-        .iter()
-        .take(DEPLOYMENTS)
-        .filter_map(|one| {
-            let failure = one.last_failure.as_ref()?;
-            Some(format!(
-                "{}: task {}: {}",
-                one.id, failure.task_id, failure.reason
-            ))
-        })
-        .collect();
-    if !failures.is_empty() {
-        page.heading("Last failures");
-        for failure in &failures {
-            page.line(failure);
-        }
-    }
+    page.table(&deployments(past, now), look);
+    history::failures(&mut page, "Last failures", past, 1);
     if !service.events.is_empty() {
         page.heading("Events");
         for event in service.events.iter().take(EVENTS) {
@@ -124,7 +109,7 @@ fn bounds(service: &Service) -> String {
     )
 }
 
-fn deployments(history: &[ServiceDeployment], now: TimestampMs) -> Table {
+fn deployments(deployments: &[ServiceDeployment], now: TimestampMs) -> Table {
     let mut table = Table::new(&[
         "DEPLOYMENT",
         "STATUS",
@@ -132,10 +117,11 @@ fn deployments(history: &[ServiceDeployment], now: TimestampMs) -> Table {
         "ROLLOUT",
         "RUNNING",
         "FAILED",
+        "BY",
         "CREATED",
         "REASON",
     ]);
-    for one in history.iter().take(DEPLOYMENTS) {
+    for one in deployments {
         table.row([
             (&one.id).into(),
             Field::status(match one.status.as_str() {
@@ -146,6 +132,7 @@ fn deployments(history: &[ServiceDeployment], now: TimestampMs) -> Table {
             rollout_state(&one.rollout_state),
             one.running_count.to_string().into(),
             one.failed_tasks.to_string().into(),
+            history::by(&one.created_by).into(),
             time::ago(&one.created_at, now).into(),
             (&one.rollout_state_reason).into(),
         ]);
@@ -171,7 +158,8 @@ mod tests {
     use super::*;
     use crate::cli::tests::sample;
     use crate::shapes::{
-        DeploymentCircuitBreaker, DeploymentConfiguration, ServiceEvent, ServiceTaskFailure,
+        DeploymentCircuitBreaker, DeploymentConfiguration, Requester, ServiceEvent,
+        ServiceTaskFailure,
     };
 
     fn service() -> Service {
@@ -188,13 +176,20 @@ mod tests {
             rollout_state_reason: "ECS deployment ecs-svc/0000000000000000002 in progress."
                 .to_owned(),
             cause: "user".to_owned(),
-            last_failure: Some(ServiceTaskFailure {
+            created_by: Requester {
+                kind: "client".to_owned(),
+                name: Some("alice@laptop".to_owned()),
+                verified: false,
+            },
+            failures: vec![ServiceTaskFailure {
                 task_id: "0123456789abcdef0123456789abcdef".to_owned(),
                 at: at.clone(),
                 reason: "Essential container in task exited".to_owned(),
-            }),
+                ..ServiceTaskFailure::default()
+            }],
             created_at: at.clone(),
             updated_at: at.clone(),
+            ..ServiceDeployment::default()
         };
         Service {
             service_name: "web".to_owned(),
@@ -251,6 +246,7 @@ web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  
             "State        1 task waits: to be healthy",
             "100 % healthy at least, 200 % at most, circuit breaker on, with rollback",
             "ecs-svc/0000000000000000002  PRIMARY  web:2       IN_PROGRESS",
+            "alice@laptop",
             "task 0123456789abcdef0123456789abcdef: Essential container in task exited",
             "(service web) was created",
         ] {

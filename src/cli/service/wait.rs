@@ -11,14 +11,19 @@ use serde_json::Value;
 
 use crate::cli::backoff::Backoff;
 use crate::cli::client::Answer;
+use crate::cli::console::{Console, short};
 use crate::cli::exit;
 use crate::cli::failure::Failure;
+use crate::cli::live::Live;
 use crate::cli::run::interrupted;
 use crate::cli::{Session, show_service_hint};
 use crate::shapes::{Service, ServiceDeployment};
 
 /// Between two looks.
 const PAUSE: Duration = Duration::from_millis(250);
+
+/// Among so many deployments the one that was begun is looked for.
+const HISTORY: u32 = 100;
 
 /// What a look came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,18 +41,52 @@ enum Verdict {
 /// Waits; gives the service as it was in the end, as the API said it.
 pub(super) async fn until_steady(session: &mut Session, begun: &Service) -> Result<Value, Failure> {
     let name = begun.service_name.clone();
-    tokio::select! {
-        ended = watch(session, begun) => ended,
+    let mut display = Display::default();
+    let ended = tokio::select! {
+        ended = watch(session, begun, &mut display) => ended,
         () = interrupted() => Err(Failure::new("interrupted")
-            .hint(format!("the service goes on; {}", show_service_hint(&name)))
+            .hint(format!("the deployment goes on; {}", show_service_hint(&name)))
             .with_code(exit::INTERRUPTED)),
+    };
+    display.end(&mut session.console);
+    ended
+}
+
+/// What a person is shown while it goes on: on a terminal a view that is drawn in place, elsewhere a line for each
+/// change.
+#[derive(Default)]
+struct Display {
+    live: Live,
+    /// The newest line; said on a terminal when the view has gone.
+    line: String,
+}
+
+impl Display {
+    fn show(&mut self, console: &mut Console, service: &Service) {
+        let line = progress(service);
+        if console.stderr_is_terminal {
+            console.draw(&mut self.live, &view(service));
+        } else if line != self.line {
+            console.talk(&line);
+        }
+        self.line = line;
+    }
+
+    fn end(mut self, console: &mut Console) {
+        console.erase(&mut self.live);
+        if console.stderr_is_terminal && !self.line.is_empty() {
+            console.talk(&self.line);
+        }
     }
 }
 
-async fn watch(session: &mut Session, begun: &Service) -> Result<Value, Failure> {
+async fn watch(
+    session: &mut Session,
+    begun: &Service,
+    display: &mut Display,
+) -> Result<Value, Failure> {
     let (cluster, name) = (&begun.cluster, &begun.service_name);
     let target = begun.deployments.first().map_or("", |one| &one.id);
-    let mut said = String::new();
     let mut backoff = Backoff::default();
     loop {
         let Answer {
@@ -65,11 +104,7 @@ async fn watch(session: &mut Session, begun: &Service) -> Result<Value, Failure>
             }
         };
         backoff.succeeded();
-        let line = progress(&service);
-        if line != said {
-            session.console.talk(&line);
-            said = line;
-        }
+        display.show(&mut session.console, &service);
         let reason = match verdict(&service, target) {
             Verdict::Going => {
                 tokio::time::sleep(PAUSE).await;
@@ -78,8 +113,8 @@ async fn watch(session: &mut Session, begun: &Service) -> Result<Value, Failure>
             Verdict::Steady => return Ok(document),
             Verdict::Failed(reason) => reason,
             Verdict::RolledBack => {
-                let history = session.client.deployments(cluster, name).await?.value.items;
-                let failed = history.iter().find(|one| one.id == target);
+                let history = session.client.deployments(cluster, name, HISTORY).await?;
+                let failed = history.value.items.iter().find(|one| one.id == target);
                 let back = service.task_definition.unwrap_or_default();
                 let why = failed.map_or_else(|| "it failed".to_owned(), failure);
                 format!("service {name} was rolled back to {back}: {why}")
@@ -155,6 +190,80 @@ fn progress(service: &Service) -> String {
     }
 }
 
+/// How wide a bar is, in characters.
+const BAR: u32 = 20;
+/// Older deployments on the view.
+const OLDER: usize = 5;
+
+/// ```text
+/// service web: web:1 -> web:2
+///   new  web:2  [##########..........]  2 of 4 healthy  PENDING 1, RUNNING 3
+///   old  web:1  [##########..........]  2 healthy  RUNNING 2
+///   last failure: task 0123456789ab: Essential container in task exited
+///   2 tasks wait: to be healthy
+/// ```
+fn view(service: &Service) -> Vec<String> {
+    let (name, mut lines) = (&service.service_name, Vec::new());
+    let Some((primary, older)) = service.deployments.split_first() else {
+        return vec![format!("service {name}: {}", service.status)];
+    };
+    let (to, wanted) = (&primary.task_definition, primary.desired_count);
+    lines.push(match older.first() {
+        Some(from) => format!("service {name}: {} -> {to}", from.task_definition),
+        None => format!("service {name}: {to}"),
+    });
+    let width = service
+        .deployments
+        .iter()
+        .map(|one| one.task_definition.len());
+    let width = width.max().unwrap_or_default();
+    let row = |label: &str, one: &ServiceDeployment, healthy: String| {
+        let (definition, bar) = (&one.task_definition, bar(one.healthy_count, wanted));
+        format!(
+            "  {label}  {definition:width$}  [{bar}]  {healthy}  {}",
+            states(one)
+        )
+    };
+    let healthy = format!("{} of {wanted} healthy", primary.healthy_count);
+    lines.push(row("new", primary, healthy));
+    for one in older.iter().take(OLDER) {
+        lines.push(row("old", one, format!("{} healthy", one.healthy_count)));
+    }
+    let failures = service
+        .deployments
+        .iter()
+        .filter_map(|one| one.last_failure.as_ref());
+    if let Some(last) = failures.max_by_key(|failure| &failure.at) {
+        let task = short(&last.task_id);
+        lines.push(format!("  last failure: task {task}: {}", last.reason));
+    }
+    match &service.waiting {
+        Some(waiting) => lines.push(format!("  {waiting}")),
+        None if service.steady => lines.push("  steady".to_owned()),
+        None => {}
+    }
+    lines
+}
+
+fn bar(healthy: u32, wanted: u32) -> String {
+    let share = u64::from(healthy.min(wanted)) * u64::from(BAR);
+    let full = share
+        .checked_div(u64::from(wanted))
+        .unwrap_or(u64::from(BAR));
+    (0..u64::from(BAR))
+        .map(|place| if place < full { '#' } else { '.' })
+        .collect()
+}
+
+/// `PENDING 1, RUNNING 3`
+fn states(deployment: &ServiceDeployment) -> String {
+    let states = deployment.task_counts.iter();
+    let states: Vec<String> = states
+        .map(|(state, count)| format!("{state} {count}"))
+        .collect();
+    states.join(", ")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -201,6 +310,42 @@ mod tests {
             panic!("another one has taken over");
         };
         assert!(why.contains("has taken over"), "{why}");
+    }
+
+    #[test]
+    fn a_view_tells_new_from_old_by_state_and_health() {
+        let counts = |counts: &[(&str, u32)]| {
+            let named = counts
+                .iter()
+                .map(|(name, count)| ((*name).to_owned(), *count));
+            named.collect()
+        };
+        let new = ServiceDeployment {
+            desired_count: 4,
+            healthy_count: 2,
+            task_counts: counts(&[("PENDING", 1), ("RUNNING", 3)]),
+            ..deployment("b", "IN_PROGRESS", "user")
+        };
+        let old = ServiceDeployment {
+            task_definition: "web:1".to_owned(),
+            healthy_count: 1,
+            task_counts: counts(&[("RUNNING", 1)]),
+            last_failure: None,
+            ..deployment("a", "COMPLETED", "user")
+        };
+        let mut going = service(false, vec![new, old]);
+        going.waiting = Some("2 tasks wait: to be healthy".to_owned());
+        assert_eq!(
+            view(&going),
+            [
+                "service web: web:1 -> web:2",
+                "  new  web:2  [##########..........]  2 of 4 healthy  PENDING 1, RUNNING 3",
+                "  old  web:1  [#####...............]  1 healthy  RUNNING 1",
+                "  last failure: task 0123: no such image",
+                "  2 tasks wait: to be healthy",
+            ]
+        );
+        assert_eq!(bar(0, 0).matches('#').count(), 20, "none of none is all");
     }
 
     #[test]

@@ -405,3 +405,31 @@ async fn events_say_it_when_there_was_never_a_server() {
         failure.render(false)
     );
 }
+
+#[tokio::test]
+async fn a_service_whose_creation_got_no_answer_is_created_again_with_the_same_token() {
+    let tokens: Arc<Mutex<Vec<String>>> = Arc::default();
+    let seen = Arc::clone(&tokens);
+    let create = move |params: Params| {
+        let mut seen = seen.lock().unwrap();
+        seen.push(param(&params, "clientToken").unwrap().to_owned());
+        let answer = json!(crate::shapes::Service {
+            service_name: "web".to_owned(),
+            ..crate::shapes::Service::default()
+        });
+        // The first answer breaks off: nobody knows what has become of the call.
+        let answer = body(&answer.to_string(), seen.len() == 1);
+        std::future::ready((StatusCode::CREATED, answer))
+    };
+    let address = server(Router::new().route("/v1/services", post(create))).await;
+    let folder = tempfile::TempDir::new().unwrap();
+    let file = folder.path().join("web.yaml");
+    std::fs::write(&file, "serviceName: web\n").unwrap();
+    let done = neargate(address, &["service", "create", file.to_str().unwrap()]).await;
+    assert_eq!(done.stdout(), "web\n", "{}", done.stderr);
+    let tokens = tokens.lock().unwrap();
+    let [first, second] = tokens.as_slice() else {
+        panic!("{tokens:?}")
+    };
+    assert_eq!(first, second);
+}

@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::domain::{DesiredStatus, IdSource, ServiceConfiguration, ServiceKey};
+use crate::domain::{
+    DesiredStatus, FamilyRevision, IdSource, ServiceConfiguration, ServiceKey, StopCode,
+};
 
 struct Fixed(u128);
 
@@ -21,6 +23,14 @@ pub(super) fn revision(number: u32) -> FamilyRevision {
     FamilyRevision {
         family: "web".parse().unwrap(),
         revision: number,
+    }
+}
+
+/// A revision of the service that runs this revision of the task definition.
+pub(super) fn target(number: u32) -> DeploymentTarget {
+    DeploymentTarget {
+        task_definition: revision(number),
+        service_revision: format!("{number:019}").parse().unwrap(),
     }
 }
 
@@ -74,25 +84,27 @@ impl Lab {
 
     pub(super) fn deploy(&mut self, number: u32) {
         let id = DeploymentId::generate(&self.next_id());
-        let now = self.now;
-        self.service.deploy(
-            id,
-            revision(number),
-            DeploymentCause::User,
-            String::new(),
-            now,
-        );
+        let occasion = self.occasion(DeploymentCause::User);
+        self.service.deploy(id, target(number), occasion);
     }
 
     /// What `neargate service rollback` does, where there is something to go back to.
     pub(super) fn roll_back(&mut self) {
         let id = DeploymentId::generate(&self.next_id());
-        let current = self.service.primary().map(|one| &one.task_definition);
+        let current = self.service.primary().map(Deployment::target);
         let back_to = self.service.last_completed.clone();
-        if let Some(back_to) = back_to.filter(|back_to| current != Some(back_to)) {
-            let cause = DeploymentCause::Rollback;
-            self.service
-                .return_to(id, back_to, cause, String::new(), self.now);
+        if let Some(back_to) = back_to.filter(|back_to| current.as_ref() != Some(back_to)) {
+            let occasion = self.occasion(DeploymentCause::Rollback);
+            self.service.return_to(id, back_to, occasion);
+        }
+    }
+
+    fn occasion(&self, cause: DeploymentCause) -> Occasion {
+        Occasion {
+            cause,
+            client: None,
+            reason: String::new(),
+            at: self.now,
         }
     }
 

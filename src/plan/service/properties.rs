@@ -6,7 +6,7 @@ use proptest::sample::Index;
 
 use super::lab::Lab;
 use super::*;
-use crate::domain::{DesiredStatus, ServiceConfiguration};
+use crate::domain::{DesiredStatus, ServiceConfiguration, StopCode};
 
 /// Something that happens to a service.
 #[derive(Clone, Copy, Debug)]

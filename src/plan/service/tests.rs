@@ -1,6 +1,9 @@
-use super::lab::{Lab, at, revision};
+use super::lab::{Lab, at, target};
 use super::*;
-use crate::domain::{DesiredStatus, SchedulingStrategy, ServiceConfiguration};
+use crate::domain::{
+    DesiredStatus, SchedulingStrategy, ServiceConfiguration, ServiceDeploymentStatus,
+    ServiceRevisionId, StopCode,
+};
 
 fn breaker() -> ServiceConfiguration {
     ServiceConfiguration {
@@ -115,7 +118,7 @@ fn a_deployment_that_was_given_up_counts_no_further_failures() {
     lab.round();
     let after = &lab.service.deployments[0];
     assert_eq!(after.failed_tasks, before.failed_tasks);
-    assert_eq!(after.last_failure, before.last_failure);
+    assert_eq!(after.failures, before.failures);
     assert_eq!(lab.says("failed: "), told + 1, "it is told all the same");
 }
 
@@ -169,7 +172,7 @@ fn a_deployment_never_leaves_its_bounds() {
             }
         }
         assert_eq!((lab.running(1), lab.running(2)), (0, 4), "{least}/{most}");
-        assert_eq!(lab.service.last_completed, Some(revision(2)));
+        assert_eq!(lab.service.last_completed, Some(target(2)));
     }
 }
 
@@ -210,6 +213,74 @@ fn a_bad_revision_is_given_up_and_the_last_good_one_comes_back() {
     assert_eq!(primary.cause, DeploymentCause::CircuitBreaker);
     assert_eq!(lab.live(), before, "what was healthy serves on");
     assert_eq!(primary.rollout_state, RolloutState::Completed);
+    assert_eq!(lab.service.deployments.len(), 1);
+    let [left] = lab.retired.as_slice() else {
+        panic!("{:#?}", lab.retired)
+    };
+    assert_eq!(left.outcome(), ServiceDeploymentStatus::RollbackSuccessful);
+    let rollback = left.rollback.as_ref().unwrap();
+    assert_eq!(rollback.target, target(1));
+    assert!(left.finished_at >= Some(rollback.started_at));
+    assert!((1..=Deployment::FAILURES_KEPT).contains(&left.failures.len()));
+    assert!(left.failures.is_sorted_by_key(|failure| failure.at));
+}
+
+#[test]
+fn a_deployment_is_shown_to_be_rolled_back_until_the_service_has_come_back() {
+    let mut lab = Lab::new(2, ServiceConfiguration::default());
+    lab.settle();
+    lab.deploy(2);
+    lab.round();
+    lab.roll_back();
+    let left = |lab: &Lab| lab.service.deployments.get(1).map(Deployment::outcome);
+    let under_way = Some(ServiceDeploymentStatus::RollbackInProgress);
+    assert_eq!(left(&lab), under_way);
+    lab.round();
+    assert_eq!(left(&lab), under_way, "also when none of its tasks goes on");
+    lab.engine();
+    lab.settle();
+    assert_eq!(left(&lab), None);
+    let [over] = lab.retired.as_slice() else {
+        panic!("{:#?}", lab.retired)
+    };
+    assert_eq!(over.outcome(), ServiceDeploymentStatus::RollbackSuccessful);
+    assert_eq!(over.status, DeploymentStatus::Inactive);
+}
+
+#[test]
+fn what_becomes_of_a_deployment_that_another_one_takes_over_from() {
+    let mut lab = Lab::new(2, ServiceConfiguration::default());
+    lab.settle();
+    lab.deploy(2);
+    lab.round();
+    lab.roll_back();
+    lab.deploy(3);
+    let primary = &lab.service.deployments[0];
+    assert_eq!(primary.outcome(), ServiceDeploymentStatus::InProgress);
+    let sources: Vec<&str> = primary
+        .source_revisions
+        .iter()
+        .map(ServiceRevisionId::as_str)
+        .collect();
+    assert_eq!(sources, ["0000000000000000001", "0000000000000000002"]);
+    lab.deploy(4);
+    lab.settle();
+    let mut ends: Vec<_> = lab
+        .retired
+        .iter()
+        .map(|one| (one.task_definition.revision, one.outcome(), one.finished_at))
+        .collect();
+    ends.sort();
+    let at = Some(lab.now);
+    assert_eq!(
+        ends,
+        [
+            (1, ServiceDeploymentStatus::Successful, at),
+            (2, ServiceDeploymentStatus::RollbackFailed, at),
+            (3, ServiceDeploymentStatus::Stopped, at),
+        ],
+        "1 was completed once, whatever came after that"
+    );
 }
 
 #[test]

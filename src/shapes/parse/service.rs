@@ -1,13 +1,16 @@
 //! Requests to create and to change services.
 
+use std::collections::BTreeMap;
 use std::sync::LazyLock;
+
+use serde_json::Value;
 
 use super::run_task::name;
 use super::{Formed, environment, finish, form};
 use crate::control::{ConfigurationChange, CreateService, UpdateService};
 use crate::domain::{
-    self, CircuitBreaker, ClusterName, DEFAULT_CLUSTER, DurationMs, Faults, ServiceConfiguration,
-    ServiceKey, ServiceName, TaskDefinitionReference,
+    self, CircuitBreaker, ClusterName, DEFAULT_CLUSTER, DurationMs, Faults, KEPT_IN_REVISIONS,
+    ServiceConfiguration, ServiceKey, ServiceName, TaskDefinitionReference,
 };
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
@@ -24,6 +27,8 @@ static UPDATE: LazyLock<Schema> = LazyLock::new(Schema::of::<UpdateServiceReques
 pub struct ParsedService<T> {
     /// What was asked for.
     pub request: T,
+    /// By which a repeated request is known.
+    pub client_token: Option<String>,
     /// Fields that have no effect here, each with the reason.
     pub warnings: Vec<String>,
 }
@@ -45,8 +50,16 @@ impl ParsedService<CreateService> {
                     .to_owned(),
             );
         }
-        let parsed = create(&request, around, &mut faults);
-        let parsed = parsed.map(|request| Self { request, warnings });
+        let mut parsed = create(&request, around, &mut faults);
+        if let Some(request) = &mut parsed {
+            request.configuration.kept = kept(&value);
+        }
+        let client_token = request.client_token;
+        let parsed = parsed.map(|request| Self {
+            request,
+            client_token,
+            warnings,
+        });
         finish(parsed, document, form, &faults)
     }
 }
@@ -61,8 +74,15 @@ impl ParsedService<UpdateService> {
         } = form::<UpdateServiceRequest>(document, &UPDATE);
         let mut faults = Faults::default();
         let warnings = support::judge_service(&value, &mut faults);
-        let parsed = update(&request, &mut faults);
-        let parsed = parsed.map(|request| Self { request, warnings });
+        let parsed = update(&request, &mut faults).map(|request| UpdateService {
+            kept: kept(&value),
+            ..request
+        });
+        let parsed = parsed.map(|request| Self {
+            request,
+            client_token: None,
+            warnings,
+        });
         finish(parsed, document, form, &faults)
     }
 }
@@ -132,6 +152,8 @@ fn create(
         desired_count,
         configuration,
         tags,
+        client: None,
+        client_token: None,
     })
 }
 
@@ -159,7 +181,17 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
         desired_count: request.desired_count,
         configuration: change,
         force_new_deployment: request.force_new_deployment.unwrap_or_default(),
+        ..UpdateService::default()
     })
+}
+
+/// The fields that a revision of a service keeps, as they were sent.
+fn kept(sent: &Value) -> BTreeMap<String, Value> {
+    let given = |name: &str| sent.get(name).filter(|value| !value.is_null()).cloned();
+    KEPT_IN_REVISIONS
+        .into_iter()
+        .filter_map(|name| Some((name.to_owned(), given(name)?)))
+        .collect()
 }
 
 fn change(

@@ -24,7 +24,7 @@ pub(super) const TABLE: [Row; 35] = [
     row("taskDefinition", Honoured, "`family` or `family:revision`"),
     row("availabilityZoneRebalancing", Kept, "there is one host"),
     row("capacityProviderStrategy", Kept, "there is one host"),
-    row("clientToken", Kept, "the name makes a service unique: making it twice is refused"),
+    row("clientToken", Honoured, "the same request with it again gets the same service, for a day"),
     row("cluster", Honoured, ""),
     row("deploymentConfiguration.minimumHealthyPercent", Honoured, "0 to 100"),
     row("deploymentConfiguration.maximumPercent", Honoured, "100 to 1000"),

@@ -5,6 +5,7 @@ use crate::domain::{
     ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus, LimitsEnforcedBy,
     NetworkBinding, Protocol, StopCode,
 };
+use crate::store::TOKENS_KEPT;
 use crate::store::testing::{Fixture, at, cluster, stopped};
 use crate::store::{EventFilter, Tuning};
 

@@ -165,7 +165,7 @@ impl Container {
             name: self.name.clone(),
             labels: self.spec.labels.clone(),
             status: self.phase.as_str().to_owned(),
-            health: self.inspect().health,
+            health: self.health.as_ref().map(Health::status),
             network_mode: self.spec.network_mode.clone(),
         }
     }

@@ -16,6 +16,8 @@ const NOT_STARTED: i64 = 126;
 const KILLED: i64 = 137;
 /// Pieces of output of a command that never stops writing by itself.
 const PIECES: u64 = 1_000;
+/// So many commands are remembered; beyond that, the oldest of those that have ended is forgotten, as Docker does in the course of time.
+const REMEMBERED: usize = 256;
 
 /// A command that was started.
 #[derive(Clone, Debug)]
@@ -134,6 +136,12 @@ impl Model {
                     self.schedule(ending.after_ms, Timer::ExecEnds { exec });
                 }
                 run.script = Some(script);
+            }
+        }
+        if self.execs.len() >= REMEMBERED {
+            let ended = self.execs.iter().find(|(_, run)| run.exit_code.is_some());
+            if let Some(oldest) = ended.map(|(number, _)| *number) {
+                self.execs.remove(&oldest);
             }
         }
         self.execs.insert(exec, run);

@@ -34,6 +34,9 @@ impl Journal {
     }
 
     fn push(&mut self, call: Call) {
+        if self.most == 0 {
+            return;
+        }
         if self.calls.len() >= self.most {
             self.calls.pop_front();
         }
@@ -42,8 +45,11 @@ impl Journal {
 }
 
 impl Model {
-    /// What a call of that subject would touch.
+    /// What a call of that subject would touch, where calls are remembered at all.
     pub(crate) fn touched(&self, subject: &str) -> Option<Touched> {
+        if self.journal.most == 0 {
+            return None;
+        }
         self.find(subject).map(|container| Touched {
             id: container.id().to_owned(),
             name: container.name().to_owned(),
