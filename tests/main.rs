@@ -33,6 +33,7 @@ mod restarts;
 mod rollout;
 mod runtimes;
 mod samples;
+mod schedule;
 mod secrets;
 mod serve;
 mod service;

@@ -7,6 +7,7 @@
 mod calls;
 mod error;
 mod lines;
+mod schedules;
 mod services;
 mod socket;
 mod sse;

@@ -93,6 +93,8 @@ const VERSION: u8 = 1;
 pub(super) enum List {
     Clusters,
     Families,
+    ScheduleRuns,
+    Schedules,
     Secrets,
     Services,
     TaskDefinitions,
@@ -105,6 +107,8 @@ impl List {
         match self {
             Self::Clusters => "clusters",
             Self::Families => "families",
+            Self::ScheduleRuns => "scheduleRuns",
+            Self::Schedules => "schedules",
             Self::Secrets => "secrets",
             Self::Services => "services",
             Self::TaskDefinitions => "taskDefinitions",
