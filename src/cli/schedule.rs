@@ -81,7 +81,7 @@ struct CreateArgs {
     #[arg(required_unless_present = "files")]
     name: Option<String>,
     /// Schedules in YAML or JSON; `-` is stdin
-    #[arg(short, long = "file", value_name = "FILE", value_parser = parse::source, conflicts_with_all = ["name", "expression", "task_definition"])]
+    #[arg(short, long = "file", value_name = "FILE", value_parser = parse::source, conflicts_with_all = ["name", "expression", "timezone", "start_date", "end_date", "task_definition", "count", "concurrency_policy", "missed_runs", "starting_deadline", "description", "tags"])]
     files: Vec<Source>,
     #[command(flatten)]
     wanted: Wanted,

@@ -6,26 +6,27 @@ use std::time::Duration;
 
 use neargate::control::Control;
 use neargate::domain::{
-    ConcurrencyPolicy, LastStatus, MissedRuns, RunOutcome, ScheduleDefinition, ScheduleName,
-    ScheduleRun, ScheduleState, ScheduleTarget, ScheduleTimeZone, Task, TaskId, TaskOverrides,
-    TimestampMs,
+    ClusterName, ConcurrencyPolicy, LastStatus, MissedRuns, RunOutcome, ScheduleDefinition,
+    ScheduleName, ScheduleRun, ScheduleState, ScheduleTarget, ScheduleTimeZone, Task, TaskId,
+    TaskOverrides, TimestampMs,
 };
 use neargate::engine::docker::Settings;
 use neargate::engine::sim::SimConfig;
 use neargate::reconcile::Limits;
-use neargate::store::PageRequest;
+use neargate::store::{EventFilter, PageRequest};
 use serde_json::json;
+
+use ConcurrencyPolicy::{Allow, Forbid, Replace};
+use MissedRuns::{RunOnce, Skip};
+use RunOutcome::{Failed, Missed, Skipped, Started};
 
 use super::ledger::Ledger;
 use super::world::{Rng, World};
 use super::{WORKLOAD, in_virtual_time, story};
 
 /// Each keeps its policy for as long as it lives.
-const NAMES: [(&str, ConcurrencyPolicy); 3] = [
-    ("allow", ConcurrencyPolicy::Allow),
-    ("forbid", ConcurrencyPolicy::Forbid),
-    ("replace", ConcurrencyPolicy::Replace),
-];
+const NAMES: [(&str, ConcurrencyPolicy); 3] =
+    [("allow", Allow), ("forbid", Forbid), ("replace", Replace)];
 
 /// Every run that was ever seen, by its schedule, when that was made, its own time and who made it.
 #[derive(Default)]
@@ -90,11 +91,7 @@ pub async fn step(world: &World, rng: &mut Rng, log: &mut Vec<String>) {
             } else {
                 at(world, 1 + i64::from(rng.ms(20)))
             };
-            let missed = if rng.one_in(2) {
-                MissedRuns::RunOnce
-            } else {
-                MissedRuns::Skip
-            };
+            let missed = if rng.one_in(2) { RunOnce } else { Skip };
             let wanted = definition(&expression, policy, missed);
             let created = control.create_schedule(name, wanted).await.map(drop);
             format!("create {expression} {missed}: {created:?}")
@@ -145,7 +142,7 @@ pub async fn check(world: &World, ledger: &Ledger, seen: &mut Runs) -> Result<()
             .filter(of_schedule)
             .filter(|task| task.last_status != LastStatus::Stopped)
             .collect();
-        if policy != ConcurrencyPolicy::Allow && live.len() > 1 {
+        if policy != Allow && live.len() > 1 {
             return Err(format!("{policy} never has two runs at once: {live:#?}"));
         }
         let Some(schedule) = world.store.schedule(&name).await.unwrap() else {
@@ -166,7 +163,7 @@ pub async fn check(world: &World, ledger: &Ledger, seen: &mut Runs) -> Result<()
                     return Err(format!("a task belongs to one run: {run:?}"));
                 }
             }
-            if (run.outcome == RunOutcome::Started) == tasks.is_empty() {
+            if (run.outcome == Started) == tasks.is_empty() {
                 return Err(format!("a run that was started has tasks: {run:?}"));
             }
         }
@@ -244,10 +241,6 @@ async fn tasks(world: &World, text: &str) -> Vec<Task> {
     }
     tasks
 }
-
-use ConcurrencyPolicy::{Allow, Forbid, Replace};
-use MissedRuns::{RunOnce, Skip};
-use RunOutcome::{Failed, Missed, Skipped, Started};
 
 #[test]
 fn a_run_that_was_missed_while_neargate_was_down_is_run_once_or_skipped() {
@@ -393,17 +386,12 @@ fn forbid_skips_and_a_schedule_whose_target_is_gone_goes_on() {
             all[1].reason.as_deref(),
             Some("task definition storm has no active revision")
         );
-        let events = world.store.events(
-            0,
-            &neargate::store::EventFilter {
-                subject: Some("beat".to_owned()),
-                ..Default::default()
-            },
-            100,
-        );
+        let of_beat = EventFilter {
+            subject: Some("beat".to_owned()),
+            ..EventFilter::default()
+        };
+        let events = world.store.events(0, &of_beat, 100).await.unwrap();
         let told: Vec<_> = events
-            .await
-            .unwrap()
             .into_iter()
             .filter_map(|one| one.event.status)
             .collect();
@@ -416,7 +404,7 @@ fn a_schedule_in_a_cluster_that_is_gone_fails_and_goes_on() {
     in_virtual_time(async {
         let world = world().await;
         register(&world, &["exit"]).await;
-        let blue: neargate::domain::ClusterName = "blue".parse().unwrap();
+        let blue: ClusterName = "blue".parse().unwrap();
         control(&world).create_cluster(&blue).await.unwrap();
         let mut wanted = definition("rate(1 minute)", Allow, RunOnce);
         wanted.target.cluster = blue.clone();
