@@ -89,7 +89,7 @@ CREATE TABLE tasks (
     -- Written by the API alone.
     stop_requested_at    INTEGER,
     stop_request_reason  TEXT    CHECK (stop_request_reason IS NULL OR stop_requested_at IS NOT NULL),
-    -- Who asked: a user, or the service that the task belongs to.
+    -- Who asked: a user, or the service or schedule that the task belongs to.
     stop_request_code    TEXT    CHECK (stop_request_code IN ('UserInitiated', 'ServiceSchedulerInitiated')),
 
     -- Written by the planner alone.
@@ -143,6 +143,8 @@ CREATE INDEX tasks_unstopped ON tasks (cluster, last_status) WHERE last_status <
 CREATE INDEX tasks_unstopped_by_group ON tasks (task_group) WHERE last_status <> 'STOPPED';
 -- What a service is planned from.
 CREATE INDEX tasks_of_services ON tasks (cluster, task_group, seq) WHERE is_noted = 0 AND task_group GLOB 'service:*';
+-- What a schedule is planned from.
+CREATE INDEX tasks_of_schedules ON tasks (started_by, id) WHERE last_status <> 'STOPPED' AND started_by GLOB 'schedule/*';
 CREATE INDEX tasks_provisioning ON tasks (seq, id) WHERE last_status = 'PROVISIONING';
 CREATE INDEX tasks_unfinished ON tasks (seq, id) WHERE cleaned_at IS NULL;
 
@@ -275,6 +277,54 @@ CREATE TRIGGER service_deployments_take_their_lines AFTER DELETE ON service_depl
 BEGIN
     DELETE FROM failed_task_lines WHERE deployment = OLD.id;
 END;
+
+-- Schedules. The number of one that was deleted is not given again.
+CREATE TABLE schedules (
+    seq           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    name          TEXT    NOT NULL UNIQUE CHECK (length(name) BETWEEN 1 AND 64),
+    -- JSON of the domain's types: `ScheduleDefinition`, `PendingRun`.
+    definition    TEXT    NOT NULL CHECK (json_type(definition) = 'object'),
+    anchored_at   INTEGER NOT NULL,
+    decided_until INTEGER NOT NULL,
+    pending       TEXT    CHECK (pending IS NULL OR json_type(pending) = 'object'),
+    -- Its next occurrence, to be found by.
+    next_at       INTEGER,
+    created_at    INTEGER NOT NULL,
+    updated_at    INTEGER NOT NULL,
+    version       INTEGER NOT NULL CHECK (version >= 1)
+) STRICT;
+
+CREATE INDEX schedules_due ON schedules (next_at) WHERE next_at IS NOT NULL;
+CREATE INDEX schedules_pending ON schedules (seq) WHERE pending IS NOT NULL;
+
+CREATE TRIGGER schedules_count_up BEFORE UPDATE ON schedules
+WHEN NEW.version <> OLD.version + 1 OR NEW.name IS NOT OLD.name OR NEW.created_at IS NOT OLD.created_at
+BEGIN
+    SELECT RAISE(ABORT, 'a schedule is only changed by whoever has seen its newest version');
+END;
+
+CREATE TRIGGER schedules_never_go_back BEFORE UPDATE OF decided_until ON schedules
+WHEN NEW.decided_until < OLD.decided_until
+BEGIN
+    SELECT RAISE(ABORT, 'an occurrence that was decided about stays so');
+END;
+
+-- What became of the newest occurrences of each schedule.
+CREATE TABLE schedule_runs (
+    seq           INTEGER NOT NULL PRIMARY KEY,
+    schedule      INTEGER NOT NULL REFERENCES schedules (seq) ON DELETE CASCADE,
+    scheduled_for INTEGER NOT NULL,
+    cause         TEXT    NOT NULL CHECK (cause IN ('schedule', 'user')),
+    decided_at    INTEGER NOT NULL,
+    outcome       TEXT    NOT NULL CHECK (outcome IN ('STARTED', 'SKIPPED', 'MISSED', 'FAILED')),
+    reason        TEXT,
+    task_ids      TEXT    NOT NULL CHECK (json_type(task_ids) = 'array'),
+    CHECK ((outcome = 'STARTED') = (task_ids <> '[]'))
+) STRICT;
+
+-- No occurrence has two runs.
+CREATE UNIQUE INDEX schedule_runs_once ON schedule_runs (schedule, scheduled_for) WHERE cause = 'schedule';
+CREATE INDEX schedule_runs_by_schedule ON schedule_runs (schedule, seq);
 
 -- What a call's clientToken was answered with, for as long as it is remembered.
 CREATE TABLE client_tokens (

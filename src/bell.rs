@@ -1,4 +1,4 @@
-//! The bell: "look at this task", "look at this service". It carries nothing else, so that ringing it too often only
+//! The bell: "look at this task", "look at this service", "look at this schedule". It carries nothing else, so that ringing it too often only
 //! costs a look.
 //!
 //! A subject is looked at by one worker at a time. Ringing for one that waits already changes nothing; ringing for
@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::domain::{ServiceKey, TaskId};
+use crate::domain::{ScheduleName, ServiceKey, TaskId};
 
 /// What can be looked at.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -21,6 +21,8 @@ pub enum Subject {
     Task(TaskId),
     /// A service.
     Service(ServiceKey),
+    /// A schedule.
+    Schedule(ScheduleName),
 }
 
 impl From<&TaskId> for Subject {
@@ -35,6 +37,12 @@ impl From<&ServiceKey> for Subject {
     }
 }
 
+impl From<&ScheduleName> for Subject {
+    fn from(schedule: &ScheduleName) -> Self {
+        Self::Schedule(schedule.clone())
+    }
+}
+
 impl From<&Subject> for Subject {
     fn from(subject: &Subject) -> Self {
         subject.clone()
@@ -46,6 +54,7 @@ impl fmt::Display for Subject {
         match self {
             Self::Task(task) => write!(f, "task {task}"),
             Self::Service(service) => write!(f, "service {service}"),
+            Self::Schedule(schedule) => write!(f, "schedule {schedule}"),
         }
     }
 }

@@ -36,6 +36,7 @@ mod restarts;
 mod rollout;
 mod runtimes;
 mod samples;
+mod schedule;
 mod secrets;
 mod serve;
 mod service;

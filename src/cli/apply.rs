@@ -1,10 +1,11 @@
-//! `neargate apply`: makes what is there like documents say: task definitions and services together.
+//! `neargate apply`: makes what is there like documents say: task definitions, services and schedules together.
 //!
 //! All documents are read and checked before anything is changed, by the same code that the server checks them with.
-//! Then the task definitions come first, as services name them. What is like its document already is left alone, so
+//! Then the task definitions come first, as services and schedules name them. What is like its document already is left alone, so
 //! applying the same documents twice changes nothing.
 
 mod diff;
+mod schedule;
 
 use std::path::{Path, PathBuf};
 
@@ -17,18 +18,19 @@ use super::parse::Source;
 use super::{Session, service};
 use crate::domain::Faults;
 use crate::shapes::{
-    Document, Format, ParsedService, ParsedTaskDefinition, Problem, ProblemError, Service,
-    UpdateServiceRequest,
+    Document, Format, ParsedSchedule, ParsedService, ParsedTaskDefinition, Problem, ProblemError,
+    Service, UpdateServiceRequest,
 };
 use diff::{Change, diff};
 
 /// The most files that are taken from a folder.
 const MOST_FILES: usize = 1_000;
 
-/// Make task definitions and services like documents say
+/// Make task definitions, services and schedules like documents say
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
-A document with a serviceName is a service, one with a family is a task definition. Of a folder, every .yaml, .yml \
+A document with a serviceName is a service, one with a scheduleExpression a schedule, one with a family a task definition. \
+Of a folder, every .yaml, .yml \
 and .json file is taken.
 
 Example:
@@ -54,9 +56,11 @@ struct Wanted {
     kind: Kind,
 }
 
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Definition,
     Service,
+    Schedule,
 }
 
 /// What is to be done about one document.
@@ -72,11 +76,10 @@ pub(super) async fn execute(session: &mut Session, args: ApplyArgs) -> Result<u8
     for file in files(&args.files)? {
         wanted.push(read(&file)?);
     }
-    let is_definition = |one: &Wanted| matches!(one.kind, Kind::Definition);
-    let (definitions, services): (Vec<_>, Vec<_>) = wanted.into_iter().partition(is_definition);
+    let of = |kind| wanted.iter().filter(move |one| one.kind == kind);
     let mut steps = Vec::new();
     let mut new_revisions = Vec::new();
-    for one in &definitions {
+    for one in of(Kind::Definition) {
         let step = definition(session, one).await?;
         say(session, &step)?;
         if step.action != "unchanged" {
@@ -89,7 +92,7 @@ pub(super) async fn execute(session: &mut Session, args: ApplyArgs) -> Result<u8
         steps.push(step);
     }
     let mut code = 0;
-    for one in &services {
+    for one in of(Kind::Service) {
         let (step, change) = service_step(session, one, &new_revisions, args.dry_run).await?;
         say(session, &step)?;
         if !args.dry_run && step.action != "unchanged" {
@@ -103,6 +106,14 @@ pub(super) async fn execute(session: &mut Session, args: ApplyArgs) -> Result<u8
                 Ok(answer) => service::warn(session, &answer.value),
                 Err(failure) => return Err(failure),
             }
+        }
+        steps.push(step);
+    }
+    for one in of(Kind::Schedule) {
+        let (step, is_new) = schedule::step(session, one).await?;
+        say(session, &step)?;
+        if !args.dry_run && step.action != "unchanged" {
+            schedule::carry_out(session, one, is_new).await?;
         }
         steps.push(step);
     }
@@ -184,22 +195,22 @@ fn is_document(path: &Path) -> bool {
 fn read(path: &Path) -> Result<Wanted, Failure> {
     let source = Source::Path(path.to_owned());
     let (file, syntax, bytes) = (source.name(), source.syntax(), source.read()?);
-    let format = match syntax {
-        Syntax::Yaml => Format::Yaml,
-        Syntax::Json => Format::Json,
-    };
     let faulty = |faults: Faults| of_faults(&file, &faults);
-    let document = Document::read(&bytes, format).map_err(faulty)?;
+    let document = Document::read(&bytes, format(syntax)).map_err(faulty)?;
     let value = document.value();
     let kind = if value.get("serviceName").is_some() {
         ParsedService::create(&document, None).map_err(faulty)?;
         Kind::Service
+    } else if value.get("scheduleExpression").is_some() {
+        ParsedSchedule::parse(&document, None).map_err(faulty)?;
+        Kind::Schedule
     } else if value.get("family").is_some() {
         ParsedTaskDefinition::parse(&document).map_err(faulty)?;
         Kind::Definition
     } else {
         return Err(Failure::new(format!(
-            "{file} is neither a task definition, which has a family, nor a service, which has a serviceName"
+            "{file} is no task definition, which has a family, no service, which has a serviceName, and no schedule, \
+             which has a scheduleExpression"
         )));
     };
     Ok(Wanted {
@@ -209,6 +220,13 @@ fn read(path: &Path) -> Result<Wanted, Failure> {
         value,
         kind,
     })
+}
+
+const fn format(syntax: Syntax) -> Format {
+    match syntax {
+        Syntax::Yaml => Format::Yaml,
+        Syntax::Json => Format::Json,
+    }
 }
 
 fn of_faults(file: &str, faults: &Faults) -> Failure {

@@ -8,6 +8,7 @@ mod calls;
 mod error;
 mod lines;
 mod name;
+mod schedules;
 mod services;
 mod socket;
 mod sse;

@@ -33,6 +33,7 @@ mod ps;
 mod register;
 mod run;
 mod sanitise;
+mod schedule;
 mod secret;
 mod serve;
 mod service;
@@ -130,6 +131,7 @@ enum Command {
     Stop(stop::StopArgs),
     Protect(protect::ProtectArgs),
     Service(service::ServiceArgs),
+    Schedule(schedule::ScheduleArgs),
     Apply(apply::ApplyArgs),
     Events(events::EventsArgs),
     Usage(usage::UsageArgs),
@@ -239,6 +241,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Stop(args) => stop::execute(session, args).await,
         Command::Protect(args) => protect::execute(session, args).await,
         Command::Service(args) => Box::pin(service::execute(session, args)).await,
+        Command::Schedule(args) => Box::pin(schedule::execute(session, args)).await,
         Command::Apply(args) => Box::pin(apply::execute(session, args)).await,
         Command::Events(args) => events::execute(session, args).await,
         Command::Usage(args) => usage::execute(session, args).await,

@@ -40,6 +40,20 @@ pub(super) fn ago(text: &str, now: TimestampMs) -> String {
     }
 }
 
+/// How far ahead the API's time `text` is: `in 3 min`. What is no time is given back.
+pub(super) fn ahead(text: &str, now: TimestampMs) -> String {
+    let Some(at) = parse(text) else {
+        return text.to_owned();
+    };
+    match at.since(now).as_millis() {
+        length if length < SECOND => "now".to_owned(),
+        length if length < MINUTE => format!("in {} s", length / SECOND),
+        length if length < HOUR => format!("in {} min", length / MINUTE),
+        length if length < 2 * DAY => format!("in {} h", length / HOUR),
+        length => format!("in {} days", length / DAY),
+    }
+}
+
 /// A length in milliseconds, to three digits or so: `12 ms`, `4.2 s`, `3 min 05 s`.
 pub(super) fn length(millis: i64) -> String {
     match millis.max(0) {

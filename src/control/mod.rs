@@ -12,6 +12,7 @@ mod files;
 mod forward;
 mod log;
 mod metadata;
+mod schedule;
 mod secret;
 mod service;
 mod stats;
@@ -26,6 +27,7 @@ pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
+pub use schedule::{ScheduleRunView, ScheduleView};
 pub use service::{
     ConfigurationChange, CreateService, PastDeployment, RevisionView, ServiceView, UpdateService,
 };

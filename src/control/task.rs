@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
-    Capacity, ClusterName, DurationMs, SERVICE_GROUP, Shortage, StopCode, StopRequest, Task,
-    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+    Capacity, ClusterName, DurationMs, RegisteredTaskDefinition, SERVICE_GROUP,
+    STARTED_BY_SCHEDULE, Shortage, StopCode, StopRequest, Task, TaskDefinitionReference,
+    TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
@@ -60,6 +61,17 @@ impl Control {
                 "leave it out, or choose another one",
             ));
         }
+        if let Some(started_by) = &request.started_by
+            && started_by.starts_with(STARTED_BY_SCHEDULE)
+        {
+            return Err(ControlError::invalid(
+                "startedBy",
+                format!(
+                    "\"{started_by}\" begins with \"{STARTED_BY_SCHEDULE}\", as that of the tasks of schedules does"
+                ),
+                "leave it out, or run the schedule: neargate schedule run NAME",
+            ));
+        }
         // A repeated call gets the first one's answer, whatever has become of the definition since.
         if let Some(token) = &request.client_token {
             let (cluster, now) = (&request.cluster, self.clock.now());
@@ -67,20 +79,7 @@ impl Control {
                 return self.tasks_with(ids).await;
             }
         }
-        let registered = self.task_definition(&request.definition).await?;
-        if registered.status == TaskDefinitionStatus::Inactive {
-            return Err(ControlError::conflict(
-                format!("task definition \"{}\" is INACTIVE", request.definition),
-                format!(
-                    "run another revision, or the newest active one: neargate run {}",
-                    request.definition.family
-                ),
-            ));
-        }
-        self.check_network_mode(registered.definition.network_mode)?;
-        self.check_host_paths(&registered.definition.volumes)
-            .await?;
-        self.check_powers(&registered.definition.containers)?;
+        let registered = self.runnable(&request.definition).await?;
         let spec = TaskSpec {
             enable_execute_command: request.enable_execute_command,
             ..TaskSpec::new(registered.definition, registered.revision)
@@ -89,12 +88,7 @@ impl Control {
             .overrides
             .apply(spec)
             .map_err(ControlError::Invalid)?;
-        let path = match request.overrides.runtime {
-            Some(_) => "overrides.runtime",
-            None => "taskDefinition.runtime",
-        };
-        self.check_runtime(spec.runtime.as_ref(), path)?;
-        self.check_fits(&spec)?;
+        self.check_spec(&spec, &request.overrides)?;
         let tasks: Vec<Task> = (0..request.count)
             .map(|_| self.new_task(&request, &spec))
             .collect();
@@ -117,6 +111,42 @@ impl Control {
         }
     }
 
+    /// The revision that is meant, if tasks can be run from it.
+    pub(super) async fn runnable(
+        &self,
+        wanted: &TaskDefinitionReference,
+    ) -> Result<RegisteredTaskDefinition, ControlError> {
+        let registered = self.task_definition(wanted).await?;
+        if registered.status == TaskDefinitionStatus::Inactive {
+            return Err(ControlError::conflict(
+                format!("task definition \"{wanted}\" is INACTIVE"),
+                format!(
+                    "run another revision, or the newest active one: neargate run {}",
+                    wanted.family
+                ),
+            ));
+        }
+        self.check_network_mode(registered.definition.network_mode)?;
+        self.check_host_paths(&registered.definition.volumes)
+            .await?;
+        self.check_powers(&registered.definition.containers)?;
+        Ok(registered)
+    }
+
+    /// Whether a task of `spec`, which `overrides` were applied to, can run here at all.
+    pub(super) fn check_spec(
+        &self,
+        spec: &TaskSpec,
+        overrides: &TaskOverrides,
+    ) -> Result<(), ControlError> {
+        let path = match overrides.runtime {
+            Some(_) => "overrides.runtime",
+            None => "taskDefinition.runtime",
+        };
+        self.check_runtime(spec.runtime.as_ref(), path)?;
+        self.check_fits(spec)
+    }
+
     /// A task that no empty host could take is refused at once.
     fn check_fits(&self, spec: &TaskSpec) -> Result<(), ControlError> {
         let Ok(host) = self.engine_status.capacity() else {
@@ -131,7 +161,7 @@ impl Control {
         }
     }
 
-    async fn tasks_with(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, ControlError> {
+    pub(super) async fn tasks_with(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, ControlError> {
         let mut tasks = Vec::with_capacity(ids.len());
         for id in ids {
             tasks.extend(self.store.task(&id).await?);

@@ -33,12 +33,14 @@ pub enum EventKind {
     SecretDeleted,
     /// Something about a service, in ECS's words: `(service web) has reached a steady state.`
     ServiceEvent,
+    /// Something about a schedule: `(schedule nightly) the run for … has started …`
+    ScheduleEvent,
     /// Something about the server: started, engine away, engine back.
     Server,
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 14] = [
+const KINDS: [(EventKind, &str); 15] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -58,6 +60,7 @@ const KINDS: [(EventKind, &str); 14] = [
     (EventKind::SecretPut, "SecretPut"),
     (EventKind::SecretDeleted, "SecretDeleted"),
     (EventKind::ServiceEvent, "ServiceEvent"),
+    (EventKind::ScheduleEvent, "ScheduleEvent"),
     (EventKind::Server, "Server"),
 ];
 
@@ -99,7 +102,7 @@ pub struct NewEvent {
     pub kind: EventKind,
     /// The cluster that it happened in, if it did in one.
     pub cluster: Option<String>,
-    /// What it is about: a task ID, `family:revision`, a cluster's or a service's name, or `neargate`.
+    /// What it is about: a task ID, `family:revision`, a cluster's, a service's or a schedule's name, or `neargate`.
     pub subject: String,
     /// For a change of state, the new state.
     pub status: Option<String>,

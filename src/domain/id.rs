@@ -113,6 +113,10 @@ text_newtype!(
     ServiceName, "service name", is_ecs_name, NAME_RULE
 );
 text_newtype!(
+    /// The name of a schedule: what Amazon EventBridge Scheduler allows in its.
+    ScheduleName, "schedule name", is_schedule_name, "use up to 64 letters, digits and the characters . _ -"
+);
+text_newtype!(
     /// A task's identifier: 32 lower-case hexadecimal digits, as in an ECS task ARN.
     TaskId, "task ID", |t| is_hex(t, 32), "a task ID has 32 hexadecimal digits, in lower case"
 );
@@ -142,6 +146,11 @@ text_newtype!(
     /// The name that a container engine has for one of its runtimes: `runc`, `runsc`, `io.containerd.kata.v2`.
     RuntimeName, "runtime", is_runtime_name, "use up to 100 letters, digits and the characters . _ -"
 );
+
+fn is_schedule_name(text: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+    (1..=64).contains(&text.len()) && text.bytes().all(plain) && !matches!(text, "." | "..")
+}
 
 fn is_runtime_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
@@ -201,7 +210,8 @@ impl fmt::Display for FamilyRevision {
 }
 
 /// Which revision of a family is meant: `family` for the newest active one, or `family:revision`.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
 pub struct TaskDefinitionReference {
     /// The family.
     pub family: Family,
@@ -230,6 +240,20 @@ impl FromStr for TaskDefinitionReference {
             family: family.parse().map_err(|_| invalid())?,
             revision,
         })
+    }
+}
+
+impl TryFrom<String> for TaskDefinitionReference {
+    type Error = InvalidName;
+
+    fn try_from(text: String) -> Result<Self, InvalidName> {
+        text.parse()
+    }
+}
+
+impl From<TaskDefinitionReference> for String {
+    fn from(reference: TaskDefinitionReference) -> Self {
+        reference.to_string()
     }
 }
 

@@ -13,6 +13,7 @@ mod fault;
 mod id;
 mod observation;
 mod overrides;
+mod schedule;
 mod secret;
 mod service;
 mod size;
@@ -35,14 +36,19 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId,
-    InvalidName, RuntimeName, SecretName, ServiceName, ServiceRevisionId, TaskDefinitionReference,
-    TaskId, VolumeName,
+    InvalidName, RuntimeName, ScheduleName, SecretName, ServiceName, ServiceRevisionId,
+    TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
+pub use schedule::{
+    ConcurrencyPolicy, Due, InvalidExpression, MissedRuns, PendingRun, RunCause, RunOutcome,
+    STARTED_BY_SCHEDULE, Schedule, ScheduleDefinition, ScheduleExpression, ScheduleRun,
+    ScheduleState, ScheduleTarget, ScheduleTimeZone, ScheduledTask, Timing,
+};
 pub use secret::{
     ContainerSecrets, Secret, SecretFile, SecretReference, SecretValue, UnusableSecret,
     environment_lines,

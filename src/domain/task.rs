@@ -11,8 +11,8 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, PullProgress, RuntimeName, ServiceKey, ServiceName,
-    TaskDefinition, TaskId, TaskSize, TimestampMs, Volume, VolumeName,
+    NetworkMode, PortMapping, Protocol, PullProgress, RuntimeName, ScheduleName, ServiceKey,
+    ServiceName, TaskDefinition, TaskId, TaskSize, TimestampMs, Volume, VolumeName,
 };
 
 /// A task, as it is recorded.
@@ -176,12 +176,13 @@ impl TaskSpec {
     }
 }
 
-/// What a user, or the service that the task belongs to, asked for when it was to stop.
+/// What a user, or the service or schedule that the task belongs to, asked for when it was to stop.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StopRequest {
     /// When.
     pub at: TimestampMs,
-    /// Who: [`StopCode::UserInitiated`], or [`StopCode::ServiceSchedulerInitiated`] for the service that it belongs to.
+    /// Who: [`StopCode::UserInitiated`], or [`StopCode::ServiceSchedulerInitiated`] for the service or schedule that it
+    /// belongs to.
     pub code: StopCode,
     /// In the user's words.
     pub reason: Option<String>,
@@ -235,6 +236,11 @@ impl Task {
             cluster: self.cluster.clone(),
             name: ServiceName::of_group(&self.group)?,
         })
+    }
+
+    /// The schedule that started it, if one did.
+    pub fn schedule(&self) -> Option<ScheduleName> {
+        ScheduleName::of_started_by(self.started_by.as_ref()?)
     }
 
     /// RUNNING until somebody, user or planner, wants it to stop.
@@ -445,7 +451,7 @@ pub enum StopCode {
     EssentialContainerExited,
     /// A user stopped it.
     UserInitiated,
-    /// Its service stopped it.
+    /// Its service stopped it, or its schedule, to replace it by a newer run.
     ServiceSchedulerInitiated,
     /// The host went away.
     TerminationNotice,

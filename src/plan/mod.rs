@@ -5,12 +5,13 @@
 //!
 //! [`task`] decides what becomes of a task as a whole. [`pod`] decides container by container, for engines
 //! that have no pods of their own. [`network`] finds addresses for the network of a cluster. [`service`] decides
-//! which tasks there should be.
+//! which tasks there should be, [`schedule`] which are run because it is time.
 
 #[cfg(test)]
 pub(crate) mod fixtures;
 pub mod network;
 pub mod pod;
 pub mod restart;
+pub mod schedule;
 pub mod service;
 pub mod task;

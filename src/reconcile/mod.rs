@@ -7,6 +7,7 @@
 
 mod clean;
 mod round;
+mod schedule;
 mod service;
 mod watch;
 
@@ -37,7 +38,7 @@ pub struct Parts {
     pub bell: Bell,
     /// The time.
     pub clock: Arc<dyn Clock>,
-    /// Where the IDs of a service's tasks come from.
+    /// Where the IDs of the tasks of services and schedules come from.
     pub ids: Arc<dyn IdSource>,
     /// The limits.
     pub limits: Limits,
@@ -102,6 +103,7 @@ impl Reconciler {
     /// Runs until `stop`; rounds that have begun get a while to finish. Tasks go on.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.ring_services().await;
+        self.ring_schedules().await;
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
@@ -144,6 +146,7 @@ impl Reconciler {
             match subject {
                 Subject::Task(task) => self.round(task).await,
                 Subject::Service(service) => self.service_round(service).await,
+                Subject::Schedule(schedule) => self.schedule_round(schedule).await,
             }
         };
         let result = tokio::time::timeout(limits.round_deadline, round).await;

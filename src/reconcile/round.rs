@@ -129,6 +129,12 @@ impl Reconciler {
         {
             self.parts.bell.ring(&service);
         }
+        if let Some(schedule) = new.schedule()
+            && new.last_status == LastStatus::Stopped
+            && task.last_status != LastStatus::Stopped
+        {
+            self.parts.bell.ring(&schedule);
+        }
         *task = new;
         task.version += 1;
         if usage.iter().any(|change| !begins(change)) {

@@ -91,6 +91,11 @@ impl Reconciler {
         for service in &self.parts.store.unsettled_services().await? {
             self.parts.bell.ring(service);
         }
+        // Alarms go by a clock that never jumps, schedules by one that may.
+        let now = self.parts.clock.now();
+        for schedule in &self.parts.store.due_schedules(now).await? {
+            self.parts.bell.ring(schedule);
+        }
         for task in listed.keys().filter(|task| !unfinished.contains(*task)) {
             self.remove_leftover(task).await?;
         }

@@ -23,6 +23,7 @@ mod parse;
 mod path;
 mod problem;
 mod run_task;
+mod schedule;
 mod schema;
 mod secret;
 mod server;
@@ -60,11 +61,15 @@ pub use linux::{
 pub use log::LogLine;
 pub use metadata::{ContainerMetadata, TaskMetadata};
 pub use page::Page;
-pub use parse::{ParsedRunTask, ParsedService, ParsedTaskDefinition};
+pub use parse::{ParsedRunTask, ParsedSchedule, ParsedService, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
     UpdateTaskProtectionRequest,
+};
+pub use schedule::{
+    ConcurrencyPolicy, CreateScheduleRequest, MissedRuns, Schedule, ScheduleRun, ScheduleRunTask,
+    ScheduleState, ScheduleTarget,
 };
 pub use secret::StoredSecret;
 pub use server::{EngineState, EngineStatus, Health, Readiness, Version};

@@ -16,6 +16,7 @@ use super::schema::Schema;
 use super::*;
 use crate::domain::{Faults, TaskDefinitionReference};
 
+mod schedules;
 mod volumes;
 
 fn parse(text: &str, format: Format) -> Result<ParsedTaskDefinition, Faults> {
@@ -651,6 +652,7 @@ fn every_shape_has_a_schema_that_is_understood_and_every_field_a_verdict() {
         Schema::of::<StopTaskRequest>(),
         Schema::of::<UpdateTaskProtectionRequest>(),
         Schema::of::<CreateClusterRequest>(),
+        Schema::of::<CreateScheduleRequest>(),
     ] {
         schema.leaves("", &mut leaves);
     }

@@ -9,6 +9,7 @@
 mod ledger;
 mod mortal;
 mod regressions;
+mod schedules;
 mod services;
 mod story;
 mod world;
@@ -153,11 +154,15 @@ async fn live_through(
     world.start();
     let steps = 15 + rng.below(60);
     let mut changes = services::Changes::default();
+    let mut runs = schedules::Runs::default();
     for _ in 0..steps {
         let at = world.now();
         let mut log = Vec::new();
         if rng.one_in(6) {
             services::step(world, &mut changes, rng, &mut log).await;
+        }
+        if rng.one_in(8) {
+            schedules::step(world, rng, &mut log).await;
         }
         story::step(world, ledger, rng, &mut log).await;
         told.lock()
@@ -165,12 +170,13 @@ async fn live_through(
             .extend(log.into_iter().map(|line| format!("{at} {line}")));
         ledger.check(world).await?;
         services::check(world, ledger, &changes).await?;
+        schedules::check(world, ledger, &mut runs).await?;
     }
     told.lock().unwrap().push(format!("{} calm", world.now()));
     calm_down(world, ledger).await
 }
 
-/// The faults stop, every task is asked to stop, every service becomes what was asked for and is deleted: then everything
+/// The faults stop, every schedule is deleted, every task is asked to stop, every service becomes what was asked for and is deleted: then everything
 /// comes to its end, and stays there.
 async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String> {
     world.daemon.inject(Fault::Calm);
@@ -187,6 +193,8 @@ async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String>
         world.kill();
         world.start();
     }
+    schedules::calm_down(world).await;
+    ledger.check(world).await?;
     let life = world.life.as_ref().unwrap();
     let unfinished: Vec<_> = ledger
         .tasks()

@@ -23,6 +23,7 @@ mod page;
 mod problem;
 mod refusals;
 mod routes;
+mod schedules;
 mod secrets;
 mod server;
 mod services;
@@ -94,6 +95,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(task_definitions::routes())
         .merge(tasks::routes())
         .merge(services::routes())
+        .merge(schedules::routes())
         .merge(logs::routes())
         .merge(exec::routes())
         .merge(stats::routes())

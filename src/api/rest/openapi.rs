@@ -55,6 +55,10 @@ pub(super) fn frame() -> OpenApi {
                 "Tasks that are kept running, and moved from one revision to the next.",
             ),
             tag(
+                "schedules",
+                "Tasks that are run at the times that an expression means.",
+            ),
+            tag(
                 "usage",
                 "What tasks reserved, and for how long, to the millisecond.",
             ),

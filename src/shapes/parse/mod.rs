@@ -11,6 +11,7 @@ mod image;
 mod linux;
 mod ports;
 mod run_task;
+mod schedule;
 mod secrets;
 mod service;
 mod size;
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub use run_task::ParsedRunTask;
+pub use schedule::ParsedSchedule;
 pub use service::ParsedService;
 pub use task_definition::ParsedTaskDefinition;
 

@@ -62,7 +62,12 @@ impl ParsedRunTask {
     }
 }
 
-fn run(request: RunTaskRequest, value: &Value, faults: &mut Faults) -> Option<ParsedRunTask> {
+/// What `request` asks for, whose form is right; `value` is the same as it was sent.
+pub(super) fn run(
+    request: RunTaskRequest,
+    value: &Value,
+    faults: &mut Faults,
+) -> Option<ParsedRunTask> {
     let cluster = request.cluster.as_deref().unwrap_or(DEFAULT_CLUSTER);
     let cluster = name::<ClusterName>(cluster, "cluster", faults);
     let reference =
