@@ -22,7 +22,6 @@ const SETTINGS: [(&str, &str); 11] = [
     ("taskLongArnFormat", "enabled"),
 ];
 
-#[expect(clippy::unused_async, reason = "it is a handler like the others")]
 pub(super) async fn list(_: Control, input: Input) -> Result<Value, EcsError> {
     // All of them fit on the first page.
     input.page(10)?;

@@ -111,7 +111,10 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
         let key = names::service(text, &cluster)?;
         match shown(&control, &key, with_tags).await {
             Ok(mut shown) => services.push(shown["service"].take()),
-            Err(EcsError::Refused { code, .. }) if code == "ServiceNotFoundException" => {
+            Err(EcsError::Refused {
+                code: "ServiceNotFoundException",
+                ..
+            }) => {
                 failures.push(show::missing(&service_arn(&key)));
             }
             Err(error) => return Err(error),
@@ -125,8 +128,17 @@ async fn shown(control: &Control, key: &ServiceKey, with_tags: bool) -> Result<V
         Err(ControlError::NotFound { .. }) => return Err(EcsError::no_service()),
         view => view?,
     };
-    let events = control.service_events(&view.service).await?;
-    Ok(json!({ "service": show::service(&view, &events, with_tags) }))
+    let service = &view.service;
+    let events = control.service_events(service).await?;
+    let revision = if let Some(primary) = service.primary() {
+        Some(primary.task_definition.clone())
+    } else {
+        // It is deleted; what it last was to run is still told.
+        let last = control.service_deployments(service, 1).await?.pop();
+        last.map(|last| last.task_definition)
+    };
+    let shown = show::service(&view, revision.as_ref(), &events, with_tags);
+    Ok(json!({ "service": shown }))
 }
 
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {

@@ -287,7 +287,12 @@ pub(super) const fn strategy(service: &Service) -> &'static str {
     }
 }
 
-pub(super) fn service(view: &ServiceView, events: &[Event], with_tags: bool) -> Value {
+pub(super) fn service(
+    view: &ServiceView,
+    revision: Option<&FamilyRevision>,
+    events: &[Event],
+    with_tags: bool,
+) -> Value {
     let ServiceView { service, tasks } = view;
     let configuration = &service.configuration;
     let wanted = service.wanted();
@@ -325,7 +330,6 @@ pub(super) fn service(view: &ServiceView, events: &[Event], with_tags: bool) -> 
             })
         })
         .collect();
-    let primary = service.primary().map(|primary| &primary.task_definition);
     let breaker = configuration.circuit_breaker;
     json!({
         "serviceArn": service_arn(&service.key),
@@ -340,7 +344,7 @@ pub(super) fn service(view: &ServiceView, events: &[Event], with_tags: bool) -> 
         "launchType": LAUNCH_TYPE,
         "platformVersion": PLATFORM_VERSION,
         "platformFamily": PLATFORM_FAMILY,
-        "taskDefinition": primary.map(task_definition_arn),
+        "taskDefinition": revision.map(task_definition_arn),
         "deploymentConfiguration": {
             "deploymentCircuitBreaker": { "enable": breaker.enable, "rollback": breaker.rollback },
             "maximumPercent": configuration.maximum_percent,
