@@ -14,7 +14,7 @@ demo: engine workload ## Run the main job from end to end on a real Docker engin
 	@scripts/demo
 
 .PHONY: test
-test: engine workload ## Set up what the tests need, and run every one.
+test: engine workload clients ## Set up what the tests need, and run every one.
 	$(CARGO) test --all-targets --quiet
 
 .PHONY: check
@@ -42,6 +42,10 @@ bench: engine workload ## Measure, and print ratios from one run.
 .PHONY: engine
 engine: ## Make sure that a Docker engine answers.
 	@docker/engine up
+
+.PHONY: clients
+clients: ## Install boto3 and the AWS CLI, below target/, for the tests.
+	@scripts/clients
 
 .PHONY: workload
 workload: engine ## Build the sample workload's image.

@@ -14,7 +14,9 @@ CREATE TABLE instance (
 CREATE TABLE clusters (
     name       TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 255),
     created_at INTEGER NOT NULL,
-    deleted_at INTEGER
+    deleted_at INTEGER,
+    -- What ECS knows of a cluster and Neargate only gives back: tags, settings and the like.
+    kept       TEXT    NOT NULL DEFAULT '{}' CHECK (json_type(kept) = 'object')
 ) STRICT, WITHOUT ROWID;
 
 -- Outlives every revision of the family, so that no revision is ever given twice.

@@ -14,6 +14,7 @@ mod cli;
 mod cp;
 mod daemon_real;
 mod daemon_service;
+mod ecs;
 mod engine_contract;
 mod engine_restart;
 mod exec;

@@ -259,9 +259,14 @@ impl Session {
             .current_dir(folder.path())
             .env(
                 "PATH",
-                format!("{}:{path}", bin.parent().unwrap().display()),
+                format!(
+                    "{}:{}:{path}",
+                    bin.parent().unwrap().display(),
+                    crate::ecs::clients().display()
+                ),
             )
             .env("HOME", folder.path())
+            .env("NO_PROXY", "*")
             .env("NO_COLOR", "1")
             .env("LC_ALL", "C.UTF-8")
             .env("NEARGATE_LISTEN", format!("127.0.0.1:{port}"))

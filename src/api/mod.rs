@@ -1,7 +1,7 @@
 //! The API: what listens, and what answers.
 //!
 //! Everything that can be asked of Neargate is asked through here, by the command line as well. A front
-//! (`rest` is the first) turns what travels into domain types, calls one use case of `control`, and turns
+//! (`rest`, and `ecs` within the same layers) turns what travels into domain types, calls one use case of `control`, and turns
 //! the result back. It decides nothing, reads no store and asks no engine. What tasks may ask about themselves
 //! is a front apart ([`metadata`]), with listeners of its own.
 //!
@@ -10,6 +10,7 @@
 //! ([`check_listen`]). Every resource that a caller can take has a limit ([`ApiLimits`]).
 
 mod auth;
+mod ecs;
 mod limits;
 mod listener;
 pub mod metadata;

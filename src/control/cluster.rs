@@ -1,5 +1,7 @@
 //! Use cases of clusters.
 
+use serde_json::{Map, Value};
+
 use super::{Control, ControlError};
 use crate::domain::{Cluster, ClusterName, DEFAULT_CLUSTER};
 use crate::store::{Page, PageRequest};
@@ -10,13 +12,44 @@ impl Control {
         Ok(self.store.create_cluster(name, self.clock.now()).await?)
     }
 
-    /// Deletes a cluster without tasks. The one that is meant when none is named always stays.
-    pub async fn delete_cluster(&self, name: &ClusterName) -> Result<(), ControlError> {
+    /// The same, with what is to be given back of it: tags, settings and the like, by ECS's names.
+    pub async fn create_cluster_with(
+        &self,
+        name: &ClusterName,
+        kept: &Map<String, Value>,
+    ) -> Result<Cluster, ControlError> {
+        let now = self.clock.now();
+        Ok(self.store.create_cluster_with(name, kept, now).await?)
+    }
+
+    /// Replaces parts of what is to be given back of a cluster.
+    pub async fn keep_of_cluster(
+        &self,
+        name: &ClusterName,
+        parts: &Map<String, Value>,
+    ) -> Result<Cluster, ControlError> {
         self.cluster(name).await?;
+        Ok(self.store.keep_of_cluster(name, parts).await?)
+    }
+
+    /// Deletes a cluster without tasks and services. The one that is meant when none is named always stays.
+    pub async fn delete_cluster(&self, name: &ClusterName) -> Result<(), ControlError> {
+        let services = self.cluster(name).await?.active_services;
         if name.as_str() == DEFAULT_CLUSTER {
             return Err(ControlError::conflict(
                 format!("cluster \"{name}\" cannot be deleted: it is meant when none is named"),
                 "delete another one: neargate clusters lists them",
+            ));
+        }
+        if services > 0 {
+            return Err(ControlError::conflict(
+                format!(
+                    "cluster \"{name}\" still has {services} service{}",
+                    if services == 1 { "" } else { "s" }
+                ),
+                format!(
+                    "delete them first: neargate service ls --cluster {name} lists them, neargate service delete NAME"
+                ),
             ));
         }
         self.store.delete_cluster(name, self.clock.now()).await?;

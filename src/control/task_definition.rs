@@ -2,7 +2,7 @@
 
 use super::{Control, ControlError};
 use crate::domain::{
-    FamilyRevision, RegisteredTaskDefinition, TaskDefinition, TaskDefinitionReference,
+    Family, FamilyRevision, RegisteredTaskDefinition, TaskDefinition, TaskDefinitionReference,
     TaskDefinitionStatus,
 };
 use crate::store::{Page, PageRequest, TaskDefinitionFilter};
@@ -51,6 +51,24 @@ impl Control {
         page: PageRequest,
     ) -> Result<Page<RegisteredTaskDefinition>, ControlError> {
         Ok(self.store.task_definitions(&filter, &page).await?)
+    }
+
+    /// The same from the other end: the last family first, and its newest revision before the others.
+    pub async fn newest_task_definitions(
+        &self,
+        filter: TaskDefinitionFilter,
+        page: PageRequest,
+    ) -> Result<Page<RegisteredTaskDefinition>, ControlError> {
+        Ok(self.store.newest_task_definitions(&filter, &page).await?)
+    }
+
+    /// The families, by name, that have a revision of the filter's status.
+    pub async fn families(
+        &self,
+        filter: TaskDefinitionFilter,
+        page: PageRequest,
+    ) -> Result<Page<Family>, ControlError> {
+        Ok(self.store.families(&filter, &page).await?)
     }
 
     /// Makes a revision INACTIVE: what runs goes on, nothing new starts.

@@ -1,7 +1,7 @@
 //! Amazon resource names, for those who expect them: Neargate is in no region and has no account, so both
 //! are made up and always the same.
 
-use super::{ClusterName, TaskId};
+use super::{ClusterName, FamilyRevision, ServiceKey, TaskId};
 
 /// The region in every name.
 pub const REGION: &str = "us-east-1";
@@ -21,4 +21,15 @@ pub fn task_arn(cluster: &ClusterName, task: &TaskId) -> String {
 /// Of a container, which ECS tells by an identifier of its own: a UUID.
 pub fn container_arn(cluster: &ClusterName, task: &TaskId, uuid: &str) -> String {
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container/{cluster}/{task}/{uuid}")
+}
+
+/// Of a service.
+pub fn service_arn(service: &ServiceKey) -> String {
+    let ServiceKey { cluster, name } = service;
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/{cluster}/{name}")
+}
+
+/// Of a revision of a task definition.
+pub fn task_definition_arn(revision: &FamilyRevision) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{revision}")
 }

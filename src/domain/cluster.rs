@@ -16,4 +16,8 @@ pub struct Cluster {
     pub pending_tasks: u64,
     /// Tasks that run.
     pub running_tasks: u64,
+    /// Services that are not INACTIVE.
+    pub active_services: u64,
+    /// What ECS knows of a cluster and Neargate only gives back, by ECS's names: `tags`, `settings` and the like.
+    pub kept: serde_json::Map<String, serde_json::Value>,
 }

@@ -24,7 +24,9 @@ mod time;
 mod usage;
 mod volume;
 
-pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
+pub use arn::{
+    ACCOUNT, REGION, cluster_arn, container_arn, service_arn, task_arn, task_definition_arn,
+};
 pub use capacity::{Capacity, Shortage};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use deployment::{

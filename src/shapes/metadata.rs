@@ -277,17 +277,21 @@ fn ports(task: &Task, definition: &ContainerDefinition, seen: &Observation) -> V
 }
 
 /// An identifier of the container in the form of a UUID: the same each time.
-fn container_uuid(task: &Task, container: &ContainerName) -> String {
+pub fn container_uuid(task: &Task, container: &ContainerName) -> String {
     let digest = Sha256::digest(format!("{}/{container}", task.id));
     let mut first = [0; 16];
     first.copy_from_slice(&digest[..16]);
-    let hex = format!("{:032x}", u128::from_be_bytes(first));
-    [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ]
-    .join("-")
+    uuid(&format!("{:032x}", u128::from_be_bytes(first)))
+}
+
+/// 32 hexadecimal digits in the form of a UUID.
+pub fn uuid(hex: &str) -> String {
+    let (mut text, ends) = (String::with_capacity(36), [8, 12, 16, 20]);
+    for (index, digit) in hex.chars().take(32).enumerate() {
+        if ends.contains(&index) {
+            text.push('-');
+        }
+        text.push(digit);
+    }
+    text
 }

@@ -59,7 +59,7 @@ pub use linux::{
     UlimitName,
 };
 pub use log::LogLine;
-pub use metadata::{ContainerMetadata, TaskMetadata};
+pub use metadata::{ContainerMetadata, TaskMetadata, container_uuid, uuid};
 pub use page::Page;
 pub use parse::{ParsedRunTask, ParsedSchedule, ParsedService, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};

@@ -1,8 +1,9 @@
 //! Clusters, with the number of tasks that are going on in each.
 
+use serde_json::{Map, Value};
 use sqlx::SqliteConnection;
 
-use super::column::to_unsigned;
+use super::column::{from_json, to_json, to_unsigned};
 use super::page::List;
 use super::{Page, PageRequest, Store, StoreError, event};
 use crate::domain::{Cluster, ClusterName, DEFAULT_CLUSTER, EventKind, NewEvent, TimestampMs};
@@ -13,7 +14,10 @@ macro_rules! cluster_rows {
     ($condition:literal, $($argument:expr),+) => {
         sqlx::query_as!(
             ClusterRow,
-            r#"SELECT name, created_at,
+            r#"SELECT name, created_at, kept,
+                      (SELECT count(*) FROM services INDEXED BY services_by_name
+                        WHERE cluster = clusters.name AND status <> 'INACTIVE'
+                      ) AS "active_services!: i64",
                       (SELECT count(*) FROM tasks INDEXED BY tasks_unstopped
                         WHERE cluster = clusters.name AND last_status <> 'STOPPED'
                           AND last_status IN ('PROVISIONING', 'PENDING', 'ACTIVATING')
@@ -37,12 +41,44 @@ impl Store {
         name: &ClusterName,
         now: TimestampMs,
     ) -> Result<Cluster, StoreError> {
-        let name = name.clone();
+        self.create_cluster_with(name, &Map::new(), now).await
+    }
+
+    /// The same, with what is to be given back of it.
+    pub async fn create_cluster_with(
+        &self,
+        name: &ClusterName,
+        kept: &Map<String, Value>,
+        now: TimestampMs,
+    ) -> Result<Cluster, StoreError> {
+        let (name, kept) = (name.clone(), to_json(kept)?);
         self.writer()
             .write(move |db| {
                 Box::pin(async move {
-                    create(db, name.as_str(), now).await?;
+                    create(db, name.as_str(), &kept, now).await?;
                     read(db, &name).await?.ok_or_else(|| not_found(&name))
+                })
+            })
+            .await
+    }
+
+    /// Replaces parts of what is to be given back of a cluster; those that `parts` does not have stay.
+    pub async fn keep_of_cluster(
+        &self,
+        name: &ClusterName,
+        parts: &Map<String, Value>,
+    ) -> Result<Cluster, StoreError> {
+        let (name, parts) = (name.clone(), parts.clone());
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    let mut cluster = read(db, &name).await?.ok_or_else(|| not_found(&name))?;
+                    cluster.kept.extend(parts);
+                    let (text, kept) = (name.as_str(), to_json(&cluster.kept)?);
+                    sqlx::query!("UPDATE clusters SET kept = ?1 WHERE name = ?2", kept, text)
+                        .execute(db)
+                        .await?;
+                    Ok(cluster)
                 })
             })
             .await
@@ -117,17 +153,24 @@ pub(super) async fn create_default(
     db: &mut SqliteConnection,
     now: TimestampMs,
 ) -> Result<(), StoreError> {
-    create(db, DEFAULT_CLUSTER, now).await
+    create(db, DEFAULT_CLUSTER, "{}", now).await
 }
 
-async fn create(db: &mut SqliteConnection, name: &str, now: TimestampMs) -> Result<(), StoreError> {
+async fn create(
+    db: &mut SqliteConnection,
+    name: &str,
+    kept: &str,
+    now: TimestampMs,
+) -> Result<(), StoreError> {
     let at = now.as_millis();
     let created = sqlx::query!(
-        "INSERT INTO clusters (name, created_at) VALUES (?1, ?2)
-         ON CONFLICT (name) DO UPDATE SET created_at = excluded.created_at, deleted_at = NULL
+        "INSERT INTO clusters (name, created_at, kept) VALUES (?1, ?2, ?3)
+         ON CONFLICT (name) DO UPDATE
+            SET created_at = excluded.created_at, deleted_at = NULL, kept = excluded.kept
           WHERE deleted_at IS NOT NULL",
         name,
-        at
+        at,
+        kept
     )
     .execute(&mut *db)
     .await?
@@ -200,6 +243,8 @@ struct ClusterRow {
     created_at: i64,
     pending_tasks: i64,
     running_tasks: i64,
+    active_services: i64,
+    kept: String,
 }
 
 impl TryFrom<ClusterRow> for Cluster {
@@ -211,6 +256,8 @@ impl TryFrom<ClusterRow> for Cluster {
             created_at: TimestampMs::from_millis(row.created_at),
             pending_tasks: to_unsigned("cluster.pendingTasks", row.pending_tasks)?,
             running_tasks: to_unsigned("cluster.runningTasks", row.running_tasks)?,
+            active_services: to_unsigned("cluster.activeServices", row.active_services)?,
+            kept: from_json("cluster.kept", &row.kept)?,
         })
     }
 }
@@ -260,6 +307,27 @@ mod tests {
         let new = fixture.store.create_cluster(&name, at(8)).await.unwrap();
         assert_eq!(new.created_at, at(8));
         assert_eq!(*fixture.store.event_seq().borrow(), 4);
+    }
+
+    #[tokio::test]
+    async fn what_is_kept_of_a_cluster_is_given_back_part_by_part_until_it_is_deleted() {
+        let fixture = Fixture::new().await;
+        let name = cluster("blue");
+        let map = |value: Value| value.as_object().unwrap().clone();
+        let first = map(serde_json::json!({ "tags": [1], "settings": [2] }));
+        let store = &fixture.store;
+        let made = store.create_cluster_with(&name, &first, at(5)).await;
+        assert_eq!(made.unwrap().kept, first);
+        let parts = map(serde_json::json!({ "settings": [3] }));
+        store.keep_of_cluster(&name, &parts).await.unwrap();
+        let found = store.cluster(&name).await.unwrap().unwrap();
+        let both = map(serde_json::json!({ "tags": [1], "settings": [3] }));
+        assert_eq!(found.kept, both);
+        store.delete_cluster(&name, at(6)).await.unwrap();
+        let kept = store.keep_of_cluster(&name, &parts).await;
+        assert!(matches!(kept, Err(StoreError::NotFound { .. })), "{kept:?}");
+        let anew = store.create_cluster(&name, at(7)).await.unwrap();
+        assert_eq!(anew.kept, Map::new());
     }
 
     #[tokio::test]

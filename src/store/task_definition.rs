@@ -157,6 +157,38 @@ impl Store {
         )
     }
 
+    /// The same from the other end: the last family first, and its newest revision before the others.
+    pub async fn newest_task_definitions(
+        &self,
+        filter: &TaskDefinitionFilter,
+        request: &PageRequest,
+    ) -> Result<Page<RegisteredTaskDefinition>, StoreError> {
+        let (first, last) = filter.bounds();
+        let before: Option<(String, u32)> = request.after(List::NewestTaskDefinitions)?;
+        let (before_family, before_revision) = before.unwrap_or((last.clone(), u32::MAX));
+        let status = filter.status.map(status_word);
+        let rows = request.rows();
+        let rows = revision_rows!(
+            "family BETWEEN ?1 AND ?2 AND (family, revision) < (?3, ?4)
+                 AND (?5 IS NULL OR status = ?5)
+               ORDER BY family DESC, revision DESC LIMIT ?6",
+            first,
+            last,
+            before_family,
+            before_revision,
+            status,
+            rows
+        )
+        .fetch_all(self.readers())
+        .await?;
+        let revisions = rows.into_iter().map(RegisteredTaskDefinition::try_from);
+        request.page(
+            List::NewestTaskDefinitions,
+            revisions.collect::<Result<_, _>>()?,
+            |last: &RegisteredTaskDefinition| (last.definition.family.clone(), last.revision),
+        )
+    }
+
     /// The families, by name, that have a revision of the filter's status.
     pub async fn families(
         &self,

@@ -393,7 +393,11 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// The whole body, unless it is larger than `limit`.
-async fn read_body(headers: &HeaderMap, body: Body, limit: usize) -> Result<Vec<u8>, ApiError> {
+pub(in crate::api) async fn read_body(
+    headers: &HeaderMap,
+    body: Body,
+    limit: usize,
+) -> Result<Vec<u8>, ApiError> {
     let too_large = || {
         ApiError::new(
             Kind::BodyTooLarge,

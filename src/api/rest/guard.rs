@@ -105,6 +105,16 @@ fn token(auth: &Auth, headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let (detail, challenge) = match (shown.next(), shown.next()) {
+        (Some(header), None) if is_signature(header) => {
+            return Err(ApiError::new(
+                Kind::Unauthorized,
+                "the server has an API token, and a request that is signed with AWS credentials does not show it",
+            )
+            .hint(
+                "signatures are not verified yet: let the clients of ECS talk to a server on loopback without a token, \
+                 or send Authorization: Bearer TOKEN",
+            ));
+        }
         (None, _) => (
             "the request carries no API token",
             "Bearer realm=\"neargate\"",
@@ -123,6 +133,11 @@ fn token(auth: &Auth, headers: &HeaderMap) -> Result<(), ApiError> {
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static(challenge),
         ))
+}
+
+/// Whether it is a signature of AWS's, version 4.
+fn is_signature(header: &HeaderValue) -> bool {
+    header.as_bytes().starts_with(b"AWS4-")
 }
 
 /// What follows on `Bearer`.

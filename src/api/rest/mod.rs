@@ -33,25 +33,28 @@ mod tasks;
 mod usage;
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::FromRef;
+use axum::extract::{FromRef, Request, State};
 use axum::middleware::from_fn_with_state;
-use axum::response::Redirect;
+use axum::response::{Redirect, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::ApiState;
+use super::{ApiState, ecs};
 use crate::control::Control;
+pub(super) use extract::read_body;
 use metrics::Metrics;
 use openapi::Published;
+pub(super) use problem::{ApiError, Dialect, harmless};
 use routes::Routes;
+pub(super) use tasks::order;
 
 /// What handlers work with.
 struct Rest {
@@ -111,8 +114,14 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
 /// The REST API with everything around it. What is added last is met first.
 pub(super) fn router(state: ApiState) -> Router {
     let (router, document) = documented().split_for_parts();
-    let router = router.route("/", get(|| async { Redirect::temporary("/docs") }));
+    let root = get(|| async { Redirect::temporary("/docs") }).post(ecs_call);
+    let router = router.route("/", root);
     surrounded(router, Rest::new(state, &document))
+}
+
+/// The one path of ECS's own protocol, which has the same layers around it as every route.
+async fn ecs_call(State(rest): State<Arc<Rest>>, request: Request) -> Response {
+    ecs::answer(&rest.state, request).await
 }
 
 /// `router` with what all routes have in common.

@@ -10,10 +10,13 @@ use axum::middleware::Next;
 use axum::response::Response;
 use tracing::Instrument as _;
 
-use super::{Rest, problem};
+use super::{Dialect, Rest, problem};
+use crate::shapes::uuid;
 
 /// The identifier of a request; the log has it too.
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+/// The same as AWS writes it, a UUID, for its own clients.
+const X_AMZN_REQUEST_ID: HeaderName = HeaderName::from_static("x-amzn-requestid");
 /// The route of what no route answers.
 const NO_ROUTE: &str = "none";
 /// Characters of a path that a problem repeats.
@@ -34,11 +37,12 @@ pub(super) async fn observe(
         .get::<MatchedPath>()
         .map_or_else(|| NO_ROUTE.to_owned(), |route| route.as_str().to_owned());
 
+    let dialect = Dialect::of(&request);
     let span = tracing::info_span!("request", id, method, route);
     let in_flight = rest.metrics.begin();
     let mut response = async {
         let response = next.run(request).await;
-        let response = problem::render(response, &path, &id);
+        let response = problem::render(response, &path, &id, dialect);
         tracing::debug!(status = response.status().as_u16(), "answered");
         response
     }
@@ -52,6 +56,11 @@ pub(super) async fn observe(
     // It is made of hexadecimal digits.
     if let Ok(id) = HeaderValue::from_str(&id) {
         headers.insert(X_REQUEST_ID, id);
+    }
+    if dialect == Dialect::Ecs
+        && let Ok(id) = HeaderValue::from_str(&uuid(&id))
+    {
+        headers.insert(X_AMZN_REQUEST_ID, id);
     }
     headers.insert(
         header::X_CONTENT_TYPE_OPTIONS,

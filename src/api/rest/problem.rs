@@ -8,9 +8,11 @@ use std::any::Any;
 use std::sync::Arc;
 
 use axum::body::Body;
+use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
+use crate::api::ecs;
 use crate::domain::Faults;
 use crate::shapes::{Problem, ProblemError};
 
@@ -106,6 +108,19 @@ kinds! {
 }
 
 impl Kind {
+    /// The code that ECS's clients are given.
+    const fn ecs_code(self) -> &'static str {
+        match self {
+            Self::Unauthorized | Self::ForbiddenHost | Self::ForbiddenOrigin => {
+                "AccessDeniedException"
+            }
+            Self::InvalidRequest | Self::BadPageToken => "InvalidParameterException",
+            Self::Overloaded | Self::TooManyStreams => "ThrottlingException",
+            kind if kind.status().as_u16() >= 500 => "ServerException",
+            _ => "ClientException",
+        }
+    }
+
     /// The type.
     pub(super) fn uri(self) -> String {
         format!("{TYPE_PREFIX}{}", self.slug())
@@ -114,7 +129,7 @@ impl Kind {
 
 /// A refusal.
 #[derive(Debug)]
-pub(super) struct ApiError(Box<Refusal>);
+pub(in crate::api) struct ApiError(Box<Refusal>);
 
 #[derive(Clone, Debug)]
 struct Refusal {
@@ -211,7 +226,7 @@ impl Refusal {
 }
 
 /// `text` with control characters written out: it may repeat what a stranger sent, and ends on terminals.
-fn harmless(text: &str) -> String {
+pub(in crate::api) fn harmless(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         if c.is_control() && c != '\n' {
@@ -241,7 +256,7 @@ impl IntoResponse for ApiError {
 /// Gives a refusal its document, and the log its cause. Other answers stay as they are. `path` is the
 /// request's own, which becomes the `instance` of what the caller did wrong; failures of ours carry `id`,
 /// under which the log has more.
-pub(super) fn render(mut response: Response, path: &str, id: &str) -> Response {
+pub(super) fn render(mut response: Response, path: &str, id: &str, dialect: Dialect) -> Response {
     let Some(Pending(refusal)) = response.extensions_mut().remove() else {
         return response;
     };
@@ -262,12 +277,48 @@ pub(super) fn render(mut response: Response, path: &str, id: &str) -> Response {
     }
     let problem = refusal.problem(&instance);
     // A problem is made of texts and numbers alone, so this cannot fail; an empty document is still no lie.
-    let body = serde_json::to_vec(&problem).unwrap_or_default();
+    let (content_type, body) = match dialect {
+        Dialect::Rest => (PROBLEM_JSON, serde_json::to_vec(&problem)),
+        Dialect::Ecs => {
+            let document = ecs::error(refusal.kind.ecs_code(), &ecs_message(&problem));
+            (ecs::CONTENT_TYPE, serde_json::to_vec(&document))
+        }
+    };
+    let body = body.unwrap_or_default();
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(PROBLEM_JSON));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
     headers.insert(header::CONTENT_LENGTH, HeaderValue::from(body.len()));
     *response.body_mut() = Body::from(body);
     response
+}
+
+/// In whose words a refusal is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::api) enum Dialect {
+    /// A problem document.
+    Rest,
+    /// What the clients of ECS read.
+    Ecs,
+}
+
+impl Dialect {
+    /// The one of whoever sent `request`.
+    pub(super) fn of(request: &Request) -> Self {
+        if ecs::is_asked(request) {
+            Self::Ecs
+        } else {
+            Self::Rest
+        }
+    }
+}
+
+/// What happened and what to do about it, in one text.
+fn ecs_message(problem: &Problem) -> String {
+    let detail = problem.detail.as_deref().unwrap_or(&problem.title);
+    match &problem.hint {
+        Some(hint) => format!("{detail} ({hint})"),
+        None => detail.to_owned(),
+    }
 }
 
 /// What becomes of a request whose handler panicked.

@@ -53,7 +53,7 @@ impl IdSource for Counting {
 
 /// What the engine does when it is asked for a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Logs {
+pub(in crate::api) enum Logs {
     #[default]
     Away,
     /// Two lines, the second of which is no UTF-8.
@@ -157,14 +157,14 @@ impl Engine for StubEngine {
 
 /// What a test changes of the API.
 #[derive(Default)]
-struct Setting {
-    limits: ApiLimits,
-    token: Option<&'static str>,
-    logs: Logs,
+pub(in crate::api) struct Setting {
+    pub(in crate::api) limits: ApiLimits,
+    pub(in crate::api) token: Option<&'static str>,
+    pub(in crate::api) logs: Logs,
 }
 
 /// An API.
-struct Api {
+pub(in crate::api) struct Api {
     router: Router,
     state: ApiState,
     store: Store,
@@ -174,11 +174,11 @@ struct Api {
 }
 
 impl Api {
-    async fn new() -> Self {
+    pub(in crate::api) async fn new() -> Self {
         Self::with(Setting::default()).await
     }
 
-    async fn with(setting: Setting) -> Self {
+    pub(in crate::api) async fn with(setting: Setting) -> Self {
         let folder = TempDir::new().unwrap();
         let ids: Arc<dyn IdSource> = Arc::new(Counting::default());
         let clock = SystemClock;
@@ -228,7 +228,7 @@ impl Api {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    async fn call(&self, request: Request<Body>) -> Answer {
+    pub(in crate::api) async fn call(&self, request: Request<Body>) -> Answer {
         let response = self.send(request).await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 16 * 1_048_576).await.unwrap();
@@ -249,7 +249,12 @@ impl Api {
             .await
     }
 
-    async fn post(&self, path: &str, content_type: &str, body: impl Into<Body>) -> Answer {
+    pub(in crate::api) async fn post(
+        &self,
+        path: &str,
+        content_type: &str,
+        body: impl Into<Body>,
+    ) -> Answer {
         let request = request("POST", path).header(header::CONTENT_TYPE, content_type);
         self.call(request.body(body.into()).unwrap()).await
     }
@@ -295,7 +300,7 @@ impl Api {
 }
 
 /// A request by the server's own name.
-fn request(method: &str, path: &str) -> axum::http::request::Builder {
+pub(in crate::api) fn request(method: &str, path: &str) -> axum::http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
@@ -303,22 +308,22 @@ fn request(method: &str, path: &str) -> axum::http::request::Builder {
 }
 
 #[derive(Debug)]
-struct Answer {
-    status: StatusCode,
+pub(in crate::api) struct Answer {
+    pub(in crate::api) status: StatusCode,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl Answer {
-    fn json(&self) -> Value {
+    pub(in crate::api) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    fn text(&self) -> &str {
+    pub(in crate::api) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    fn header(&self, name: &str) -> &str {
+    pub(in crate::api) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())

@@ -1,0 +1,203 @@
+//! What a name can be: the name itself, or an ARN, short or long.
+//!
+//! ARNs of another account or region are refused, as ECS does: they are of something that is not here.
+
+use super::error::EcsError;
+use crate::domain::{
+    ACCOUNT, ClusterName, FamilyRevision, REGION, ServiceKey, ServiceName, TaskDefinitionReference,
+    TaskId,
+};
+
+/// What follows on the account in an ARN: `task`, and `blue/0123…`.
+fn resource(arn: &str) -> Result<(&str, &str), EcsError> {
+    let invalid = |what: String| EcsError::parameter(format!("Invalid identifier: {what}"));
+    let parts: Vec<&str> = arn.splitn(6, ':').collect();
+    let &["arn", _, service, region, account, resource] = parts.as_slice() else {
+        return Err(invalid("Unexpected number of separators".to_owned()));
+    };
+    if service != "ecs" {
+        return Err(invalid(format!("Identifier is for {}", shown(service))));
+    }
+    if account != ACCOUNT || region != REGION {
+        return Err(invalid(format!(
+            "Identifier is for {} in {}. Your accountId is {ACCOUNT}, in {REGION}",
+            shown(account),
+            shown(region)
+        )));
+    }
+    resource
+        .split_once('/')
+        .ok_or_else(|| invalid("Unexpected number of separators".to_owned()))
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(64).collect()
+}
+
+/// What follows on `kind/`, where `text` is an ARN; the text itself otherwise.
+fn plain<'a>(text: &'a str, kind: &str) -> Result<&'a str, EcsError> {
+    if !text.starts_with("arn:") {
+        return Ok(text);
+    }
+    match resource(text)? {
+        (found, name) if found == kind => Ok(name),
+        (found, _) => Err(EcsError::parameter(format!(
+            "Invalid identifier: Identifier is for {}, and a {kind} is needed",
+            shown(found)
+        ))),
+    }
+}
+
+/// The name of something in a cluster: what is behind the cluster of a long ARN, which must be `cluster`.
+fn within<'a>(text: &'a str, kind: &str, cluster: &ClusterName) -> Result<&'a str, EcsError> {
+    match plain(text, kind)?.split_once('/') {
+        None => plain(text, kind),
+        Some((named, name)) if named == cluster.as_str() => Ok(name),
+        Some((named, _)) => Err(EcsError::parameter(format!(
+            "Invalid identifier: Identifier is for {}. Your cluster is {cluster}",
+            shown(named)
+        ))),
+    }
+}
+
+/// A cluster by its name or ARN.
+pub(super) fn cluster(text: &str) -> Result<ClusterName, EcsError> {
+    Ok(plain(text, "cluster")?.parse()?)
+}
+
+/// A task of `cluster` by its ID or ARN.
+pub(super) fn task(text: &str, cluster: &ClusterName) -> Result<TaskId, EcsError> {
+    within(text, "task", cluster)?
+        .parse()
+        .map_err(|_| EcsError::parameter("taskId length should be one of [32,36]"))
+}
+
+/// A service of `cluster` by its name or ARN.
+pub(super) fn service(text: &str, cluster: &ClusterName) -> Result<ServiceKey, EcsError> {
+    let name: ServiceName = within(text, "service", cluster)?.parse()?;
+    Ok(ServiceKey {
+        cluster: cluster.clone(),
+        name,
+    })
+}
+
+/// A task definition: `family`, `family:revision` or an ARN.
+pub(super) fn task_definition(text: &str) -> Result<TaskDefinitionReference, EcsError> {
+    Ok(plain(text, "task-definition")?.parse()?)
+}
+
+/// What has tags.
+pub(super) enum Tagged {
+    Cluster(ClusterName),
+    Task(ClusterName, TaskId),
+    Service(ServiceKey),
+    TaskDefinition(FamilyRevision),
+}
+
+/// What an ARN names.
+pub(super) fn tagged(arn: &str) -> Result<Tagged, EcsError> {
+    let (kind, name) = resource(arn)?;
+    let in_cluster = || {
+        let split = name.split_once('/');
+        split.ok_or_else(|| {
+            EcsError::parameter("Long arn format must be used for tagging operations")
+        })
+    };
+    match kind {
+        "cluster" => Ok(Tagged::Cluster(name.parse()?)),
+        "task" => {
+            let (cluster, id) = in_cluster()?;
+            Ok(Tagged::Task(cluster.parse()?, id.parse()?))
+        }
+        "service" => {
+            let (cluster, name) = in_cluster()?;
+            Ok(Tagged::Service(ServiceKey {
+                cluster: cluster.parse()?,
+                name: name.parse()?,
+            }))
+        }
+        "task-definition" => {
+            let TaskDefinitionReference { family, revision } = name.parse()?;
+            let revision = revision
+                .ok_or_else(|| EcsError::parameter("Invalid identifier: Revision is missing."))?;
+            Ok(Tagged::TaskDefinition(FamilyRevision { family, revision }))
+        }
+        _ => Err(EcsError::parameter(
+            "The specified resource has no tags here. Specify a cluster, a task, a service or a task definition.",
+        )),
+    }
+}
+
+#[cfg(test)]
+mod unit_tests {
+    use super::*;
+
+    fn message<T>(result: Result<T, EcsError>) -> String {
+        match result {
+            Err(EcsError::Refused { message, .. }) => message,
+            Err(EcsError::Failed(_)) => panic!("it failed"),
+            Ok(_) => panic!("it was accepted"),
+        }
+    }
+
+    #[test]
+    fn names_and_short_and_long_arns_mean_the_same() {
+        let blue: ClusterName = "blue".parse().unwrap();
+        let id = "0123456789abcdef0123456789abcdef";
+        for text in [
+            id.to_owned(),
+            format!("arn:aws:ecs:us-east-1:000000000000:task/{id}"),
+            format!("arn:aws:ecs:us-east-1:000000000000:task/blue/{id}"),
+        ] {
+            assert_eq!(task(&text, &blue).unwrap().as_str(), id, "{text}");
+        }
+        for text in [
+            "web",
+            "arn:aws:ecs:us-east-1:000000000000:service/web",
+            "arn:aws:ecs:us-east-1:000000000000:service/blue/web",
+        ] {
+            assert_eq!(service(text, &blue).unwrap().name.as_str(), "web", "{text}");
+        }
+        for text in ["blue", "arn:aws:ecs:us-east-1:000000000000:cluster/blue"] {
+            assert_eq!(cluster(text).unwrap(), blue, "{text}");
+        }
+        let definition = "arn:aws:ecs:us-east-1:000000000000:task-definition/web:7";
+        assert_eq!(task_definition(definition).unwrap().to_string(), "web:7");
+    }
+
+    #[test]
+    fn what_is_not_here_is_refused_by_name() {
+        let blue: ClusterName = "blue".parse().unwrap();
+        for (text, said) in [
+            ("arn:aws:ecs:us-east-1", "Unexpected number of separators"),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:service",
+                "Unexpected number of separators",
+            ),
+            (
+                "arn:aws:ecs:eu-west-1:000000000000:service/blue/web",
+                "Identifier is for 000000000000 in eu-west-1",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:123456789012:service/blue/web",
+                "Identifier is for 123456789012",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:service/red/web",
+                "Identifier is for red. Your cluster is blue",
+            ),
+            (
+                "arn:aws:ecs:us-east-1:000000000000:cluster/blue",
+                "a service is needed",
+            ),
+            ("arn:aws:s3:::bucket", "Identifier is for s3"),
+        ] {
+            let found = message(service(text, &blue));
+            assert!(found.contains(said), "{text}: {found}");
+        }
+        assert_eq!(
+            message(task("0123", &blue)),
+            "taskId length should be one of [32,36]"
+        );
+    }
+}

@@ -1,0 +1,371 @@
+//! ECS's shapes, from domain types: what answers are made of.
+//!
+//! No field that the model of ECS lacks, and those that ECS always sends. Where an answer would have to be made up,
+//! the field is left out, which the model allows for every one of them.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::tasks::LAUNCH_TYPE;
+use crate::control::ServiceView;
+use crate::domain::{
+    ACCOUNT, Cluster, ClusterName, ContainerDefinition, Event, FamilyRevision, InstanceId,
+    NetworkMode, REGION, RegisteredTaskDefinition, SchedulingStrategy, Service, Task, TaskSize,
+    TimestampMs, cluster_arn, container_arn, service_arn, task_arn, task_definition_arn,
+};
+use crate::domain::{TaskDefinitionStatus, TaskId};
+use crate::shapes::{ServiceDeployment, Tag, container_uuid, uuid};
+
+mod definition;
+
+pub(super) use definition::definition;
+
+/// The platform that a task on this host passes for.
+const PLATFORM_VERSION: &str = "1.4.0";
+const PLATFORM_FAMILY: &str = "Linux";
+
+/// Seconds since 1970, to the millisecond.
+pub(super) fn time(at: TimestampMs) -> Value {
+    json!(at.as_millis() as f64 / 1_000.0)
+}
+
+fn maybe_time(at: Option<TimestampMs>) -> Value {
+    at.map_or(Value::Null, time)
+}
+
+/// `value` without the fields that are null, however deep: ECS leaves out what it does not know.
+pub(super) fn without_nulls(value: Value) -> Value {
+    match value {
+        Value::Object(fields) => fields
+            .into_iter()
+            .filter(|(_, value)| !value.is_null())
+            .map(|(name, value)| (name, without_nulls(value)))
+            .collect(),
+        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
+        plain => plain,
+    }
+}
+
+/// Whoever did something: there is one user.
+pub(super) fn root_arn() -> String {
+    format!("arn:aws:iam::{ACCOUNT}:root")
+}
+
+/// The engine's host, as ECS would call it.
+pub(super) fn container_instance_arn(cluster: &ClusterName, instance: &InstanceId) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{instance:0>32}")
+}
+
+/// What was asked for is not there.
+pub(super) fn missing(arn: &str) -> Value {
+    json!({ "arn": arn, "reason": "MISSING" })
+}
+
+pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
+    json!(Tag::list(tags))
+}
+
+/// The tags that a document has.
+pub(super) fn tag_map(sent: Option<&Value>) -> BTreeMap<String, String> {
+    let all = sent.and_then(Value::as_array).into_iter().flatten();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    all.map(|tag| (text(&tag["key"]), text(&tag["value"])))
+        .collect()
+}
+
+pub(super) fn definition_tags(registered: &RegisteredTaskDefinition) -> Value {
+    tags(&tag_map(registered.document.get("tags")))
+}
+
+pub(super) fn cluster_tags(cluster: &Cluster) -> Value {
+    tags(&tag_map(cluster.kept.get("tags")))
+}
+
+/// What is shown of a cluster only to whoever asks for it.
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "they are ECS's, each a word of its own"
+)]
+#[derive(Clone, Copy, Default)]
+pub(super) struct ClusterParts {
+    pub(super) attachments: bool,
+    pub(super) configurations: bool,
+    pub(super) settings: bool,
+    pub(super) tags: bool,
+}
+
+impl ClusterParts {
+    /// Everything.
+    pub(super) const ALL: Self = Self {
+        attachments: true,
+        configurations: true,
+        settings: true,
+        tags: true,
+    };
+}
+
+pub(super) fn cluster(cluster: &Cluster, parts: ClusterParts) -> Value {
+    let kept = |name: &str| cluster.kept.get(name).cloned();
+    let list = |name: &str| kept(name).unwrap_or_else(|| json!([]));
+    let insights = json!([{ "name": "containerInsights", "value": "disabled" }]);
+    let settings = kept("settings").unwrap_or(insights);
+    json!({
+        "clusterArn": cluster_arn(&cluster.name),
+        "clusterName": cluster.name,
+        "status": "ACTIVE",
+        "registeredContainerInstancesCount": 0,
+        "runningTasksCount": cluster.running_tasks,
+        "pendingTasksCount": cluster.pending_tasks,
+        "activeServicesCount": cluster.active_services,
+        "statistics": [],
+        "tags": if parts.tags { cluster_tags(cluster) } else { json!([]) },
+        "settings": if parts.settings { settings } else { json!([]) },
+        "capacityProviders": list("capacityProviders"),
+        "defaultCapacityProviderStrategy": list("defaultCapacityProviderStrategy"),
+        "configuration": kept("configuration").filter(|_| parts.configurations),
+        "serviceConnectDefaults": kept("serviceConnectDefaults"),
+        "attachments": parts.attachments.then(|| json!([])),
+    })
+}
+
+pub(super) fn task(task: &Task, with_tags: bool) -> Value {
+    let arn = task_arn(&task.cluster, &task.id);
+    let attachment = uuid(&format!("{:0>32}", task.id));
+    let containers: Vec<Value> = task
+        .spec
+        .containers
+        .iter()
+        .map(|definition| container(task, definition, &arn, &attachment))
+        .collect();
+    json!({
+        "taskArn": arn,
+        "clusterArn": cluster_arn(&task.cluster),
+        "taskDefinitionArn": task_definition_arn(&task.spec.definition),
+        "attachments": attachments(task, &attachment),
+        "attributes": [],
+        "availabilityZone": format!("{REGION}a"),
+        "connectivity": task.pull_started_at.map(|_| "CONNECTED"),
+        "connectivityAt": maybe_time(task.pull_started_at),
+        "containers": containers,
+        "cpu": task.spec.reserved_cpu().to_string(),
+        "memory": task.spec.reserved_memory().to_string(),
+        "createdAt": time(task.created_at),
+        "desiredStatus": task.desired_status().as_str(),
+        "enableExecuteCommand": task.spec.enable_execute_command,
+        "executionStoppedAt": maybe_time(task.execution_stopped_at),
+        "group": task.group,
+        "healthStatus": task.health_status().as_str(),
+        "inferenceAccelerators": [],
+        "lastStatus": task.last_status.as_str(),
+        "launchType": LAUNCH_TYPE,
+        "platformVersion": PLATFORM_VERSION,
+        "platformFamily": PLATFORM_FAMILY,
+        "overrides": overrides(task),
+        "pullStartedAt": maybe_time(task.pull_started_at),
+        "pullStoppedAt": maybe_time(task.pull_stopped_at),
+        "startedAt": maybe_time(task.started_at),
+        "startedBy": task.started_by,
+        "stopCode": task.stop_code.map(crate::domain::StopCode::as_str),
+        "stoppedReason": task.stopped_reason,
+        "stoppingAt": maybe_time(task.stopping_at),
+        "stoppedAt": maybe_time(task.stopped_at),
+        "tags": if with_tags { tags(&task.tags) } else { json!([]) },
+        "version": task.version,
+    })
+}
+
+/// What the run changed, with an entry for every container, as ECS has it.
+fn overrides(task: &Task) -> Value {
+    let sent = task.overrides.as_object().cloned().unwrap_or_default();
+    let list = sent.get("containerOverrides").and_then(Value::as_array);
+    let of = |name: &str| {
+        let mut all = list.into_iter().flatten();
+        all.find(|change| change["name"] == name).cloned()
+    };
+    let containers: Vec<Value> = task
+        .spec
+        .containers
+        .iter()
+        .map(|container| {
+            let name = container.name.as_str();
+            of(name).unwrap_or_else(|| json!({ "name": name }))
+        })
+        .collect();
+    let mut shown = sent;
+    // Neargate's own, which ECS does not have.
+    shown.remove("runtime");
+    shown.insert("containerOverrides".to_owned(), json!(containers));
+    shown.insert("inferenceAcceleratorOverrides".to_owned(), json!([]));
+    Value::Object(shown)
+}
+
+/// The network interface that a task of its own address would have.
+fn attachments(task: &Task, id: &str) -> Value {
+    if task.spec.network_mode != NetworkMode::Awsvpc {
+        return json!([]);
+    }
+    let status = match (&task.address, task.stopped_at) {
+        (_, Some(_)) => "DELETED",
+        (Some(_), None) => "ATTACHED",
+        (None, None) => "PRECREATED",
+    };
+    let mut details = vec![json!({ "name": "networkInterfaceId", "value": interface(&task.id) })];
+    if let Some(address) = &task.address {
+        details.push(json!({ "name": "privateIPv4Address", "value": address }));
+    }
+    json!([{ "id": id, "type": "ElasticNetworkInterface", "status": status, "details": details }])
+}
+
+/// A name for the interface, the same each time; EC2 knows nothing of it.
+fn interface(id: &TaskId) -> String {
+    format!("eni-{}", id.as_str().get(..17).unwrap_or_default())
+}
+
+fn container(task: &Task, definition: &ContainerDefinition, arn: &str, attachment: &str) -> Value {
+    let record = task.containers.get(&definition.name).cloned();
+    let record = record.unwrap_or_default();
+    let is_alone = task.spec.network_mode == NetworkMode::Awsvpc;
+    let interfaces: Vec<Value> = task
+        .address
+        .iter()
+        .filter(|_| is_alone)
+        .map(|address| json!({ "attachmentId": attachment, "privateIpv4Address": address }))
+        .collect();
+    let bindings: Vec<Value> = record
+        .network_bindings
+        .iter()
+        .map(|binding| {
+            json!({
+                "bindIP": binding.bind_ip,
+                "containerPort": binding.container_port,
+                "hostPort": binding.host_port,
+                "protocol": binding.protocol.as_str(),
+            })
+        })
+        .collect();
+    let agent = json!([{
+        "name": "ExecuteCommandAgent",
+        "lastStatus": record.last_status.as_str(),
+        "lastStartedAt": maybe_time(record.started_at),
+    }]);
+    json!({
+        "containerArn": container_arn(&task.cluster, &task.id, &container_uuid(task, &definition.name)),
+        "taskArn": arn,
+        "name": definition.name,
+        "image": definition.image,
+        "imageDigest": record.image_digest,
+        "runtimeId": record.runtime_id,
+        "lastStatus": record.last_status.as_str(),
+        "exitCode": record.exit_code,
+        "reason": record.reason,
+        "networkBindings": bindings,
+        "networkInterfaces": interfaces,
+        "healthStatus": record.health.as_str(),
+        "managedAgents": task.spec.enable_execute_command.then_some(agent),
+        "cpu": definition.cpu.to_string(),
+        "memory": definition.memory.map(|memory| memory.to_string()),
+        "memoryReservation": definition.memory_reservation.map(|memory| memory.to_string()),
+    })
+}
+
+/// Whether a task is spared by its service.
+pub(super) fn protection(task: &Task, now: TimestampMs) -> Value {
+    let until = task.protected_until.filter(|until| *until > now);
+    json!({
+        "taskArn": task_arn(&task.cluster, &task.id),
+        "protectionEnabled": until.is_some(),
+        "expirationDate": maybe_time(until),
+    })
+}
+
+/// How a service counts its tasks.
+pub(super) const fn strategy(service: &Service) -> &'static str {
+    match service.configuration.scheduling_strategy {
+        SchedulingStrategy::Replica => "REPLICA",
+        SchedulingStrategy::Daemon => "DAEMON",
+    }
+}
+
+pub(super) fn service(
+    view: &ServiceView,
+    revision: Option<&FamilyRevision>,
+    events: &[Event],
+    with_tags: bool,
+) -> Value {
+    let ServiceView { service, tasks } = view;
+    let configuration = &service.configuration;
+    let wanted = service.wanted();
+    let shown = crate::shapes::Service::of(view, service.created_at);
+    let deployments: Vec<Value> = service
+        .deployments
+        .iter()
+        .map(|one| {
+            let counted = ServiceDeployment::of(one, tasks, wanted);
+            json!({
+                "id": counted.id,
+                "status": counted.status,
+                "taskDefinition": task_definition_arn(&one.task_definition),
+                "desiredCount": counted.desired_count,
+                "pendingCount": counted.pending_count,
+                "runningCount": counted.running_count,
+                "failedTasks": counted.failed_tasks,
+                "createdAt": time(one.created_at),
+                "updatedAt": time(one.updated_at),
+                "launchType": LAUNCH_TYPE,
+                "platformVersion": PLATFORM_VERSION,
+                "platformFamily": PLATFORM_FAMILY,
+                "rolloutState": counted.rollout_state,
+                "rolloutStateReason": counted.rollout_state_reason,
+            })
+        })
+        .collect();
+    let events: Vec<Value> = events
+        .iter()
+        .map(|event| {
+            json!({
+                "id": uuid(&format!("{:032x}", event.seq)),
+                "createdAt": time(event.event.at),
+                "message": event.event.message,
+            })
+        })
+        .collect();
+    let breaker = configuration.circuit_breaker;
+    json!({
+        "serviceArn": service_arn(&service.key),
+        "serviceName": service.key.name,
+        "clusterArn": cluster_arn(&service.key.cluster),
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "status": service.status.as_str(),
+        "desiredCount": wanted,
+        "runningCount": shown.running_count,
+        "pendingCount": shown.pending_count,
+        "launchType": LAUNCH_TYPE,
+        "platformVersion": PLATFORM_VERSION,
+        "platformFamily": PLATFORM_FAMILY,
+        "taskDefinition": revision.map(task_definition_arn),
+        "deploymentConfiguration": {
+            "deploymentCircuitBreaker": { "enable": breaker.enable, "rollback": breaker.rollback },
+            "maximumPercent": configuration.maximum_percent,
+            "minimumHealthyPercent": configuration.minimum_healthy_percent,
+            "strategy": "ROLLING",
+            "bakeTimeInMinutes": 0,
+        },
+        "taskSets": [],
+        "deployments": deployments,
+        "events": events,
+        "createdAt": time(service.created_at),
+        "placementConstraints": [],
+        "placementStrategy": [],
+        "healthCheckGracePeriodSeconds": shown.health_check_grace_period_seconds,
+        "schedulingStrategy": strategy(service),
+        "deploymentController": { "type": "ECS" },
+        "tags": if with_tags { tags(&service.tags) } else { json!([]) },
+        "createdBy": root_arn(),
+        "enableECSManagedTags": false,
+        "propagateTags": if configuration.task_tags.is_empty() { "NONE" } else { "SERVICE" },
+        "enableExecuteCommand": configuration.enable_execute_command,
+        "availabilityZoneRebalancing": "DISABLED",
+    })
+}

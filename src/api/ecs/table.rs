@@ -1,0 +1,262 @@
+//! Every operation of ECS, and what becomes of it here: one row each, by name.
+//!
+//! The rows are those of the service model that AWS's own clients carry (botocore); a test holds the two together.
+//! `docs/ecs-api.md` is written from here.
+
+use std::fmt::Write as _;
+use std::pin::Pin;
+
+use serde_json::Value;
+
+use super::error::EcsError;
+use super::input::{Field, Input, flag, list, map, number, text, texts};
+use super::{account, clusters, services, tags, task_definitions, tasks};
+use crate::control::Control;
+
+type Answered = Pin<Box<dyn Future<Output = Result<Value, EcsError>> + Send>>;
+type Handler = fn(Control, Input) -> Answered;
+
+/// What becomes of an operation.
+#[derive(Clone, Copy)]
+pub(super) enum Answer {
+    /// It is carried out.
+    Does(Handler),
+    /// It is not, and this is why.
+    Refuses(&'static str),
+}
+
+/// An operation of ECS.
+pub(super) struct Operation {
+    pub(super) name: &'static str,
+    pub(super) answer: Answer,
+    /// Its parameters, of one that is carried out.
+    pub(super) fields: &'static [Field],
+    /// What is other than in ECS.
+    note: &'static str,
+}
+
+/// One that is carried out.
+macro_rules! does {
+    ($name:literal, $handler:path, [$($field:expr),* $(,)?], $note:literal) => {
+        Operation {
+            name: $name,
+            answer: Answer::Does(|control, input| Box::pin($handler(control, input))),
+            fields: &[$($field),*],
+            note: $note,
+        }
+    };
+}
+
+/// One that is not.
+const fn refuses(name: &'static str, why: &'static str) -> Operation {
+    Operation {
+        name,
+        answer: Answer::Refuses(why),
+        fields: &[],
+        note: "",
+    }
+}
+
+const NO_AGENT: &str =
+    "the ECS agent makes this call, and there is none: the server speaks to the engine itself";
+const NO_ATTRIBUTES: &str = "there is one host, and nothing to choose it by";
+const NO_DAEMONS: &str = "there are no managed daemons; a service with schedulingStrategy DAEMON has one task on the host";
+const NO_EXPRESS: &str =
+    "there is no load balancer that an Express service could have; use CreateService";
+const NO_GATEWAYS: &str = "there are no gateways";
+const NO_HOSTS: &str = "the host is the engine's, and is not managed through here yet";
+const NO_PROVIDERS: &str = "there is one host, whatever the capacity provider is called";
+const NO_TASK_SETS: &str = "deployments are rolling; there is no EXTERNAL controller yet";
+const DEPLOYMENTS: &str =
+    "not yet; DescribeServices shows the deployments, neargate service all that there ever were";
+const SETTINGS: &str = "account settings are AWS's defaults, and stay";
+
+/// What is refused in a task definition, a run or a service, [docs/task-definition-fields.md] and
+/// [docs/service-fields.md] say.
+#[rustfmt::skip]
+pub(super) static OPERATIONS: [Operation; 88] = [
+    refuses("AssociateGatewayWithCluster", NO_GATEWAYS),
+    refuses("ContinueServiceDeployment", DEPLOYMENTS),
+    refuses("CreateCapacityProvider", NO_PROVIDERS),
+    does!("CreateCluster", clusters::create, [
+        text("clusterName"), list("tags"), list("settings"), map("configuration"), texts("capacityProviders"),
+        list("defaultCapacityProviderStrategy"), map("serviceConnectDefaults"),
+    ], "settings, configuration and capacity providers are kept and given back, and have no effect"),
+    refuses("CreateDaemon", NO_DAEMONS),
+    refuses("CreateExpressGatewayService", NO_EXPRESS),
+    refuses("CreateGateway", NO_GATEWAYS),
+    does!("CreateService", services::create, [
+        text("cluster"), text("serviceName").required(), text("taskDefinition"), text("availabilityZoneRebalancing"),
+        list("loadBalancers"), list("serviceRegistries"), number("desiredCount"), text("clientToken"), text("launchType"),
+        list("capacityProviderStrategy"), text("platformVersion"), text("role"), map("deploymentConfiguration"),
+        list("placementConstraints"), list("placementStrategy"), map("networkConfiguration"),
+        number("healthCheckGracePeriodSeconds"), text("schedulingStrategy"), map("deploymentController"), list("tags"),
+        flag("enableECSManagedTags"), text("propagateTags"), flag("enableExecuteCommand"),
+        map("serviceConnectConfiguration"), list("volumeConfigurations"), list("vpcLatticeConfigurations"),
+    ], "what has no effect is not given back; see [service-fields.md](service-fields.md)"),
+    refuses("CreateTaskSet", NO_TASK_SETS),
+    refuses("DeleteAccountSetting", SETTINGS),
+    refuses("DeleteAttributes", NO_ATTRIBUTES),
+    refuses("DeleteCapacityProvider", NO_PROVIDERS),
+    does!("DeleteCluster", clusters::delete, [text("cluster").required()], "a deleted cluster is gone at once; `default` stays"),
+    refuses("DeleteDaemon", NO_DAEMONS),
+    refuses("DeleteDaemonTaskDefinition", NO_DAEMONS),
+    refuses("DeleteExpressGatewayService", NO_EXPRESS),
+    refuses("DeleteGateway", NO_GATEWAYS),
+    does!("DeleteService", services::delete, [text("cluster"), text("service").required(), flag("force")], ""),
+    does!("DeleteTaskDefinitions", task_definitions::delete, [texts("taskDefinitions").required()],
+        "a deleted revision is gone at once; its tasks keep their own copy"),
+    refuses("DeleteTaskSet", NO_TASK_SETS),
+    refuses("DeregisterContainerInstance", NO_HOSTS),
+    does!("DeregisterTaskDefinition", task_definitions::deregister, [text("taskDefinition").required()], ""),
+    refuses("DescribeCapacityProviders", NO_PROVIDERS),
+    does!("DescribeClusters", clusters::describe, [texts("clusters"), texts("include")], "`statistics` is empty"),
+    refuses("DescribeContainerInstances", NO_HOSTS),
+    refuses("DescribeDaemon", NO_DAEMONS),
+    refuses("DescribeDaemonDeployments", NO_DAEMONS),
+    refuses("DescribeDaemonRevisions", NO_DAEMONS),
+    refuses("DescribeDaemonTaskDefinition", NO_DAEMONS),
+    refuses("DescribeExpressGatewayService", NO_EXPRESS),
+    refuses("DescribeGateway", NO_GATEWAYS),
+    refuses("DescribeGatewayResources", NO_GATEWAYS),
+    refuses("DescribeGatewayRoute", NO_GATEWAYS),
+    refuses("DescribeServiceDeployments", DEPLOYMENTS),
+    refuses("DescribeServiceRevisions", DEPLOYMENTS),
+    does!("DescribeServices", services::describe, [
+        text("cluster"), texts("services").required(), texts("include"),
+    ], "`launchType` is always FARGATE"),
+    does!("DescribeTaskDefinition", task_definitions::describe, [
+        text("taskDefinition").required(), texts("include"),
+    ], "`requiresAttributes` has the two that say how the task is connected"),
+    refuses("DescribeTaskSets", NO_TASK_SETS),
+    does!("DescribeTasks", tasks::describe, [text("cluster"), texts("tasks").required(), texts("include")],
+        "stopped tasks stay; `launchType` is always FARGATE; the network interface is one that EC2 does not know"),
+    refuses("DisassociateGatewayFromCluster", NO_GATEWAYS),
+    refuses("DiscoverPollEndpoint", NO_AGENT),
+    refuses("ExecuteCommand", "there is no Session Manager that would carry it; use neargate exec TASK, or REST's exec"),
+    does!("GetTaskProtection", tasks::protection, [text("cluster").required(), texts("tasks").required()],
+        "`tasks` is required"),
+    does!("ListAccountSettings", account::list, [
+        text("name"), text("value"), text("principalArn"), flag("effectiveSettings"), text("nextToken"),
+        number("maxResults"),
+    ], "AWS's defaults, always"),
+    refuses("ListAttributes", NO_ATTRIBUTES),
+    does!("ListClusters", clusters::list, [text("nextToken"), number("maxResults")], ""),
+    refuses("ListContainerInstances", NO_HOSTS),
+    refuses("ListDaemonDeployments", NO_DAEMONS),
+    refuses("ListDaemonTaskDefinitions", NO_DAEMONS),
+    refuses("ListDaemons", NO_DAEMONS),
+    refuses("ListGatewayClusterAssociations", NO_GATEWAYS),
+    refuses("ListGatewayRoutes", NO_GATEWAYS),
+    refuses("ListGateways", NO_GATEWAYS),
+    refuses("ListServiceDeployments", DEPLOYMENTS),
+    does!("ListServices", services::list, [
+        text("cluster"), text("nextToken"), number("maxResults"), text("launchType"), text("schedulingStrategy"),
+        text("resourceManagementType"),
+    ], ""),
+    refuses("ListServicesByNamespace", "there is no Cloud Map and no Service Connect"),
+    does!("ListTagsForResource", tags::list, [text("resourceArn").required()],
+        "of clusters, tasks, services and task definitions"),
+    does!("ListTaskDefinitionFamilies", task_definitions::families, [
+        text("familyPrefix"), text("status"), text("nextToken"), number("maxResults"),
+    ], ""),
+    does!("ListTaskDefinitions", task_definitions::list, [
+        text("familyPrefix"), text("status"), text("sort"), text("nextToken"), number("maxResults"),
+    ], ""),
+    does!("ListTasks", tasks::list, [
+        text("cluster"), text("containerInstance"), text("family"), text("nextToken"), number("maxResults"),
+        text("startedBy"), text("serviceName"), text("desiredStatus"), text("launchType"), text("daemonName"),
+    ], "stopped tasks stay listed"),
+    refuses("PutAccountSetting", SETTINGS),
+    refuses("PutAccountSettingDefault", SETTINGS),
+    refuses("PutAttributes", NO_ATTRIBUTES),
+    does!("PutClusterCapacityProviders", clusters::change, [
+        text("cluster").required(), texts("capacityProviders"), list("defaultCapacityProviderStrategy"),
+    ], "kept and given back, without effect"),
+    refuses("RegisterContainerInstance", NO_AGENT),
+    refuses("RegisterDaemonTaskDefinition", NO_DAEMONS),
+    does!("RegisterTaskDefinition", task_definitions::register, [
+        text("family").required(), text("taskRoleArn"), text("executionRoleArn"), text("networkMode"),
+        list("containerDefinitions").required(), list("volumes"), list("placementConstraints"),
+        texts("requiresCompatibilities"), text("cpu"), text("memory"), list("tags"), text("pidMode"), text("ipcMode"),
+        map("proxyConfiguration"), list("inferenceAccelerators"), map("ephemeralStorage"), map("runtimePlatform"),
+        flag("enableFaultInjection"), map("trustedExecutionConfiguration"),
+    ], "without networkMode it is `awsvpc`; see [task-definition-fields.md](task-definition-fields.md)"),
+    does!("RunTask", tasks::run, [
+        list("capacityProviderStrategy"), text("cluster"), number("count"), flag("enableECSManagedTags"),
+        flag("enableExecuteCommand"), text("group"), text("launchType"), map("networkConfiguration"), map("overrides"),
+        list("placementConstraints"), list("placementStrategy"), text("platformVersion"), text("propagateTags"),
+        text("referenceId"), text("startedBy"), list("tags"), text("taskDefinition").required(), text("clientToken"),
+        list("volumeConfigurations"),
+    ], "networkConfiguration may be left out; it, placement, capacity providers and referenceId have no effect; overrides \
+        of resourceRequirements and environmentFiles are refused"),
+    refuses("StartTask", "there is one host; use RunTask"),
+    refuses("StopServiceDeployment", DEPLOYMENTS),
+    does!("StopTask", tasks::stop, [text("cluster"), text("task").required(), text("reason")], ""),
+    refuses("SubmitAttachmentStateChanges", NO_AGENT),
+    refuses("SubmitContainerStateChange", NO_AGENT),
+    refuses("SubmitTaskStateChange", NO_AGENT),
+    does!("TagResource", tags::tag, [text("resourceArn").required(), list("tags").required()],
+        "of clusters; other things keep the tags that they were made with"),
+    does!("UntagResource", tags::untag, [text("resourceArn").required(), texts("tagKeys").required()],
+        "of clusters"),
+    refuses("UpdateCapacityProvider", NO_PROVIDERS),
+    does!("UpdateCluster", clusters::change, [
+        text("cluster").required(), list("settings"), map("configuration"), map("serviceConnectDefaults"),
+    ], "kept and given back, without effect"),
+    does!("UpdateClusterSettings", clusters::change, [text("cluster").required(), list("settings").required()],
+        "kept and given back, without effect"),
+    refuses("UpdateContainerAgent", NO_AGENT),
+    refuses("UpdateContainerInstancesState", NO_HOSTS),
+    refuses("UpdateDaemon", NO_DAEMONS),
+    refuses("UpdateExpressGatewayService", NO_EXPRESS),
+    refuses("UpdateGateway", NO_GATEWAYS),
+    does!("UpdateService", services::update, [
+        text("cluster"), text("service").required(), number("desiredCount"), text("taskDefinition"),
+        list("capacityProviderStrategy"), map("deploymentConfiguration"), text("availabilityZoneRebalancing"),
+        map("networkConfiguration"), list("placementConstraints"), list("placementStrategy"), text("platformVersion"),
+        flag("forceNewDeployment"), number("healthCheckGracePeriodSeconds"), map("deploymentController"),
+        flag("enableExecuteCommand"), flag("enableECSManagedTags"), list("loadBalancers"), list("serviceRegistries"),
+        map("serviceConnectConfiguration"), list("volumeConfigurations"), list("vpcLatticeConfigurations"),
+    ], "propagateTags is refused: it stays as it was made; see [service-fields.md](service-fields.md)"),
+    refuses("UpdateServicePrimaryTaskSet", NO_TASK_SETS),
+    does!("UpdateTaskProtection", tasks::protect, [
+        text("cluster").required(), texts("tasks").required(), flag("protectionEnabled").required(),
+        number("expiresInMinutes"),
+    ], ""),
+    refuses("UpdateTaskSet", NO_TASK_SETS),
+];
+
+/// The operation of that name.
+pub(super) fn find(name: &str) -> Option<&'static Operation> {
+    let index = OPERATIONS.binary_search_by(|operation| operation.name.cmp(name));
+    index.ok().map(|index| &OPERATIONS[index])
+}
+
+/// `docs/ecs-api.md`.
+#[cfg_attr(not(test), expect(dead_code, reason = "a test writes the page"))]
+pub(super) fn page() -> String {
+    let is_done = |operation: &&Operation| matches!(operation.answer, Answer::Does(_));
+    let done = OPERATIONS.iter().filter(is_done).count();
+    let mut text = format!(
+        "# The operations of ECS\n\n\
+        Neargate answers the clients of ECS on the port of REST: `aws ecs … --endpoint-url http://127.0.0.1:6327`, boto3\n\
+        and the other SDKs, with any credentials and the region `us-east-1`; the account is `000000000000`. Of the {}\n\
+        operations, {done} are carried out; the others answer `UnsupportedFeatureException` with the reason.\n\n\
+        Everywhere: names, short ARNs and long ARNs mean the same. A parameter that ECS does not know is refused, where\n\
+        AWS ignores it. `sts get-caller-identity` is answered, too. Signatures are not verified yet, so a server with an API\n\
+        token, as every one beyond loopback has, refuses signed requests.\n\n\
+        Written from the table in `src/api/ecs/table.rs`; a test compares them.\n\n\
+        | Operation | | Note |\n| --- | --- | --- |\n",
+        OPERATIONS.len()
+    );
+    for operation in &OPERATIONS {
+        let (verdict, note) = match operation.answer {
+            Answer::Does(_) => ("yes", operation.note),
+            Answer::Refuses(why) => ("no", why),
+        };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "| `{}` | {verdict} | {note} |", operation.name);
+    }
+    text
+}

@@ -1,0 +1,274 @@
+//! Tasks.
+
+use serde_json::{Map, Value, json};
+
+use super::error::EcsError;
+use super::input::Input;
+use super::{names, show};
+use crate::api::rest::order;
+use crate::control::{Control, ControlError, RunTask};
+use crate::domain::{
+    ClusterName, DesiredStatus, DurationMs, RegisteredTaskDefinition, Task, TaskDefinitionStatus,
+    TaskId, task_arn,
+};
+use crate::shapes::{Document, ParsedRunTask};
+use crate::store::TaskFilter;
+
+/// Tasks that one call can ask for, and that one can run, as in ECS.
+const MOST: usize = 100;
+const MOST_RUN: i64 = 10;
+/// Tasks that one call can protect, as in ECS, and for how long unless it says otherwise.
+const MOST_PROTECTED: usize = 10;
+const PROTECTED_MINUTES: i64 = 120;
+/// The longest `reason`, as in ECS.
+const LONGEST_REASON: usize = 1_024;
+const LAUNCH_TYPES: [&str; 4] = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
+/// The kind of host that this one passes for.
+pub(super) const LAUNCH_TYPE: &str = "FARGATE";
+
+/// What has no effect on one host, beside the host's own network: it is accepted, and not given back.
+const WITHOUT_EFFECT: [&str; 9] = [
+    "capacityProviderStrategy",
+    "enableECSManagedTags",
+    "launchType",
+    "networkConfiguration",
+    "placementConstraints",
+    "placementStrategy",
+    "platformVersion",
+    "propagateTags",
+    "referenceId",
+];
+/// Of `overrides`, what is kept, given back, and without effect: Neargate gives tasks no credentials of AWS.
+const OVERRIDES_KEPT: [&str; 3] = ["executionRoleArn", "taskRoleArn", "ephemeralStorage"];
+
+pub(super) async fn run(control: Control, input: Input) -> Result<Value, EcsError> {
+    input.number("count", 1, MOST_RUN)?;
+    check_launch(&input)?;
+    let cluster = input.cluster(&control).await?.name;
+    let wanted = names::task_definition(input.required("taskDefinition"))?;
+    let propagate = input.word("propagateTags", &["TASK_DEFINITION", "SERVICE", "NONE"])?;
+    let propagate = propagate == Some("TASK_DEFINITION");
+    let mut sent = input.into_map();
+    sent.insert("cluster".to_owned(), json!(cluster));
+    sent.insert("taskDefinition".to_owned(), json!(wanted.to_string()));
+    sent.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
+    let kept = take_kept(&mut sent);
+    let parsed = ParsedRunTask::parse(&Document::from_value(&Value::Object(sent)))
+        .map_err(|faults| EcsError::faults("InvalidParameterException", &faults))?;
+    let mut request = order(parsed);
+    if let Value::Object(overrides) = &mut request.overrides_document {
+        overrides.extend(kept);
+    }
+    // A repeated call gets the first one's answer, whatever has become of the definition since.
+    if request.client_token.is_none() || propagate {
+        let definition = runnable(&control, &request).await?;
+        if propagate {
+            let mut tags = show::tag_map(definition.document.get("tags"));
+            tags.extend(std::mem::take(&mut request.tags));
+            request.tags = tags;
+        }
+    }
+    match control.run_task(request).await {
+        Ok(tasks) => {
+            let tasks: Vec<Value> = tasks.iter().map(|task| show::task(task, true)).collect();
+            Ok(json!({ "tasks": tasks, "failures": [] }))
+        }
+        // A task that no empty host could take is no mistake of the call's.
+        Err(ControlError::Conflict { message, .. }) if message.starts_with("RESOURCE:") => {
+            let (reason, detail) = message.split_once(": ").unwrap_or((&message, ""));
+            let arn = show::container_instance_arn(&cluster, control.instance_id());
+            let failure = json!({ "arn": arn, "reason": reason, "detail": detail });
+            Ok(json!({ "tasks": [], "failures": [failure] }))
+        }
+        Err(ControlError::NotFound { .. }) => Err(EcsError::client("TaskDefinition not found.")),
+        Err(ControlError::Conflict { message, .. }) if message.ends_with("is INACTIVE") => {
+            Err(EcsError::client("TaskDefinition is inactive"))
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The definition that is to run, if it can.
+async fn runnable(
+    control: &Control,
+    request: &RunTask,
+) -> Result<RegisteredTaskDefinition, EcsError> {
+    match control.task_definition(&request.definition).await {
+        Ok(found) if found.status == TaskDefinitionStatus::Inactive => {
+            Err(EcsError::client("TaskDefinition is inactive"))
+        }
+        Err(ControlError::NotFound { .. }) => Err(EcsError::client("TaskDefinition not found.")),
+        found => Ok(found?),
+    }
+}
+
+/// Where the tasks are to run: anything that ECS knows means the one host.
+fn check_launch(input: &Input) -> Result<(), EcsError> {
+    let launch_type = input.word("launchType", &LAUNCH_TYPES)?;
+    let strategy = input.value("capacityProviderStrategy");
+    let has_strategy = strategy
+        .and_then(Value::as_array)
+        .is_some_and(|all| !all.is_empty());
+    if launch_type.is_some() && has_strategy {
+        return Err(EcsError::parameter(
+            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
+        ));
+    }
+    Ok(())
+}
+
+/// Takes from `overrides` what is only given back.
+fn take_kept(sent: &mut Map<String, Value>) -> Map<String, Value> {
+    let Some(Value::Object(overrides)) = sent.get_mut("overrides") else {
+        return Map::new();
+    };
+    // Empty lists of what there is not are how tools say that they have none.
+    let empty = "inferenceAcceleratorOverrides";
+    if overrides
+        .get(empty)
+        .and_then(Value::as_array)
+        .is_some_and(Vec::is_empty)
+    {
+        overrides.remove(empty);
+    }
+    let mut kept = Map::new();
+    for name in OVERRIDES_KEPT {
+        let fits = |value: &Value| match name {
+            "ephemeralStorage" => {
+                value["sizeInGiB"].is_u64() && value.as_object().is_some_and(|all| all.len() == 1)
+            }
+            _ => value.is_string(),
+        };
+        if overrides.get(name).is_some_and(fits) {
+            kept.extend(overrides.remove(name).map(|value| (name.to_owned(), value)));
+        }
+    }
+    kept
+}
+
+pub(super) async fn stop(control: Control, input: Input) -> Result<Value, EcsError> {
+    let cluster = input.cluster(&control).await?.name;
+    let id = names::task(input.required("task"), &cluster)?;
+    let reason = input.text("reason").map(str::to_owned);
+    if reason
+        .as_ref()
+        .is_some_and(|reason| reason.chars().count() > LONGEST_REASON)
+    {
+        return Err(EcsError::parameter(format!(
+            "Reason can have at most {LONGEST_REASON} characters."
+        )));
+    }
+    let found = find(&control, &cluster, &id).await?;
+    if found.is_none() {
+        return Err(EcsError::parameter("The referenced task was not found."));
+    }
+    let task = control.stop_task(&id, reason).await?;
+    Ok(json!({ "task": show::task(&task, true) }))
+}
+
+/// A task of `cluster`; one of another cluster is not there.
+async fn find(
+    control: &Control,
+    cluster: &ClusterName,
+    id: &TaskId,
+) -> Result<Option<Task>, EcsError> {
+    match control.task(id).await {
+        Ok(task) => Ok(Some(task).filter(|task| task.cluster == *cluster)),
+        Err(ControlError::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+pub(super) async fn describe(control: Control, input: Input) -> Result<Value, EcsError> {
+    let with_tags = input.includes("TAGS", &["TAGS"])?;
+    let cluster = input.cluster(&control).await?.name;
+    let (mut tasks, mut failures) = (Vec::new(), Vec::new());
+    for text in input.some_texts("tasks", MOST)? {
+        let id = names::task(text, &cluster)?;
+        match find(&control, &cluster, &id).await? {
+            Some(task) => tasks.push(show::task(&task, with_tags)),
+            None => failures.push(show::missing(&task_arn(&cluster, &id))),
+        }
+    }
+    Ok(json!({ "tasks": tasks, "failures": failures }))
+}
+
+pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {
+    let desired = input
+        .word("desiredStatus", &["RUNNING", "PENDING", "STOPPED"])?
+        .unwrap_or("RUNNING");
+    let launch_type = input.word("launchType", &LAUNCH_TYPES)?;
+    let page = input.page(100)?;
+    let cluster = input.cluster(&control).await?.name;
+    let group = match input.text("serviceName") {
+        Some(text) => {
+            let key = names::service(text, &cluster)?;
+            match control.service(&key).await {
+                Err(ControlError::NotFound { .. }) => return Err(EcsError::no_service()),
+                found => found?,
+            };
+            Some(key.name.group())
+        }
+        None => None,
+    };
+    // No task is ever to be PENDING, and none is on another kind of host.
+    let elsewhere = launch_type.is_some_and(|kind| kind != LAUNCH_TYPE)
+        || input.text("daemonName").is_some()
+        || input.text("containerInstance").is_some();
+    let Some(desired_status) = DesiredStatus::parse(desired).filter(|_| !elsewhere) else {
+        return Ok(json!({ "taskArns": [] }));
+    };
+    let filter = TaskFilter {
+        cluster: Some(cluster),
+        family: input.text("family").map(str::parse).transpose()?,
+        started_by: input.text("startedBy").map(str::to_owned),
+        group,
+        desired_status: Some(desired_status),
+        last_status: None,
+    };
+    let page = control.tasks(filter, page).await?;
+    let arns: Vec<String> = page
+        .items
+        .iter()
+        .map(|task| task_arn(&task.cluster, &task.id))
+        .collect();
+    Ok(json!({ "taskArns": arns, "nextToken": page.next }))
+}
+
+pub(super) async fn protect(control: Control, input: Input) -> Result<Value, EcsError> {
+    let minutes = input.number("expiresInMinutes", 1, 2_880)?;
+    let minutes = u32::try_from(minutes.unwrap_or(PROTECTED_MINUTES)).unwrap_or_default();
+    let enable = input.flag("protectionEnabled").unwrap_or_default();
+    let length = enable.then(|| DurationMs::from_secs(60 * minutes));
+    let cluster = input.cluster(&control).await?.name;
+    let (mut protected, mut failures) = (Vec::new(), Vec::new());
+    for text in input.some_texts("tasks", MOST_PROTECTED)? {
+        let id = names::task(text, &cluster)?;
+        let arn = task_arn(&cluster, &id);
+        if find(&control, &cluster, &id).await?.is_none() {
+            failures.push(show::missing(&arn));
+            continue;
+        }
+        match control.protect_task(&id, length).await {
+            Ok(task) => protected.push(show::protection(&task, control.now())),
+            Err(ControlError::Conflict { message, .. }) => failures.push(json!({
+                "arn": arn, "reason": "TASK_NOT_VALID", "detail": message,
+            })),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(json!({ "protectedTasks": protected, "failures": failures }))
+}
+
+pub(super) async fn protection(control: Control, input: Input) -> Result<Value, EcsError> {
+    let cluster = input.cluster(&control).await?.name;
+    let (mut protected, mut failures) = (Vec::new(), Vec::new());
+    for text in input.some_texts("tasks", MOST)? {
+        let id = names::task(text, &cluster)?;
+        match find(&control, &cluster, &id).await? {
+            Some(task) => protected.push(show::protection(&task, control.now())),
+            None => failures.push(show::missing(&task_arn(&cluster, &id))),
+        }
+    }
+    Ok(json!({ "protectedTasks": protected, "failures": failures }))
+}

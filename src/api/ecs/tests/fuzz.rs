@@ -1,0 +1,198 @@
+//! Requests that are valid but for what a fuzzer did to them: none may fail for a reason of ours, or panic.
+
+use proptest::prelude::*;
+use proptest::test_runner::{Config, TestRunner};
+use serde_json::{Value, json};
+
+use super::{call, hello};
+use crate::api::ecs::table::{Answer, OPERATIONS};
+use crate::api::rest::tests::Api;
+
+/// A call of each operation that is carried out, as it should be.
+fn valid(operation: &str) -> Value {
+    let id = "0123456789abcdef0123456789abcdef";
+    let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
+    match operation {
+        "RegisterTaskDefinition" => hello(),
+        "RunTask" => json!({
+            "taskDefinition": "hello:1", "count": 1, "cluster": cluster, "startedBy": "me", "group": "mine",
+            "overrides": { "cpu": "512", "memory": "1024", "taskRoleArn": "arn:aws:iam::1:role/x",
+                "containerOverrides": [{ "name": "hello", "command": ["x"], "environment": [{ "name": "A", "value": "b" }] }] },
+            "tags": [{ "key": "a", "value": "b" }], "propagateTags": "TASK_DEFINITION", "clientToken": "token",
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE" }],
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
+        }),
+        "CreateService" => json!({
+            "cluster": "default", "serviceName": "web", "taskDefinition": "hello", "desiredCount": 1,
+            "deploymentConfiguration": { "minimumHealthyPercent": 100, "maximumPercent": 200,
+                "deploymentCircuitBreaker": { "enable": true, "rollback": true } },
+            "tags": [{ "key": "a", "value": "b" }],
+        }),
+        "CreateCluster" => json!({
+            "clusterName": "blue", "settings": [{ "name": "containerInsights", "value": "enabled" }],
+            "capacityProviders": ["FARGATE"], "tags": [{ "key": "a", "value": "b" }],
+            "configuration": { "executeCommandConfiguration": { "logging": "DEFAULT" } },
+            "defaultCapacityProviderStrategy": [{ "capacityProvider": "FARGATE", "weight": 1 }],
+        }),
+        "DescribeClusters" => {
+            json!({ "clusters": ["default", cluster], "include": ["TAGS", "SETTINGS"] })
+        }
+        "DescribeTasks" | "GetTaskProtection" => json!({ "cluster": cluster, "tasks": [id] }),
+        "UpdateTaskProtection" => json!({
+            "cluster": cluster, "tasks": [id], "protectionEnabled": true, "expiresInMinutes": 5,
+        }),
+        "DescribeServices" => json!({ "services": ["web"], "include": ["TAGS"] }),
+        "UpdateService" => {
+            json!({ "service": "web", "desiredCount": 2, "forceNewDeployment": true })
+        }
+        "DeleteService" => json!({ "service": "web", "force": true }),
+        "DeleteTaskDefinitions" => json!({ "taskDefinitions": ["hello:7"] }),
+        "DescribeTaskDefinition" => json!({ "taskDefinition": "hello", "include": ["TAGS"] }),
+        "DeregisterTaskDefinition" => json!({ "taskDefinition": "hello:7" }),
+        "DeleteCluster" => json!({ "cluster": "blue" }),
+        "PutClusterCapacityProviders" => json!({
+            "cluster": "default", "capacityProviders": ["FARGATE"], "defaultCapacityProviderStrategy": [],
+        }),
+        "UpdateCluster" | "UpdateClusterSettings" => json!({
+            "cluster": "default", "settings": [{ "name": "containerInsights", "value": "enabled" }],
+        }),
+        "StopTask" => json!({ "task": id, "reason": "enough" }),
+        "TagResource" => json!({ "resourceArn": cluster, "tags": [{ "key": "a", "value": "b" }] }),
+        "UntagResource" => json!({ "resourceArn": cluster, "tagKeys": ["a"] }),
+        "ListTagsForResource" => json!({ "resourceArn": cluster }),
+        "ListAccountSettings" => json!({ "effectiveSettings": true, "name": "taskLongArnFormat" }),
+        "ListTasks" => {
+            json!({ "cluster": cluster, "family": "hello", "desiredStatus": "RUNNING", "maxResults": 3 })
+        }
+        _ => json!({ "maxResults": 5 }),
+    }
+}
+
+/// What a value is replaced by, or a field called.
+fn anything() -> impl Strategy<Value = Value> {
+    let leaf = prop_oneof![
+        Just(Value::Null),
+        any::<bool>().prop_map(Value::from),
+        any::<i64>().prop_map(Value::from),
+        (-2_i64..300).prop_map(Value::from),
+        (-1e300_f64..1e300).prop_map(|number| json!(number)),
+        "\\PC{0,40}".prop_map(Value::from),
+        Just(json!("")),
+        Just(json!("\u{0}")),
+        Just(json!("\u{202e}é\u{1F980}")),
+        Just(json!("x".repeat(5_000))),
+        Just(json!("arn:aws:ecs:us-east-1:000000000000:task/")),
+        Just(json!(
+            "arn:aws:ecs:us-east-1:000000000000:service/default/web/x"
+        )),
+    ];
+    leaf.prop_recursive(3, 12, 4, |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Value::from),
+            prop::collection::hash_map("[a-zA-Z]{0,12}", inner, 0..4)
+                .prop_map(|fields| fields.into_iter().collect::<Value>()),
+        ]
+    })
+}
+
+/// How many values a document has, itself among them.
+fn size(value: &Value) -> usize {
+    1 + match value {
+        Value::Array(items) => items.iter().map(size).sum(),
+        Value::Object(fields) => fields.values().map(size).sum(),
+        _ => 0,
+    }
+}
+
+/// Does to the value at `place`, counted depth first, what `change` does.
+fn at(value: &mut Value, place: &mut usize, change: &mut impl FnMut(&mut Value)) {
+    if *place == 0 {
+        change(value);
+        *place = usize::MAX;
+        return;
+    }
+    *place -= 1;
+    match value {
+        Value::Array(items) => {
+            for item in items {
+                at(item, place, change);
+            }
+        }
+        Value::Object(fields) => {
+            for item in fields.values_mut() {
+                at(item, place, change);
+            }
+        }
+        _ => {}
+    }
+}
+
+#[test]
+fn no_request_is_answered_with_a_failure_of_ours() {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    let api = runtime.block_on(async {
+        let api = Api::new().await;
+        assert_eq!(call(&api, "RegisterTaskDefinition", &hello()).await.0, 200);
+        api
+    });
+    let done: Vec<&str> = OPERATIONS
+        .iter()
+        .filter(|operation| matches!(operation.answer, Answer::Does(_)))
+        .map(|operation| operation.name)
+        .collect();
+    let changes = prop::collection::vec(
+        (
+            any::<prop::sample::Index>(),
+            anything(),
+            0..3_u8,
+            "\\PC{1,12}",
+        ),
+        0..4,
+    );
+    let cases = (prop::sample::select(done), changes);
+    let config = Config {
+        cases: 1_500,
+        failure_persistence: None,
+        ..Config::default()
+    };
+    let outcome = TestRunner::new(config).run(&cases, |(operation, changes)| {
+        let mut input = valid(operation);
+        for (index, new, way, name) in changes {
+            let mut place = index.index(size(&input));
+            at(
+                &mut input,
+                &mut place,
+                &mut |value| match (way, &mut *value) {
+                    (0, Value::Object(fields)) => {
+                        fields.insert(name.clone(), new.clone());
+                    }
+                    (1, Value::Object(fields)) => {
+                        let first = fields.keys().next().cloned();
+                        fields.remove(&first.unwrap_or_default());
+                    }
+                    (2, Value::Array(items)) => items.push(new.clone()),
+                    _ => *value = new.clone(),
+                },
+            );
+        }
+        let (status, answer) = runtime.block_on(call(&api, operation, &input));
+        prop_assert!(
+            status == 200 || status == 400,
+            "{operation} {input}: {status} {answer}"
+        );
+        let is_said = answer["__type"].is_string() && answer["message"].is_string();
+        prop_assert_eq!(
+            status == 400,
+            is_said,
+            "{} {}: {}",
+            operation,
+            input,
+            answer
+        );
+        Ok(())
+    });
+    outcome.unwrap();
+}

@@ -1,0 +1,79 @@
+//! ECS's protocol through the clients that people have: boto3 and the AWS CLI, against the real engine.
+//!
+//! `make test` installs them (`scripts/clients`). The scripts are in `tests/ecs`; `model.py` there holds every answer
+//! against the model of ECS that botocore carries.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use crate::harness::{Server, require_engine};
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Where the clients are.
+pub fn clients() -> PathBuf {
+    let folder = root().join("target/clients/bin");
+    let wanted = std::fs::read(root().join("tests/ecs/requirements.txt")).unwrap();
+    let found = std::fs::read(root().join("target/clients/requirements.txt")).unwrap_or_default();
+    assert!(
+        wanted == found,
+        "boto3 and the AWS CLI are not what tests/ecs/requirements.txt asks for: scripts/clients"
+    );
+    folder
+}
+
+/// Runs a script of `tests/ecs` against `server`; what it wrote.
+fn run(server: &Server, program: &str, script: &str) -> String {
+    let clients = clients();
+    let path = std::env::var("PATH").unwrap_or_default();
+    let mut command = Command::new(if program == "bash" {
+        program.into()
+    } else {
+        clients.join(program)
+    });
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("AWS_") {
+            command.env_remove(name);
+        }
+    }
+    let output = command
+        .arg(root().join("tests/ecs").join(script))
+        .env("PATH", format!("{}:{path}", clients.display()))
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .env("NO_PROXY", "*")
+        .env("AWS_ENDPOINT_URL", server.endpoint())
+        .env("AWS_ACCESS_KEY_ID", "any")
+        .env("AWS_SECRET_ACCESS_KEY", "any")
+        .env("AWS_DEFAULT_REGION", "us-east-1")
+        .env("AWS_CONFIG_FILE", "/dev/null")
+        .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
+        .env("AWS_EC2_METADATA_DISABLED", "true")
+        .output()
+        .unwrap();
+    let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{script} ends with {}\n{}\n{}",
+        output.status,
+        text(&output.stdout),
+        text(&output.stderr)
+    );
+    text(&output.stdout)
+}
+
+#[test]
+fn every_operation_through_boto3_is_what_the_model_says() {
+    require_engine();
+    let server = Server::start();
+    let said = run(&server, "python", "operations.py");
+    assert!(said.contains("operations are carried out"), "{said}");
+}
+
+#[test]
+fn a_session_at_the_aws_cli() {
+    require_engine();
+    let server = Server::start();
+    run(&server, "bash", "session.sh");
+}

@@ -1,0 +1,189 @@
+"""Calls every operation that docs/ecs-api.md says is carried out, and every one that it says is not."""
+
+import json
+import os
+import pathlib
+import re
+import time
+import urllib.error
+import urllib.request
+
+import model
+
+ROOT = pathlib.Path(__file__).parents[2]
+ecs = model.client()
+
+rows = re.findall(r"^\| `(\w+)` \| (yes|no) \|", (ROOT / "docs/ecs-api.md").read_text(), re.M)
+known = ecs.meta.service_model.operation_names
+assert [name for name, _ in rows] == sorted(known), set(known) ^ {name for name, _ in rows}
+
+identity = model.client("sts").get_caller_identity()
+assert identity["Account"] == "000000000000", identity
+
+# --- clusters
+blue = ecs.create_cluster(clusterName="blue", tags=[{"key": "team", "value": "shop"}],
+                          settings=[{"name": "containerInsights", "value": "enabled"}],
+                          configuration={"executeCommandConfiguration": {"logging": "DEFAULT"}})["cluster"]
+assert blue["status"] == "ACTIVE" and blue["tags"] == [{"key": "team", "value": "shop"}], blue
+ecs.put_cluster_capacity_providers(cluster="blue", capacityProviders=["FARGATE"],
+                                   defaultCapacityProviderStrategy=[{"capacityProvider": "FARGATE", "weight": 1}])
+ecs.update_cluster(cluster="blue", settings=[{"name": "containerInsights", "value": "disabled"}])
+ecs.update_cluster_settings(cluster=blue["clusterArn"], settings=[{"name": "containerInsights", "value": "enhanced"}])
+ecs.tag_resource(resourceArn=blue["clusterArn"], tags=[{"key": "stage", "value": "test"}])
+ecs.untag_resource(resourceArn=blue["clusterArn"], tagKeys=["team"])
+tags = ecs.list_tags_for_resource(resourceArn=blue["clusterArn"])["tags"]
+assert tags == [{"key": "stage", "value": "test"}], tags
+shown = ecs.describe_clusters(clusters=[blue["clusterArn"], "red"],
+                              include=["STATISTICS", "TAGS", "SETTINGS", "CONFIGURATIONS", "ATTACHMENTS"])
+assert shown["clusters"][0]["settings"] == [{"name": "containerInsights", "value": "enhanced"}], shown
+assert shown["clusters"][0]["configuration"] == {"executeCommandConfiguration": {"logging": "DEFAULT"}}, shown
+assert shown["failures"][0]["reason"] == "MISSING", shown
+pages = ecs.get_paginator("list_clusters").paginate(PaginationConfig={"PageSize": 1})
+arns = [arn for page in pages for arn in page["clusterArns"]]
+assert [arn.rsplit("/")[-1] for arn in arns] == ["blue", "default"], arns
+
+# --- task definitions
+DEFINITION = {
+    "family": "calls",
+    "requiresCompatibilities": ["FARGATE"],
+    "networkMode": "awsvpc",
+    "cpu": "256",
+    "memory": "512",
+    "runtimePlatform": {"operatingSystemFamily": "LINUX", "cpuArchitecture": "X86_64"},
+    "volumes": [{"name": "scratch"}],
+    "containerDefinitions": [{
+        "name": "main",
+        "image": "neargate/workload:latest",
+        "command": ["serve", "--port", "8080"],
+        "portMappings": [{"containerPort": 8080}],
+        "environment": [{"name": "A", "value": "b"}],
+        "mountPoints": [{"sourceVolume": "scratch", "containerPath": "/scratch"}],
+        "stopTimeout": 2,
+        "healthCheck": {"command": ["CMD", "/workload", "health", "--url", "http://127.0.0.1:8080/healthz"], "interval": 5},
+    }],
+    "tags": [{"key": "team", "value": "shop"}],
+}
+made = ecs.register_task_definition(**DEFINITION)["taskDefinition"]
+ecs.register_task_definition(**DEFINITION)
+found = ecs.describe_task_definition(taskDefinition=made["taskDefinitionArn"], include=["TAGS"])
+assert found["taskDefinition"] == made and found["tags"] == DEFINITION["tags"], found
+# Whoever compares finds what was sent.
+sent, back = DEFINITION["containerDefinitions"][0], made["containerDefinitions"][0]
+for name, value in sent.items():
+    if name not in ("portMappings", "healthCheck"):
+        assert back[name] == value, (name, back[name])
+assert back["portMappings"] == [{"containerPort": 8080, "hostPort": 8080, "protocol": "tcp"}], back
+assert {**back["healthCheck"], **sent["healthCheck"]} == back["healthCheck"], back
+# What comes back can be registered again, and comes back the same.
+again = {key: value for key, value in made.items() if key in ecs.meta.service_model.operation_model(
+    "RegisterTaskDefinition").input_shape.members}
+again = ecs.register_task_definition(**again)["taskDefinition"]
+same = lambda one: {key: value for key, value in one.items() if key not in ("taskDefinitionArn", "revision", "registeredAt")}
+assert same(again) == same(made), (again, made)
+newest = ecs.list_task_definitions(familyPrefix="calls", sort="DESC", maxResults=1)
+assert newest["taskDefinitionArns"] == [again["taskDefinitionArn"]] and newest["nextToken"], newest
+assert ecs.list_task_definition_families(familyPrefix="cal", status="ACTIVE")["families"] == ["calls"]
+gone = ecs.deregister_task_definition(taskDefinition="calls:3")["taskDefinition"]
+assert gone["status"] == "INACTIVE" and gone["deregisteredAt"], gone
+gone = ecs.delete_task_definitions(taskDefinitions=["calls:3", "calls:2"])
+assert [one["revision"] for one in gone["taskDefinitions"]] == [3] and len(gone["failures"]) == 1, gone
+model.refused(ecs.describe_task_definition, "ClientException", "Unable to describe task definition", taskDefinition="none")
+model.refused(ecs.register_task_definition, "ClientException", "image", family="x", containerDefinitions=[{"name": "a"}])
+
+# --- tasks
+ran = ecs.run_task(
+    cluster="blue", taskDefinition="calls", count=2, launchType="FARGATE", startedBy="calls", group="mine",
+    clientToken="once", enableExecuteCommand=True, propagateTags="TASK_DEFINITION", tags=[{"key": "own", "value": "1"}],
+    networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"], "assignPublicIp": "ENABLED"}},
+    overrides={"containerOverrides": [{"name": "main", "environment": [{"name": "A", "value": "c"}]}]})
+assert len(ran["tasks"]) == 2 and not ran["failures"], ran
+first, second = (task["taskArn"] for task in ran["tasks"])
+ecs.get_waiter("tasks_running").wait(cluster="blue", tasks=[first, second], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+shown = ecs.describe_tasks(cluster="blue", tasks=[first, second.rsplit("/")[-1], "f" * 32], include=["TAGS"])
+assert shown["failures"][0]["reason"] == "MISSING", shown
+task = shown["tasks"][0]
+assert task["overrides"]["containerOverrides"][0]["environment"] == [{"name": "A", "value": "c"}], task
+assert {tag["key"] for tag in task["tags"]} == {"own", "team"}, task
+details = {one["name"]: one["value"] for one in task["attachments"][0]["details"]}
+address = details["privateIPv4Address"]
+container = task["containers"][0]
+assert container["networkInterfaces"][0]["privateIpv4Address"] == address, task
+assert container["runtimeId"] and container["imageDigest"] and container["managedAgents"], container
+with urllib.request.urlopen(f"http://{address}:8080/") as page:
+    assert b"hello from task" in page.read()
+for at in ("createdAt", "pullStartedAt", "pullStoppedAt", "startedAt", "connectivityAt"):
+    assert task[at].tzinfo is not None, task
+pages = ecs.get_paginator("list_tasks").paginate(cluster="blue", family="calls", PaginationConfig={"PageSize": 1})
+assert {arn for page in pages for arn in page["taskArns"]} == {first, second}
+assert ecs.list_tasks(cluster="blue", startedBy="calls", desiredStatus="STOPPED")["taskArns"] == []
+assert ecs.list_tags_for_resource(resourceArn=first)["tags"]
+said = ecs.update_task_protection(cluster="blue", tasks=[first], protectionEnabled=True)
+assert said["failures"][0]["reason"] == "TASK_NOT_VALID", said
+assert not ecs.get_task_protection(cluster="blue", tasks=[first])["protectedTasks"][0]["protectionEnabled"]
+model.refused(ecs.delete_cluster, "ClusterContainsTasksException", cluster="blue")
+model.refused(ecs.run_task, "ClusterNotFoundException", "Cluster not found.", cluster="red", taskDefinition="calls")
+model.refused(ecs.run_task, "ConflictException", cluster="blue", taskDefinition="calls", clientToken="once")
+large = ecs.run_task(cluster="blue", taskDefinition="calls", overrides={"cpu": "16384", "memory": "122880"})
+assert large["failures"] or large["tasks"], large
+for arn in [first, second] + [task["taskArn"] for task in large["tasks"]]:
+    ecs.stop_task(cluster="blue", task=arn, reason="enough")
+ecs.get_waiter("tasks_stopped").wait(cluster="blue", tasks=[first, second], WaiterConfig={"Delay": 1, "MaxAttempts": 60})
+task = ecs.describe_tasks(cluster="blue", tasks=[first])["tasks"][0]
+assert (task["stopCode"], task["stoppedReason"]) == ("UserInitiated", "enough"), task
+assert task["containers"][0]["exitCode"] == 0 and task["stoppedAt"] and task["executionStoppedAt"], task
+
+# --- services
+quick = {"Delay": 1, "MaxAttempts": 90}
+made = ecs.create_service(
+    cluster="blue", serviceName="web", taskDefinition="calls:1", desiredCount=1, launchType="FARGATE",
+    deploymentConfiguration={"maximumPercent": 200, "minimumHealthyPercent": 0,
+                             "deploymentCircuitBreaker": {"enable": True, "rollback": True}},
+    tags=[{"key": "team", "value": "shop"}], propagateTags="SERVICE")["service"]
+assert made["deployments"][0]["status"] == "PRIMARY", made
+model.refused(ecs.create_service, "InvalidParameterException", "not idempotent", cluster="blue", serviceName="web",
+              taskDefinition="calls:1", desiredCount=1)
+ecs.get_waiter("services_stable").wait(cluster="blue", services=["web"], WaiterConfig=quick)
+changed = ecs.update_service(cluster="blue", service=made["serviceArn"], taskDefinition="calls:2", desiredCount=2)["service"]
+assert changed["deployments"][0]["taskDefinition"].endswith("calls:2"), changed
+ecs.get_waiter("services_stable").wait(cluster="blue", services=["web"], WaiterConfig=quick)
+for _ in range(600):
+    shown = ecs.describe_services(cluster="blue", services=["web", "none"], include=["TAGS"])
+    service = shown["services"][0]
+    # The waiter asks for running tasks; they must be healthy before the state is steady.
+    if "has reached a steady state." in service["events"][0]["message"]:
+        break
+    time.sleep(0.1)
+assert shown["failures"][0]["reason"] == "MISSING", shown
+assert service["deployments"][0]["rolloutState"] == "COMPLETED", service
+assert (service["runningCount"], len(service["deployments"])) == (2, 1), service
+times = [event["createdAt"] for event in service["events"]]
+assert times == sorted(times, reverse=True), service["events"]
+assert len(ecs.list_tasks(cluster="blue", serviceName="web")["taskArns"]) == 2
+assert ecs.list_services(cluster="blue", launchType="FARGATE")["serviceArns"] == [made["serviceArn"]]
+assert ecs.list_tags_for_resource(resourceArn=made["serviceArn"])["tags"] == [{"key": "team", "value": "shop"}]
+model.refused(ecs.tag_resource, "UnsupportedFeatureException", resourceArn=made["serviceArn"], tags=[{"key": "a", "value": "b"}])
+model.refused(ecs.delete_service, "InvalidParameterException", "scaled above 0", cluster="blue", service="web")
+model.refused(ecs.delete_cluster, "ClusterContainsServicesException", cluster="blue")
+model.refused(ecs.update_service, "ServiceNotFoundException", cluster="blue", service="none")
+ecs.update_service(cluster="blue", service="web", desiredCount=0)
+ecs.delete_service(cluster="blue", service="web", force=True)
+ecs.get_waiter("services_inactive").wait(cluster="blue", services=["web"], WaiterConfig=quick)
+model.refused(ecs.update_service, "ServiceNotActiveException", cluster="blue", service="web", desiredCount=1)
+
+# --- the rest
+settings = ecs.list_account_settings(effectiveSettings=True)["settings"]
+assert {"name": "taskLongArnFormat", "value": "enabled"}.items() <= settings[-1].items(), settings
+assert ecs.delete_cluster(cluster="blue")["cluster"]["status"] == "INACTIVE"
+
+called = {name for name, verdict in rows if verdict == "yes"}
+assert model.checked == called, f"not called: {called - model.checked}; called, too: {model.checked - called}"
+for name, verdict in rows:
+    if verdict == "no":
+        asked = urllib.request.Request(os.environ["AWS_ENDPOINT_URL"], data=b"{}", headers={
+            "X-Amz-Target": f"AmazonEC2ContainerServiceV20141113.{name}", "Content-Type": "application/x-amz-json-1.1"})
+        try:
+            urllib.request.urlopen(asked)
+            raise AssertionError(f"{name} was accepted")
+        except urllib.error.HTTPError as error:
+            assert json.loads(error.read())["__type"] == "UnsupportedFeatureException", name
+print(f"{len(called)} operations are carried out, {len(rows) - len(called)} refused")
