@@ -1,4 +1,4 @@
-//! `neargate usage`: what tasks reserved, and for how long.
+//! `neargate usage`: what tasks reserved, and for how long; beside it what they used.
 
 use clap::Args;
 
@@ -9,7 +9,7 @@ use super::describe::{Page, usage};
 use super::failure::Failure;
 use super::table::Table;
 use super::time::{self, Point};
-use crate::shapes::{UsageLine, UsageReport, UsageTotal};
+use crate::shapes::{UsageLine, UsageReport, UsageTotal, Used};
 
 /// Show what tasks have used
 #[derive(Clone, Debug, Args)]
@@ -87,7 +87,9 @@ fn table(console: &Console, report: &UsageReport) -> Table {
         "FROM",
         "LENGTH",
         "VCPU-SECONDS",
+        "USED",
         "GB-SECONDS",
+        "USED",
         "NOTE",
     ]);
     for line in &report.items {
@@ -104,7 +106,9 @@ fn table(console: &Console, report: &UsageReport) -> Table {
             (&line.opened_at).into(),
             time::length(line.duration_ms).into(),
             (&line.vcpu_seconds).into(),
+            cpu_used(line.used.as_ref()).into(),
             (&line.gb_seconds).into(),
+            memory_used(line.used.as_ref()).into(),
             note.into(),
         ]);
     }
@@ -117,11 +121,22 @@ fn table(console: &Console, report: &UsageReport) -> Table {
             "".into(),
             time::length(total.duration_ms).into(),
             (&total.vcpu_seconds).into(),
+            cpu_used(total.used.as_ref()).into(),
             (&total.gb_seconds).into(),
+            memory_used(total.used.as_ref()).into(),
             "".into(),
         ]);
     }
     table
+}
+
+fn cpu_used(used: Option<&Used>) -> String {
+    used.map(|used| used.vcpu_seconds.clone())
+        .unwrap_or_default()
+}
+
+fn memory_used(used: Option<&Used>) -> String {
+    used.map(|used| used.gb_seconds.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -146,6 +161,14 @@ mod tests {
             mib_ms: 30_720_000,
             vcpu_seconds: "15.000000".to_owned(),
             gb_seconds: "30.000000".to_owned(),
+            used: closed_at.map(|_| Used {
+                vcpu_seconds: "3.500000".to_owned(),
+                gb_seconds: "1.250000".to_owned(),
+                cpu_ns: 3_500_000_000,
+                memory_kib_ms: 1_310_720_000,
+                source: "cgroup".to_owned(),
+                ..Used::default()
+            }),
         }
     }
 
@@ -165,10 +188,10 @@ mod tests {
         assert_eq!(
             table(&console, &report).render(Look::default()),
             "\
-TASK                              DEFINITION  CLUSTER  FROM                      LENGTH      VCPU-SECONDS  GB-SECONDS  NOTE
-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000     30.000000   estimated
-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000     30.000000   goes on
-total                             2 tasks                                        2 min 00 s  30.000000     60.000000
+TASK                              DEFINITION  CLUSTER  FROM                      LENGTH      VCPU-SECONDS  USED      GB-SECONDS  USED      NOTE
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000     3.500000  30.000000   1.250000  estimated
+bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000               30.000000             goes on
+total                             2 tasks                                        2 min 00 s  30.000000     3.500000  60.000000   1.250000
 "
         );
     }

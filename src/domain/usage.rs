@@ -34,6 +34,58 @@ impl UsageInterval {
     }
 }
 
+/// What a task was measured to use since it began, until `measured_until`. The numbers only grow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MeasuredUse {
+    /// CPU time of all its containers, user and system: nanoseconds.
+    pub cpu_ns: u64,
+    /// Memory over time: KiB × milliseconds. Each sample stands for the time since the one before.
+    pub memory_kib_ms: u64,
+    /// The most memory at one time, in bytes.
+    pub memory_peak_bytes: u64,
+    /// Bytes that it received.
+    pub network_rx_bytes: u64,
+    /// Bytes that it sent.
+    pub network_tx_bytes: u64,
+    /// Bytes that it read from block devices.
+    pub block_read_bytes: u64,
+    /// Bytes that it wrote to block devices.
+    pub block_write_bytes: u64,
+    /// When that was.
+    pub measured_until: TimestampMs,
+    /// Where the CPU time comes from, and so how exact it is.
+    pub source: UseSource,
+}
+
+/// Where what a task used was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UseSource {
+    /// The kernel's own count of the task's cgroup: exact, also for a task that was over before anybody looked.
+    Cgroup,
+    /// The engine's statistics of its containers, as they were when somebody looked last: what was used after that
+    /// is missing.
+    Sample,
+}
+
+impl UseSource {
+    /// As it is stored and shown.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Cgroup => "cgroup",
+            Self::Sample => "sample",
+        }
+    }
+}
+
+/// All that is on record of one task's usage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TaskUse {
+    /// What it reserved, and for how long.
+    pub interval: UsageInterval,
+    /// What it was measured to use; `None` when nobody could look.
+    pub used: Option<MeasuredUse>,
+}
+
 /// What the end of a usage interval rests on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -69,4 +121,6 @@ pub enum UsageChange {
         /// How that is known.
         evidence: EndEvidence,
     },
+    /// What it has used by now. Less than what is on record changes nothing.
+    Measure(MeasuredUse),
 }

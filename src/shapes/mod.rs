@@ -79,7 +79,7 @@ pub use task_definition::{
     RegisterTaskDefinitionRequest, RuntimePlatform, TaskDefinition, TaskDefinitionConstraint,
     TaskDefinitionConstraintType, TrustedExecutionConfiguration,
 };
-pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal};
+pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal, Used};
 pub use volume::{
     DockerScope, DockerVolumeConfiguration, EfsAuthorizationConfig, EfsVolumeConfiguration,
     FsxAuthorizationConfig, FsxVolumeConfiguration, HostVolumeProperties,
