@@ -1,8 +1,12 @@
 //! What a task reserved, and for how long.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
-use super::{ClusterName, CpuUnits, DurationMs, FamilyRevision, MemoryMib, TaskId, TimestampMs};
+use super::{
+    ClusterName, CpuUnits, DurationMs, FamilyRevision, MemoryMib, ServiceName, TaskId, TimestampMs,
+};
 
 /// One stretch of time during which a task held its reservation.
 ///
@@ -84,6 +88,18 @@ pub struct TaskUse {
     pub interval: UsageInterval,
     /// What it was measured to use; `None` when nobody could look.
     pub used: Option<MeasuredUse>,
+}
+
+/// What one task reserved and used, with what else bills are grouped by. Of the latter nothing changes after the task
+/// was accepted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UsageRecord {
+    /// What was reserved, for how long, and what was used.
+    pub usage: TaskUse,
+    /// The service that the task belongs to, if it does to one.
+    pub service: Option<ServiceName>,
+    /// The tags that the task was run with.
+    pub tags: BTreeMap<String, String>,
 }
 
 /// What the end of a usage interval rests on.
