@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::Session;
+use super::bill::{self, Column, Scope};
 use super::client::UsageQuery;
 use super::console::Console;
 use super::describe::{Page, usage};
@@ -15,13 +16,13 @@ use crate::shapes::{UsageLine, UsageReport, UsageTotal, Used};
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 All clusters are shown, unless --cluster names one. Tasks of which any part lies within the time are shown \
-with their whole length.
+with their whole length; with --group-by, with what lies within it.
 
 Example:
-  neargate usage --family web --from 1d")]
+  neargate usage --from 1d --group-by service")]
 pub(super) struct UsageArgs {
     /// Only this task: its ID, or the first digits of it
-    #[arg(conflicts_with_all = ["family", "from", "to"])]
+    #[arg(conflicts_with_all = ["family", "from", "to", "group_by"])]
     task: Option<String>,
     /// Only tasks of this family
     #[arg(long, value_name = "FAMILY")]
@@ -32,6 +33,10 @@ pub(super) struct UsageArgs {
     /// Only tasks that held something before that
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     to: Option<Point>,
+    /// One line for each: family, service, cluster, tag:KEY, day or hour, in UTC; since the beginning of this month,
+    /// unless --from says otherwise
+    #[arg(long, value_name = "WHAT")]
+    group_by: Option<String>,
 }
 
 pub(super) async fn execute(session: &mut Session, args: UsageArgs) -> Result<u8, Failure> {
@@ -46,6 +51,20 @@ pub(super) async fn execute(session: &mut Session, args: UsageArgs) -> Result<u8
             let mut page = Page::default();
             usage(&mut page, &answer.value);
             console.text(&page.finish())?;
+        }
+        return Ok(0);
+    }
+    if args.group_by.is_some() {
+        let scope = Scope {
+            family: args.family,
+            from: args.from,
+            to: args.to,
+            group_by: args.group_by,
+        };
+        let query = bill::query(scope, named_cluster.clone());
+        let answer = client.bill(&query).await?;
+        if !console.document(&answer.document)? {
+            bill::show(console, &answer.value, Column::Usage)?;
         }
         return Ok(0);
     }

@@ -5,6 +5,7 @@
 //! mebibytes. Money is rounded once, when a line of a bill is made: see [`sheet`] for what things cost, and
 //! [`bill`] for how that is grouped and added up.
 
+pub mod advice;
 pub mod bill;
 pub mod money;
 pub mod sheet;

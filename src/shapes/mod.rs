@@ -9,6 +9,8 @@
 //!
 //! Requests refuse fields that they do not know; answers may grow, so readers of them must not.
 
+mod advice;
+mod bill;
 mod cluster;
 mod container_definition;
 mod document;
@@ -37,6 +39,8 @@ mod volume;
 #[cfg(test)]
 mod tests;
 
+pub use advice::{Advice, AdvisedSize, Rightsizing};
+pub use bill::{Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed};
 pub use cluster::{Cluster, CreateClusterRequest};
 pub use container_definition::{
     AppProtocol, ContainerDefinition, ContainerDependency, ContainerRestartPolicy,

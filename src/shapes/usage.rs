@@ -265,22 +265,22 @@ fn evidence(interval: &UsageInterval) -> Option<String> {
 }
 
 /// vCPU × seconds, with six decimals.
-fn vcpu_seconds(reserved: Reserved) -> String {
+pub(super) fn vcpu_seconds(reserved: Reserved) -> String {
     six_decimals(reserved.milli_vcpu_ms, 1_000_000)
 }
 
 /// GB (1,024 MiB) × seconds, with six decimals.
-fn gb_seconds(reserved: Reserved) -> String {
+pub(super) fn gb_seconds(reserved: Reserved) -> String {
     six_decimals(reserved.mib_ms, 1_024_000)
 }
 
 /// What travels has 64 bits; more than that is shown as the most that they hold.
-fn exact(amount: i128) -> i64 {
+pub(super) fn exact(amount: i128) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
 /// `amount` / `unit` with six decimals, rounded half up. Neither is negative.
-fn six_decimals(amount: i128, unit: i128) -> String {
+pub(super) fn six_decimals(amount: i128, unit: i128) -> String {
     const MILLION: i128 = 1_000_000;
     let millionths = (amount * MILLION + unit / 2) / unit;
     format!("{}.{:06}", millionths / MILLION, millionths % MILLION)
