@@ -396,6 +396,35 @@ BEGIN
     SELECT RAISE(ABORT, 'of a usage interval only the end is ever written');
 END;
 
+-- What a task was measured to use, beside what it reserved: everything since it began, so the numbers only grow, and
+-- writing one twice changes nothing.
+CREATE TABLE usage_measured (
+    task_id           TEXT    NOT NULL PRIMARY KEY REFERENCES tasks (id),
+    cpu_ns            INTEGER NOT NULL CHECK (cpu_ns >= 0),
+    memory_kib_ms     INTEGER NOT NULL CHECK (memory_kib_ms >= 0),
+    memory_peak_bytes INTEGER NOT NULL CHECK (memory_peak_bytes >= 0),
+    network_rx_bytes  INTEGER NOT NULL CHECK (network_rx_bytes >= 0),
+    network_tx_bytes  INTEGER NOT NULL CHECK (network_tx_bytes >= 0),
+    block_read_bytes  INTEGER NOT NULL CHECK (block_read_bytes >= 0),
+    block_write_bytes INTEGER NOT NULL CHECK (block_write_bytes >= 0),
+    measured_until    INTEGER NOT NULL,
+    source            TEXT    NOT NULL CHECK (source IN ('cgroup', 'sample'))
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER usage_measured_only_grows BEFORE UPDATE ON usage_measured
+WHEN NEW.task_id IS NOT OLD.task_id OR NEW.cpu_ns < OLD.cpu_ns OR NEW.memory_kib_ms < OLD.memory_kib_ms
+  OR NEW.memory_peak_bytes < OLD.memory_peak_bytes OR NEW.network_rx_bytes < OLD.network_rx_bytes
+  OR NEW.network_tx_bytes < OLD.network_tx_bytes OR NEW.block_read_bytes < OLD.block_read_bytes
+  OR NEW.block_write_bytes < OLD.block_write_bytes OR NEW.measured_until < OLD.measured_until
+BEGIN
+    SELECT RAISE(ABORT, 'what was used only grows');
+END;
+
+CREATE TRIGGER usage_measured_stays BEFORE DELETE ON usage_measured
+BEGIN
+    SELECT RAISE(ABORT, 'what was used is never deleted');
+END;
+
 -- AUTOINCREMENT, so that a number is not given again after the events that had it were pruned.
 CREATE TABLE events (
     seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -60,6 +60,8 @@ pub struct ConfigFile {
     pub kept_logs_max_age_days: Option<u32>,
     /// Bytes on the disk that kept logs may take together, compressed; 0 means any number.
     pub kept_logs_max_bytes: Option<u64>,
+    /// The price sheet that bills are made with, unless another is named.
+    pub price_sheet: Option<String>,
     /// When an image is pulled that is there already.
     pub image_pull_behavior: Option<ImagePullBehavior>,
     /// Seconds after which a pull that does not move has failed.

@@ -31,6 +31,7 @@ use crate::engine::docker::daemon::Daemon;
 use crate::engine::docker::{DockerEngine, HostPaths, PullBehavior, Settings};
 use crate::engine::sim::{SimClock, SimConfig, SimDaemon};
 use crate::engine::{Engine, EngineError, EngineStatus, Secrets};
+use crate::meter::sheet::{PriceBook, SheetText};
 use crate::reconcile::{Limits, Parts, Reconciler};
 use crate::store::{KeptLogs, Store, StoreError};
 use crate::telemetry;
@@ -53,6 +54,7 @@ struct Choices {
     policy: Policy,
     cpu_overcommit: u32,
     metadata_port: u16,
+    price_sheet: Option<String>,
 }
 
 /// Where tasks ask about themselves: the port after the API's.
@@ -128,6 +130,7 @@ impl Choices {
             },
             cpu_overcommit: overcommit(file.cpu_overcommit)?,
             metadata_port: file.metadata_port.unwrap_or(METADATA_PORT),
+            price_sheet: file.price_sheet,
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 kept_logs: kept_logs(file.kept_logs_max_age_days, file.kept_logs_max_bytes),
@@ -213,6 +216,8 @@ async fn serve(args: ServeArgs) -> Result<()> {
     api::check_listen(choices.listen, choices.token.as_ref())
         .map_err(|refused| anyhow!("{refused}\nhint: {}", refused.hint()))?;
 
+    let prices = prices(&choices)?;
+
     // Signals are listened for first, so that one that comes during the start is not lost.
     let told_to_stop = told_to_stop()?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
@@ -250,7 +255,8 @@ async fn serve(args: ServeArgs) -> Result<()> {
         clock,
         Arc::clone(&ids),
     )
-    .with_policy(choices.policy);
+    .with_policy(choices.policy)
+    .with_prices(prices);
     if choices.engine == EngineKind::Docker {
         engine.set_metadata_door(Arc::new(metadata::Door::new(
             control.clone(),
@@ -300,6 +306,43 @@ async fn serve(args: ServeArgs) -> Result<()> {
     reconciling.await?;
     store.close().await;
     Ok(())
+}
+
+/// The price sheets that come with Neargate, and those in the data folder.
+fn prices(choices: &Choices) -> Result<PriceBook> {
+    let folder = choices.data_dir.join("prices");
+    let own = sheet_texts(&folder).with_context(|| {
+        format!(
+            "the price sheets in {} cannot be read\nhint: make sure that Neargate may read the folder and its files",
+            folder.display()
+        )
+    })?;
+    PriceBook::new(&own, choices.price_sheet.as_deref())
+        .map_err(|error| anyhow!("{error}\nhint: {}", error.hint))
+}
+
+/// The files in `folder` whose names end in `.toml`, in the order of their names; none if there is no such folder.
+fn sheet_texts(folder: &Path) -> std::io::Result<Vec<SheetText>> {
+    let entries = match std::fs::read_dir(folder) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut texts = Vec::new();
+    for entry in entries {
+        let path = entry?.path();
+        if path.extension().is_none_or(|extension| extension != "toml") {
+            continue;
+        }
+        let name = path.file_stem().unwrap_or_default();
+        texts.push(SheetText {
+            file: path.display().to_string(),
+            name: name.to_string_lossy().into_owned(),
+            text: std::fs::read_to_string(&path)?,
+        });
+    }
+    texts.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(texts)
 }
 
 /// Ends at the first SIGTERM or SIGINT.

@@ -17,7 +17,10 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("meter", &["domain", "plan"]), // plan: its tests drive the meter with the planner's own transitions
     ("store", &["domain"]),
     ("engine", &["domain", "plan"]),
-    ("control", &["domain", "store", "engine", "bell", "clock"]),
+    (
+        "control",
+        &["domain", "store", "engine", "bell", "clock", "meter"],
+    ),
     (
         "reconcile",
         &[
@@ -36,6 +39,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "clock",
             "bell",
             "reconcile",
+            "meter", // the words that a bill can be grouped by
         ],
     ),
     ("cli", &["domain", "shapes", "clock", "config"]),
@@ -54,6 +58,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "api",
             "cli",
             "config",
+            "meter",
             "telemetry",
         ],
     ),

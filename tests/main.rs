@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod bill;
 mod bounds;
 mod capacity;
 mod cli;

@@ -46,6 +46,7 @@ const LOOKS: &[&str] = &[
     "neargate describe",
     "neargate logs $",
     "neargate usage",
+    "neargate bill",
     "neargate events",
     "neargate status",
     "neargate service ls",

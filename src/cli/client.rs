@@ -24,7 +24,7 @@ use serde_json::Value;
 use super::token::Token;
 use crate::shapes::{Page, Problem};
 
-pub(super) use calls::{EventQuery, LogQuery, Syntax, TaskQuery, UsageQuery};
+pub(super) use calls::{BillQuery, EventQuery, LogQuery, Syntax, TaskQuery, UsageQuery};
 pub(super) use error::ClientError;
 pub(super) use lines::LogStream;
 pub(super) use socket::{Received, SocketReceiver, SocketSender};

@@ -11,6 +11,7 @@
 
 mod apply;
 mod backoff;
+mod bill;
 mod client;
 mod clusters;
 mod completions;
@@ -31,6 +32,7 @@ mod progress;
 mod protect;
 mod ps;
 mod register;
+mod rightsize;
 mod run;
 mod sanitise;
 mod schedule;
@@ -135,6 +137,8 @@ enum Command {
     Apply(apply::ApplyArgs),
     Events(events::EventsArgs),
     Usage(usage::UsageArgs),
+    Bill(bill::BillArgs),
+    Rightsize(rightsize::RightsizeArgs),
     Definitions(definitions::DefinitionsArgs),
     Secret(secret::SecretArgs),
     Clusters(clusters::ClustersArgs),
@@ -245,6 +249,8 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Apply(args) => Box::pin(apply::execute(session, args)).await,
         Command::Events(args) => events::execute(session, args).await,
         Command::Usage(args) => usage::execute(session, args).await,
+        Command::Bill(args) => bill::execute(session, args).await,
+        Command::Rightsize(args) => rightsize::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,
         Command::Secret(args) => secret::execute(session, args).await,
         Command::Clusters(args) => clusters::execute(session, args).await,

@@ -198,7 +198,7 @@ fn table(console: &Console, uses: &[TaskUse]) -> Table {
 }
 
 /// `bytes` with one digit after the point, in the unit that gives the fewest digits before it.
-fn size(bytes: u64) -> String {
+pub(super) fn size(bytes: u64) -> String {
     const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
     let mut amount = bytes as f64;
     let mut unit = 0;

@@ -1,27 +1,28 @@
-//! `neargate usage`: what tasks reserved, and for how long.
+//! `neargate usage`: what tasks reserved, and for how long; beside it what they used.
 
 use clap::Args;
 
 use super::Session;
+use super::bill::{self, Column, Scope};
 use super::client::UsageQuery;
 use super::console::Console;
 use super::describe::{Page, usage};
 use super::failure::Failure;
 use super::table::Table;
 use super::time::{self, Point};
-use crate::shapes::{UsageLine, UsageReport, UsageTotal};
+use crate::shapes::{UsageLine, UsageReport, UsageTotal, Used};
 
 /// Show what tasks have used
 #[derive(Clone, Debug, Args)]
 #[command(after_help = "\
 All clusters are shown, unless --cluster names one. Tasks of which any part lies within the time are shown \
-with their whole length.
+with their whole length; with --group-by, with what lies within it.
 
 Example:
-  neargate usage --family web --from 1d")]
+  neargate usage --from 1d --group-by service")]
 pub(super) struct UsageArgs {
     /// Only this task: its ID, or the first digits of it
-    #[arg(conflicts_with_all = ["family", "from", "to"])]
+    #[arg(conflicts_with_all = ["family", "from", "to", "group_by"])]
     task: Option<String>,
     /// Only tasks of this family
     #[arg(long, value_name = "FAMILY")]
@@ -32,6 +33,10 @@ pub(super) struct UsageArgs {
     /// Only tasks that held something before that
     #[arg(long, value_name = "TIME", value_parser = time::point)]
     to: Option<Point>,
+    /// One line for each: family, service, cluster, tag:KEY, day or hour, in UTC; since the beginning of this month,
+    /// unless --from says otherwise
+    #[arg(long, value_name = "WHAT")]
+    group_by: Option<String>,
 }
 
 pub(super) async fn execute(session: &mut Session, args: UsageArgs) -> Result<u8, Failure> {
@@ -46,6 +51,20 @@ pub(super) async fn execute(session: &mut Session, args: UsageArgs) -> Result<u8
             let mut page = Page::default();
             usage(&mut page, &answer.value);
             console.text(&page.finish())?;
+        }
+        return Ok(0);
+    }
+    if args.group_by.is_some() {
+        let scope = Scope {
+            family: args.family,
+            from: args.from,
+            to: args.to,
+            group_by: args.group_by,
+        };
+        let query = bill::query(scope, named_cluster.clone());
+        let answer = client.bill(&query).await?;
+        if !console.document(&answer.document)? {
+            bill::show(console, &answer.value, Column::Usage)?;
         }
         return Ok(0);
     }
@@ -87,7 +106,9 @@ fn table(console: &Console, report: &UsageReport) -> Table {
         "FROM",
         "LENGTH",
         "VCPU-SECONDS",
+        "USED",
         "GB-SECONDS",
+        "USED",
         "NOTE",
     ]);
     for line in &report.items {
@@ -104,7 +125,9 @@ fn table(console: &Console, report: &UsageReport) -> Table {
             (&line.opened_at).into(),
             time::length(line.duration_ms).into(),
             (&line.vcpu_seconds).into(),
+            cpu_used(line.used.as_ref()).into(),
             (&line.gb_seconds).into(),
+            memory_used(line.used.as_ref()).into(),
             note.into(),
         ]);
     }
@@ -117,11 +140,22 @@ fn table(console: &Console, report: &UsageReport) -> Table {
             "".into(),
             time::length(total.duration_ms).into(),
             (&total.vcpu_seconds).into(),
+            cpu_used(total.used.as_ref()).into(),
             (&total.gb_seconds).into(),
+            memory_used(total.used.as_ref()).into(),
             "".into(),
         ]);
     }
     table
+}
+
+fn cpu_used(used: Option<&Used>) -> String {
+    used.map(|used| used.vcpu_seconds.clone())
+        .unwrap_or_default()
+}
+
+fn memory_used(used: Option<&Used>) -> String {
+    used.map(|used| used.gb_seconds.clone()).unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -146,6 +180,14 @@ mod tests {
             mib_ms: 30_720_000,
             vcpu_seconds: "15.000000".to_owned(),
             gb_seconds: "30.000000".to_owned(),
+            used: closed_at.map(|_| Used {
+                vcpu_seconds: "3.500000".to_owned(),
+                gb_seconds: "1.250000".to_owned(),
+                cpu_ns: 3_500_000_000,
+                memory_kib_ms: 1_310_720_000,
+                source: "cgroup".to_owned(),
+                ..Used::default()
+            }),
         }
     }
 
@@ -165,10 +207,10 @@ mod tests {
         assert_eq!(
             table(&console, &report).render(Look::default()),
             "\
-TASK                              DEFINITION  CLUSTER  FROM                      LENGTH      VCPU-SECONDS  GB-SECONDS  NOTE
-aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000     30.000000   estimated
-bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000     30.000000   goes on
-total                             2 tasks                                        2 min 00 s  30.000000     60.000000
+TASK                              DEFINITION  CLUSTER  FROM                      LENGTH      VCPU-SECONDS  USED      GB-SECONDS  USED      NOTE
+aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000     3.500000  30.000000   1.250000  estimated
+bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb  hello:1     default  2026-01-31T08:15:00.000Z  1 min 00 s  15.000000               30.000000             goes on
+total                             2 tasks                                        2 min 00 s  30.000000     3.500000  60.000000   1.250000
 "
         );
     }

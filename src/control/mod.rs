@@ -4,6 +4,7 @@
 //! never waits for the engine and never changes what is: that is the loop's. It speaks domain types; the
 //! fronts translate from and to what travels.
 
+mod bill;
 mod cluster;
 mod error;
 mod event;
@@ -23,6 +24,7 @@ mod usage;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+pub use bill::BillQuery;
 pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
@@ -43,6 +45,7 @@ use crate::domain::{
     TimestampMs, Volume, VolumeSource,
 };
 use crate::engine::{Engine, EngineError, EngineState, EngineStatus, no_such_runtime};
+use crate::meter::sheet::PriceBook;
 use crate::store::Store;
 
 /// How many tasks one call may ask for.
@@ -80,6 +83,8 @@ pub struct Control {
     clock: Arc<dyn Clock>,
     ids: Arc<dyn IdSource>,
     policy: Policy,
+    /// What things cost.
+    prices: Arc<PriceBook>,
     /// One permit for each container that the engine is asked about.
     figures: Arc<Semaphore>,
 }
@@ -102,6 +107,7 @@ impl Control {
             clock,
             ids,
             policy: Policy::default(),
+            prices: Arc::default(),
             figures: Arc::new(Semaphore::new(stats::FIGURES_AT_ONCE)),
         }
     }
@@ -110,6 +116,15 @@ impl Control {
     #[must_use]
     pub fn with_policy(self, policy: Policy) -> Self {
         Self { policy, ..self }
+    }
+
+    /// The same use cases, with the operator's prices.
+    #[must_use]
+    pub fn with_prices(self, prices: PriceBook) -> Self {
+        Self {
+            prices: Arc::new(prices),
+            ..self
+        }
     }
 
     /// Whether the operator lets a task be connected in that way.

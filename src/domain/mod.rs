@@ -73,5 +73,7 @@ pub use task_definition::{
     is_capability,
 };
 pub use time::{DurationMs, TimestampMs};
-pub use usage::{EndEvidence, UsageChange, UsageInterval};
+pub use usage::{
+    EndEvidence, MeasuredUse, TaskUse, UsageChange, UsageInterval, UsageRecord, UseSource,
+};
 pub use volume::{Mount, Volume, VolumeSource};

@@ -146,6 +146,16 @@ impl TaskSize {
         })
     }
 
+    /// Every size that there is, by CPU and then by memory, the smallest first.
+    pub fn all() -> impl Iterator<Item = Self> {
+        FARGATE.iter().flat_map(|row| {
+            row.sizes_mib().map(|mib| Self {
+                cpu: CpuUnits(row.cpu),
+                memory: MemoryMib(mib),
+            })
+        })
+    }
+
     /// The CPU of it.
     pub const fn cpu(self) -> CpuUnits {
         self.cpu
@@ -232,6 +242,15 @@ mod tests {
         ] {
             assert!(size(cpu, memory).is_err(), "{cpu}/{memory}");
         }
+    }
+
+    #[test]
+    fn all_sizes_are_valid_and_in_order() {
+        let all: Vec<_> = TaskSize::all()
+            .map(|size| (size.cpu().0, size.memory().0))
+            .collect();
+        assert!(all.is_sorted() && all.len() == 74, "{}", all.len());
+        assert!(all.iter().all(|(cpu, memory)| size(*cpu, *memory).is_ok()));
     }
 
     #[test]

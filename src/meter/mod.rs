@@ -2,7 +2,13 @@
 //!
 //! It reads what is recorded and never a live container, so that a bill can be computed again from the
 //! records and comes out the same. Everything is a whole number: milliseconds, thousandths of a vCPU,
-//! mebibytes; nothing is rounded here.
+//! mebibytes. Money is rounded once, when a line of a bill is made: see [`sheet`] for what things cost, and
+//! [`bill`] for how that is grouped and added up.
+
+pub mod advice;
+pub mod bill;
+pub mod money;
+pub mod sheet;
 
 use crate::domain::{EndEvidence, LastStatus, Task, TimestampMs, UsageChange, UsageInterval};
 
@@ -69,7 +75,12 @@ pub struct Reserved {
 impl Reserved {
     /// What `interval` reserved, until its end or until `now`.
     pub fn of(interval: &UsageInterval, now: TimestampMs) -> Self {
-        let length = i128::from(interval.length(now).as_millis());
+        Self::over(interval, interval.length(now).as_millis())
+    }
+
+    /// What `interval` reserves in `length` milliseconds.
+    fn over(interval: &UsageInterval, length: i64) -> Self {
+        let length = i128::from(length);
         Self {
             milli_vcpu_ms: length * i128::from(interval.cpu.as_milli_vcpu()),
             mib_ms: length * i128::from(interval.memory.0),
@@ -77,12 +88,31 @@ impl Reserved {
     }
 }
 
+impl std::ops::Add for Reserved {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        Self {
+            milli_vcpu_ms: self.milli_vcpu_ms.saturating_add(other.milli_vcpu_ms),
+            mib_ms: self.mib_ms.saturating_add(other.mib_ms),
+        }
+    }
+}
+
+impl std::ops::Sub for Reserved {
+    type Output = Self;
+
+    fn sub(self, other: Self) -> Self {
+        Self {
+            milli_vcpu_ms: self.milli_vcpu_ms.saturating_sub(other.milli_vcpu_ms),
+            mib_ms: self.mib_ms.saturating_sub(other.mib_ms),
+        }
+    }
+}
+
 impl std::iter::Sum for Reserved {
     fn sum<I: Iterator<Item = Self>>(parts: I) -> Self {
-        parts.fold(Self::default(), |sum, part| Self {
-            milli_vcpu_ms: sum.milli_vcpu_ms + part.milli_vcpu_ms,
-            mib_ms: sum.mib_ms + part.mib_ms,
-        })
+        parts.fold(Self::default(), std::ops::Add::add)
     }
 }
 

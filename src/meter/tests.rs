@@ -18,6 +18,7 @@ fn interval_of(rounds: &[(Sighting<'_>, i64)]) -> (UsageInterval, usize) {
                 UsageChange::Open(opened) => {
                     assert!(interval.replace(opened).is_none(), "opened twice");
                 }
+                UsageChange::Measure(_) => unreachable!("a recorded change measures nothing"),
                 UsageChange::Close { at, evidence } => {
                     let open = interval.as_mut().expect("closed before it was opened");
                     assert!(

@@ -9,6 +9,8 @@
 //!
 //! Requests refuse fields that they do not know; answers may grow, so readers of them must not.
 
+mod advice;
+mod bill;
 mod cluster;
 mod container_definition;
 mod deployment;
@@ -39,6 +41,8 @@ mod volume;
 #[cfg(test)]
 mod tests;
 
+pub use advice::{Advice, AdvisedSize, Rightsizing};
+pub use bill::{Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed};
 pub use cluster::{Cluster, CreateClusterRequest};
 pub use container_definition::{
     AppProtocol, ContainerDefinition, ContainerDependency, ContainerRestartPolicy,
@@ -87,7 +91,7 @@ pub use task_definition::{
     RegisterTaskDefinitionRequest, RuntimePlatform, TaskDefinition, TaskDefinitionConstraint,
     TaskDefinitionConstraintType, TrustedExecutionConfiguration,
 };
-pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal};
+pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal, Used};
 pub use volume::{
     DockerScope, DockerVolumeConfiguration, EfsAuthorizationConfig, EfsVolumeConfiguration,
     FsxAuthorizationConfig, FsxVolumeConfiguration, HostVolumeProperties,

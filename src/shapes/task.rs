@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::TaskUsage;
-use crate::domain::{self, TimestampMs, UsageInterval};
+use crate::domain::{self, TaskUse, TimestampMs};
 
 /// One run of a task definition. Times are RFC 3339 in UTC, to the millisecond.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -194,13 +194,9 @@ impl From<domain::PullProgress> for PullProgress {
 
 impl Task {
     /// `task` together with what it has used, as it stands at `now`.
-    pub fn with_usage(
-        task: &domain::Task,
-        usage: Option<&UsageInterval>,
-        now: TimestampMs,
-    ) -> Self {
+    pub fn with_usage(task: &domain::Task, usage: Option<&TaskUse>, now: TimestampMs) -> Self {
         Self {
-            usage: usage.map(|interval| TaskUsage::new(interval, now)),
+            usage: usage.map(|usage| TaskUsage::new(usage, now)),
             ..Self::from(task)
         }
     }

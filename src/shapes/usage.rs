@@ -1,4 +1,4 @@
-//! What tasks reserved, and for how long.
+//! What tasks reserved, and for how long; beside it what they used.
 //!
 //! The exact figures are integers: milliseconds × thousandths of a vCPU, milliseconds × MiB. The decimal
 //! ones are for people and are made from them by integer arithmetic, rounded once, half up, as text: a
@@ -7,10 +7,88 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::domain::{EndEvidence, TimestampMs, UsageInterval};
+use crate::domain::{EndEvidence, MeasuredUse, TaskUse, TimestampMs, UsageInterval};
 use crate::meter::Reserved;
 
-/// What one task has used, as it is shown with the task.
+/// What was used, as it was measured. Reserved is what one pays for; this is what it was needed for.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Used {
+    /// CPU time: vCPU × seconds, with six decimals.
+    #[schema(examples("3.250000"))]
+    pub vcpu_seconds: String,
+    /// Memory over time: GB (1,024 MiB) × seconds, with six decimals.
+    #[schema(examples("4.100000"))]
+    pub gb_seconds: String,
+    /// Exact: CPU time in nanoseconds.
+    pub cpu_ns: u64,
+    /// Exact: KiB × milliseconds.
+    pub memory_kib_ms: u64,
+    /// The most memory at one time: of one task, where several are added up.
+    pub memory_peak_bytes: u64,
+    /// Received.
+    pub network_rx_bytes: u64,
+    /// Sent.
+    pub network_tx_bytes: u64,
+    /// Read from block devices.
+    pub block_read_bytes: u64,
+    /// Written to block devices.
+    pub block_write_bytes: u64,
+    /// Until when it was measured; absent where several tasks are added up.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub measured_until: Option<String>,
+    /// `cgroup`: the kernel's own count, exact. `sample`: what the engine said last, so what was used after that is
+    /// missing. Of several tasks, `sample` as soon as one is.
+    pub source: String,
+}
+
+impl Used {
+    /// What a task was measured to use.
+    pub fn new(used: &MeasuredUse) -> Self {
+        Self {
+            cpu_ns: used.cpu_ns,
+            memory_kib_ms: used.memory_kib_ms,
+            memory_peak_bytes: used.memory_peak_bytes,
+            network_rx_bytes: used.network_rx_bytes,
+            network_tx_bytes: used.network_tx_bytes,
+            block_read_bytes: used.block_read_bytes,
+            block_write_bytes: used.block_write_bytes,
+            measured_until: Some(used.measured_until.to_string()),
+            source: used.source.as_str().to_owned(),
+            ..Self::default()
+        }
+        .rounded()
+    }
+
+    /// What several come to; `None` when there is none. Exact figures are added, then rounded once.
+    pub fn sum<'a>(all: impl Iterator<Item = &'a Self>) -> Option<Self> {
+        let sum = all.cloned().reduce(|sum, one| Self {
+            cpu_ns: sum.cpu_ns.saturating_add(one.cpu_ns),
+            memory_kib_ms: sum.memory_kib_ms.saturating_add(one.memory_kib_ms),
+            memory_peak_bytes: sum.memory_peak_bytes.max(one.memory_peak_bytes),
+            network_rx_bytes: sum.network_rx_bytes.saturating_add(one.network_rx_bytes),
+            network_tx_bytes: sum.network_tx_bytes.saturating_add(one.network_tx_bytes),
+            block_read_bytes: sum.block_read_bytes.saturating_add(one.block_read_bytes),
+            block_write_bytes: sum.block_write_bytes.saturating_add(one.block_write_bytes),
+            measured_until: None,
+            // `sample` comes after `cgroup` in the alphabet.
+            source: sum.source.max(one.source),
+            ..Self::default()
+        });
+        sum.map(Self::rounded)
+    }
+
+    fn rounded(self) -> Self {
+        Self {
+            vcpu_seconds: six_decimals(self.cpu_ns.into(), 1_000_000_000),
+            gb_seconds: six_decimals(self.memory_kib_ms.into(), 1_048_576_000),
+            ..self
+        }
+    }
+}
+
+/// What one task has reserved and used, as it is shown with the task.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TaskUsage {
@@ -32,11 +110,15 @@ pub struct TaskUsage {
     /// GB (1,024 MiB) × seconds, with six decimals.
     #[schema(examples("30.000000"))]
     pub gb_seconds: String,
+    /// What it was measured to use; absent when nobody could look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
 impl TaskUsage {
-    /// `interval`, as it stands at `now`.
-    pub fn new(interval: &UsageInterval, now: TimestampMs) -> Self {
+    /// `usage`, as it stands at `now`.
+    pub fn new(usage: &TaskUse, now: TimestampMs) -> Self {
+        let interval = &usage.interval;
         let reserved = Reserved::of(interval, now);
         Self {
             opened_at: interval.opened_at.to_string(),
@@ -45,11 +127,12 @@ impl TaskUsage {
             duration_ms: interval.length(now).as_millis(),
             vcpu_seconds: vcpu_seconds(reserved),
             gb_seconds: gb_seconds(reserved),
+            used: usage.used.as_ref().map(Used::new),
         }
     }
 }
 
-/// What one task has used, as a line of a report.
+/// What one task has reserved and used, as a line of a report.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageLine {
@@ -87,11 +170,15 @@ pub struct UsageLine {
     /// GB (1,024 MiB) × seconds, with six decimals.
     #[schema(examples("30.000000"))]
     pub gb_seconds: String,
+    /// What it was measured to use; absent when nobody could look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
 impl UsageLine {
-    /// `interval`, as it stands at `now`.
-    pub fn new(interval: &UsageInterval, now: TimestampMs) -> Self {
+    /// `usage`, as it stands at `now`.
+    pub fn new(usage: &TaskUse, now: TimestampMs) -> Self {
+        let interval = &usage.interval;
         let reserved = Reserved::of(interval, now);
         Self {
             task_id: interval.task_id.to_string(),
@@ -108,11 +195,12 @@ impl UsageLine {
             mib_ms: exact(reserved.mib_ms),
             vcpu_seconds: vcpu_seconds(reserved),
             gb_seconds: gb_seconds(reserved),
+            used: usage.used.as_ref().map(Used::new),
         }
     }
 }
 
-/// What tasks have used.
+/// What tasks have reserved and used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct UsageReport {
@@ -141,6 +229,9 @@ pub struct UsageTotal {
     pub vcpu_seconds: String,
     /// GB (1,024 MiB) × seconds, with six decimals.
     pub gb_seconds: String,
+    /// What those of them that were measured have used; absent when none was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub used: Option<Used>,
 }
 
 impl UsageTotal {
@@ -162,6 +253,7 @@ impl UsageTotal {
             mib_ms: exact(reserved.mib_ms),
             vcpu_seconds: vcpu_seconds(reserved),
             gb_seconds: gb_seconds(reserved),
+            used: Used::sum(lines.iter().filter_map(|line| line.used.as_ref())),
         }
     }
 }
@@ -173,22 +265,22 @@ fn evidence(interval: &UsageInterval) -> Option<String> {
 }
 
 /// vCPU × seconds, with six decimals.
-fn vcpu_seconds(reserved: Reserved) -> String {
+pub(super) fn vcpu_seconds(reserved: Reserved) -> String {
     six_decimals(reserved.milli_vcpu_ms, 1_000_000)
 }
 
 /// GB (1,024 MiB) × seconds, with six decimals.
-fn gb_seconds(reserved: Reserved) -> String {
+pub(super) fn gb_seconds(reserved: Reserved) -> String {
     six_decimals(reserved.mib_ms, 1_024_000)
 }
 
 /// What travels has 64 bits; more than that is shown as the most that they hold.
-fn exact(amount: i128) -> i64 {
+pub(super) fn exact(amount: i128) -> i64 {
     i64::try_from(amount).unwrap_or(i64::MAX)
 }
 
 /// `amount` / `unit` with six decimals, rounded half up. Neither is negative.
-fn six_decimals(amount: i128, unit: i128) -> String {
+pub(super) fn six_decimals(amount: i128, unit: i128) -> String {
     const MILLION: i128 = 1_000_000;
     let millionths = (amount * MILLION + unit / 2) / unit;
     format!("{}.{:06}", millionths / MILLION, millionths % MILLION)
@@ -197,11 +289,11 @@ fn six_decimals(amount: i128, unit: i128) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::domain::{CpuUnits, FamilyRevision, MemoryMib, TaskId};
+    use crate::domain::{CpuUnits, FamilyRevision, MemoryMib, TaskId, UseSource};
 
-    fn interval(length_ms: i64) -> UsageInterval {
+    fn usage(length_ms: i64, used: Option<MeasuredUse>) -> TaskUse {
         let id: TaskId = "0".repeat(32).parse().unwrap();
-        UsageInterval {
+        let interval = UsageInterval {
             task_id: id,
             cluster: "default".parse().unwrap(),
             definition: FamilyRevision {
@@ -215,13 +307,28 @@ mod tests {
                 TimestampMs::from_millis(1_000 + length_ms),
                 EndEvidence::Engine,
             )),
+        };
+        TaskUse { interval, used }
+    }
+
+    fn measured(source: UseSource) -> MeasuredUse {
+        MeasuredUse {
+            cpu_ns: 50_123_456,
+            memory_kib_ms: 1_048_576,
+            memory_peak_bytes: 3,
+            network_rx_bytes: 4,
+            network_tx_bytes: 5,
+            block_read_bytes: 6,
+            block_write_bytes: 7,
+            measured_until: TimestampMs::from_millis(1_050),
+            source,
         }
     }
 
     #[test]
     fn seconds_are_made_from_integers_and_rounded_once() {
         let now = TimestampMs::from_millis(0);
-        let usage = TaskUsage::new(&interval(60_001), now);
+        let usage = TaskUsage::new(&usage(60_001, None), now);
         assert_eq!(usage.duration_ms, 60_001);
         assert_eq!(usage.vcpu_seconds, "15.000250");
         assert_eq!(usage.gb_seconds, "30.000500");
@@ -236,11 +343,31 @@ mod tests {
 
     #[test]
     fn a_total_adds_what_is_exact() {
-        let line = UsageLine::new(&interval(1), TimestampMs::from_millis(0));
+        let line = UsageLine::new(&usage(1, None), TimestampMs::from_millis(0));
         let total = UsageTotal::of(&[line.clone(), line]);
         assert_eq!(total.milli_vcpu_ms, 500);
         assert_eq!(total.vcpu_seconds, "0.000500");
         assert_eq!(total.mib_ms, 1_024);
         assert_eq!(total.gb_seconds, "0.001000");
+    }
+
+    #[test]
+    fn what_was_used_stands_beside_what_was_reserved() {
+        let now = TimestampMs::from_millis(0);
+        let line = |source| UsageLine::new(&usage(1, Some(measured(source))), now);
+        let (exact, sampled) = (line(UseSource::Cgroup), line(UseSource::Sample));
+        let used = exact.used.as_ref().unwrap();
+        assert_eq!((used.cpu_ns, used.source.as_str()), (50_123_456, "cgroup"));
+        assert_eq!(used.vcpu_seconds, "0.050123");
+        assert_eq!(used.gb_seconds, "0.001000");
+
+        let unmeasured = UsageLine::new(&usage(1, None), now);
+        let total = UsageTotal::of(&[exact, sampled, unmeasured]);
+        assert_eq!(total.tasks, 3);
+        let used = total.used.unwrap();
+        assert_eq!((used.cpu_ns, used.source.as_str()), (100_246_912, "sample"));
+        assert_eq!(used.vcpu_seconds, "0.100247", "added, then rounded");
+        assert_eq!((used.memory_peak_bytes, used.network_tx_bytes), (3, 10));
+        assert_eq!(used.measured_until, None);
     }
 }

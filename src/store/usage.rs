@@ -9,8 +9,8 @@ use super::column::{from_word, to_unsigned};
 use super::page::List;
 use super::{Page, PageRequest, Store, StoreError};
 use crate::domain::{
-    Capacity, ClusterName, CpuUnits, EndEvidence, Family, FamilyRevision, MemoryMib, Task, TaskId,
-    TimestampMs, UsageChange, UsageInterval,
+    Capacity, ClusterName, CpuUnits, EndEvidence, Family, FamilyRevision, MeasuredUse, MemoryMib,
+    Task, TaskId, TaskUse, TimestampMs, UsageChange, UsageInterval, UseSource,
 };
 
 /// Whose usage is wanted. What is `None` does not matter.
@@ -23,18 +23,40 @@ pub struct UsageFilter {
 }
 
 impl Store {
-    /// The usage interval of a task; `None` if none was opened yet.
-    pub async fn usage(&self, task: &TaskId) -> Result<Option<UsageInterval>, StoreError> {
+    /// What is on record of a task's usage; `None` if no interval was opened yet.
+    pub async fn usage(&self, task: &TaskId) -> Result<Option<TaskUse>, StoreError> {
         let id = task.as_str();
         let row = sqlx::query_as!(
             UsageRow,
-            "SELECT task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, closed_at, end_evidence
-               FROM usage_intervals WHERE task_id = ?1",
+            r#"SELECT i.task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, closed_at, end_evidence,
+                    cpu_ns AS "cpu_ns?", memory_kib_ms AS "memory_kib_ms?", memory_peak_bytes AS "memory_peak_bytes?",
+                    network_rx_bytes AS "network_rx_bytes?", network_tx_bytes AS "network_tx_bytes?",
+                    block_read_bytes AS "block_read_bytes?", block_write_bytes AS "block_write_bytes?",
+                    measured_until AS "measured_until?", source AS "source?"
+               FROM usage_intervals i LEFT JOIN usage_measured m ON m.task_id = i.task_id
+              WHERE i.task_id = ?1"#,
             id
         )
         .fetch_optional(self.readers())
         .await?;
-        row.map(UsageInterval::try_from).transpose()
+        row.map(TaskUse::try_from).transpose()
+    }
+
+    /// Records what tasks were measured to use, in one commit. Less than what is on record changes nothing.
+    pub async fn record_use(&self, measured: Vec<(TaskId, MeasuredUse)>) -> Result<(), StoreError> {
+        if measured.is_empty() {
+            return Ok(());
+        }
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    for (task, used) in &measured {
+                        measure(db, task, used).await?;
+                    }
+                    Ok(())
+                })
+            })
+            .await
     }
 
     /// What all tasks reserve now: those whose interval is open.
@@ -53,7 +75,7 @@ impl Store {
         from: TimestampMs,
         to: TimestampMs,
         request: &PageRequest,
-    ) -> Result<Page<UsageInterval>, StoreError> {
+    ) -> Result<Page<TaskUse>, StoreError> {
         let (from, to) = (from.as_millis(), to.as_millis());
         let (after, after_id): (i64, String) = match request.after(List::Usage)? {
             Some(key) => key,
@@ -64,12 +86,17 @@ impl Store {
         let rows = request.rows();
         let rows = sqlx::query_as!(
             UsageRow,
-            "SELECT task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, closed_at, end_evidence
-               FROM usage_intervals INDEXED BY usage_intervals_by_opening
-              WHERE (opened_at, task_id) > (?1, ?2) AND opened_at < ?3
+            r#"SELECT i.task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, closed_at, end_evidence,
+                    cpu_ns AS "cpu_ns?", memory_kib_ms AS "memory_kib_ms?", memory_peak_bytes AS "memory_peak_bytes?",
+                    network_rx_bytes AS "network_rx_bytes?", network_tx_bytes AS "network_tx_bytes?",
+                    block_read_bytes AS "block_read_bytes?", block_write_bytes AS "block_write_bytes?",
+                    measured_until AS "measured_until?", source AS "source?"
+               FROM usage_intervals i INDEXED BY usage_intervals_by_opening
+                    LEFT JOIN usage_measured m ON m.task_id = i.task_id
+              WHERE (opened_at, i.task_id) > (?1, ?2) AND opened_at < ?3
                 AND (closed_at IS NULL OR closed_at > ?4 OR opened_at >= ?4)
                 AND (?5 IS NULL OR cluster = ?5) AND (?6 IS NULL OR family = ?6)
-              ORDER BY opened_at, task_id LIMIT ?7",
+              ORDER BY opened_at, i.task_id LIMIT ?7"#,
             after,
             after_id,
             to,
@@ -80,11 +107,11 @@ impl Store {
         )
         .fetch_all(self.readers())
         .await?;
-        let intervals = rows.into_iter().map(UsageInterval::try_from);
+        let uses = rows.into_iter().map(TaskUse::try_from);
         request.page(
             List::Usage,
-            intervals.collect::<Result<_, _>>()?,
-            |last: &UsageInterval| (last.opened_at, last.task_id.clone()),
+            uses.collect::<Result<_, _>>()?,
+            |last: &TaskUse| (last.interval.opened_at, last.interval.task_id.clone()),
         )
     }
 
@@ -118,7 +145,8 @@ pub(super) async fn reserved(db: impl SqliteExecutor<'_>) -> Result<Capacity, St
     })
 }
 
-/// Opens or closes the interval of `task`. Opening what is open and closing what is closed change nothing.
+/// Opens or closes the interval of `task`, or notes what it used. Opening what is open and closing what is closed
+/// change nothing.
 pub(super) async fn apply(
     db: &mut SqliteConnection,
     task: &Task,
@@ -127,7 +155,58 @@ pub(super) async fn apply(
     match change {
         UsageChange::Open(interval) => open(db, task, interval).await,
         UsageChange::Close { at, evidence } => close(db, &task.id, *at, *evidence).await,
+        UsageChange::Measure(used) => measure(db, &task.id, used).await,
     }
+}
+
+/// What is there already and larger stays: a measurement that comes late takes nothing back.
+async fn measure(
+    db: &mut SqliteConnection,
+    task: &TaskId,
+    used: &MeasuredUse,
+) -> Result<(), StoreError> {
+    let (id, source) = (task.as_str(), used.source.as_str());
+    let (cpu_ns, memory_kib_ms) = (to_column(used.cpu_ns), to_column(used.memory_kib_ms));
+    let memory_peak_bytes = to_column(used.memory_peak_bytes);
+    let network_rx_bytes = to_column(used.network_rx_bytes);
+    let network_tx_bytes = to_column(used.network_tx_bytes);
+    let block_read_bytes = to_column(used.block_read_bytes);
+    let block_write_bytes = to_column(used.block_write_bytes);
+    let measured_until = used.measured_until.as_millis();
+    sqlx::query!(
+        "INSERT INTO usage_measured
+             (task_id, cpu_ns, memory_kib_ms, memory_peak_bytes, network_rx_bytes, network_tx_bytes,
+              block_read_bytes, block_write_bytes, measured_until, source)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         ON CONFLICT (task_id) DO UPDATE SET
+             cpu_ns = max(cpu_ns, excluded.cpu_ns),
+             memory_kib_ms = max(memory_kib_ms, excluded.memory_kib_ms),
+             memory_peak_bytes = max(memory_peak_bytes, excluded.memory_peak_bytes),
+             network_rx_bytes = max(network_rx_bytes, excluded.network_rx_bytes),
+             network_tx_bytes = max(network_tx_bytes, excluded.network_tx_bytes),
+             block_read_bytes = max(block_read_bytes, excluded.block_read_bytes),
+             block_write_bytes = max(block_write_bytes, excluded.block_write_bytes),
+             measured_until = max(measured_until, excluded.measured_until),
+             source = excluded.source",
+        id,
+        cpu_ns,
+        memory_kib_ms,
+        memory_peak_bytes,
+        network_rx_bytes,
+        network_tx_bytes,
+        block_read_bytes,
+        block_write_bytes,
+        measured_until,
+        source
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
+/// As a column has it; what it cannot hold becomes the most that it can.
+fn to_column(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 async fn open(
@@ -204,6 +283,12 @@ fn parse_evidence(word: &str) -> Option<EndEvidence> {
     .find(|evidence| evidence.as_str() == word)
 }
 
+fn parse_source(word: &str) -> Option<UseSource> {
+    [UseSource::Cgroup, UseSource::Sample]
+        .into_iter()
+        .find(|source| source.as_str() == word)
+}
+
 struct UsageRow {
     task_id: String,
     cluster: String,
@@ -214,17 +299,48 @@ struct UsageRow {
     opened_at: i64,
     closed_at: Option<i64>,
     end_evidence: Option<String>,
+    // NULL, all of them, when nothing was measured.
+    cpu_ns: Option<i64>,
+    memory_kib_ms: Option<i64>,
+    memory_peak_bytes: Option<i64>,
+    network_rx_bytes: Option<i64>,
+    network_tx_bytes: Option<i64>,
+    block_read_bytes: Option<i64>,
+    block_write_bytes: Option<i64>,
+    measured_until: Option<i64>,
+    source: Option<String>,
 }
 
-impl TryFrom<UsageRow> for UsageInterval {
+impl UsageRow {
+    fn used(&self) -> Result<Option<MeasuredUse>, StoreError> {
+        let (Some(until), Some(source)) = (self.measured_until, &self.source) else {
+            return Ok(None);
+        };
+        let number = |what: &str, column: Option<i64>| to_unsigned(what, column.unwrap_or(0));
+        Ok(Some(MeasuredUse {
+            cpu_ns: number("usage.cpuNs", self.cpu_ns)?,
+            memory_kib_ms: number("usage.memoryKibMs", self.memory_kib_ms)?,
+            memory_peak_bytes: number("usage.memoryPeakBytes", self.memory_peak_bytes)?,
+            network_rx_bytes: number("usage.networkRxBytes", self.network_rx_bytes)?,
+            network_tx_bytes: number("usage.networkTxBytes", self.network_tx_bytes)?,
+            block_read_bytes: number("usage.blockReadBytes", self.block_read_bytes)?,
+            block_write_bytes: number("usage.blockWriteBytes", self.block_write_bytes)?,
+            measured_until: TimestampMs::from_millis(until),
+            source: from_word("usage.source", source, parse_source)?,
+        }))
+    }
+}
+
+impl TryFrom<UsageRow> for TaskUse {
     type Error = StoreError;
 
     fn try_from(row: UsageRow) -> Result<Self, StoreError> {
+        let used = row.used()?;
         let evidence = row
             .end_evidence
             .map(|word| from_word("usage.endEvidence", &word, parse_evidence))
             .transpose()?;
-        Ok(Self {
+        let interval = UsageInterval {
             task_id: row.task_id.parse()?,
             cluster: row.cluster.parse()?,
             definition: FamilyRevision {
@@ -235,7 +351,8 @@ impl TryFrom<UsageRow> for UsageInterval {
             memory: MemoryMib(to_unsigned("usage.memory", row.memory_mib)?),
             opened_at: TimestampMs::from_millis(row.opened_at),
             closed: row.closed_at.map(TimestampMs::from_millis).zip(evidence),
-        })
+        };
+        Ok(Self { interval, used })
     }
 }
 
@@ -304,8 +421,8 @@ mod tests {
             record(&fixture, &mut task, &[change]).await.unwrap();
             let mut expected = opened(&task, 10);
             expected.closed = is;
-            let found = fixture.store.usage(&task.id).await.unwrap();
-            assert_eq!(found, Some(expected));
+            let found = fixture.store.usage(&task.id).await.unwrap().unwrap();
+            assert_eq!((found.interval, found.used), (expected, None));
         }
     }
 
@@ -385,6 +502,69 @@ mod tests {
         }
     }
 
+    fn measured(cpu_ns: u64, until: i64) -> MeasuredUse {
+        MeasuredUse {
+            cpu_ns,
+            memory_kib_ms: 2 * cpu_ns,
+            memory_peak_bytes: 3,
+            network_rx_bytes: 4,
+            network_tx_bytes: 5,
+            block_read_bytes: 6,
+            block_write_bytes: 7,
+            measured_until: at(until),
+            source: UseSource::Cgroup,
+        }
+    }
+
+    #[tokio::test]
+    async fn what_was_used_only_grows_and_is_read_with_the_interval() {
+        let fixture = Fixture::new().await;
+        let mut task = used(&fixture, 10, None).await;
+        for (now, kept) in [
+            (measured(100, 20), measured(100, 20)),
+            (measured(300, 40), measured(300, 40)),
+            (measured(200, 30), measured(300, 40)),
+            (measured(300, 40), measured(300, 40)),
+        ] {
+            let batch = vec![(task.id.clone(), now)];
+            fixture.store.record_use(batch).await.unwrap();
+            let found = fixture.store.usage(&task.id).await.unwrap().unwrap();
+            assert_eq!(found.used, Some(kept));
+        }
+        // With the end, in one commit.
+        let last = measured(u64::MAX, 50);
+        let end = [close(50, EndEvidence::Engine), UsageChange::Measure(last)];
+        record(&fixture, &mut task, &end).await.unwrap();
+        let page = fixture
+            .store
+            .usage_of_tasks(
+                &UsageFilter::default(),
+                at(0),
+                at(99),
+                &PageRequest::first(9),
+            )
+            .await
+            .unwrap();
+        let found = &page.items[0];
+        assert_eq!(found.interval.closed, Some((at(50), EndEvidence::Engine)));
+        let most = u64::try_from(i64::MAX).unwrap();
+        assert_eq!(found.used.map(|used| used.cpu_ns), Some(most));
+        for statement in [
+            "UPDATE usage_measured SET cpu_ns = 1",
+            "UPDATE usage_measured SET memory_kib_ms = memory_kib_ms - 1",
+            "UPDATE usage_measured SET measured_until = 49",
+            "UPDATE usage_measured SET source = 'guess'",
+            "DELETE FROM usage_measured",
+            "INSERT INTO usage_measured SELECT 'nobody', 0, 0, 0, 0, 0, 0, 0, 0, 'cgroup'",
+        ] {
+            let answer = fixture.execute(statement).await;
+            assert!(
+                matches!(answer, Err(StoreError::Refused(_))),
+                "{statement}: {answer:?}"
+            );
+        }
+    }
+
     #[tokio::test]
     async fn a_bill_has_every_interval_that_reaches_into_its_time() {
         let fixture = Fixture::new().await;
@@ -410,7 +590,7 @@ mod tests {
                 .usage_of_tasks(&all, at(100), at(200), &request)
                 .await
                 .unwrap();
-            found.extend(page.items.into_iter().map(|interval| interval.task_id));
+            found.extend(page.items.into_iter().map(|one| one.interval.task_id));
             request.token = page.next;
             if request.token.is_none() {
                 break;

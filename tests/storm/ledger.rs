@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use neargate::domain::{ContainerStatus, EventKind, LastStatus, Task, TaskId, UsageInterval};
+use neargate::domain::{ContainerStatus, EventKind, LastStatus, Task, TaskId, TaskUse};
 use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome, Snapshot};
 use neargate::store::EventFilter;
 
@@ -20,7 +20,7 @@ type Owner = (String, String);
 /// What is known of one task.
 struct Known {
     task: Task,
-    usage: Option<UsageInterval>,
+    usage: Option<TaskUse>,
     /// Its states, by its events.
     history: Vec<LastStatus>,
 }
@@ -256,7 +256,12 @@ impl Ledger {
 
     async fn records(&mut self, world: &World, before: &[ContainerSnapshot]) -> Result<(), String> {
         for (id, known) in &mut self.tasks {
-            if known.task.is_finished() && known.usage.as_ref().is_none_or(|u| u.closed.is_some()) {
+            if known.task.is_finished()
+                && known
+                    .usage
+                    .as_ref()
+                    .is_none_or(|one| one.interval.closed.is_some())
+            {
                 continue;
             }
             let task = world.store.task(id).await.unwrap().unwrap();
@@ -287,8 +292,9 @@ impl Ledger {
             }
             match (&known.usage, &usage) {
                 (Some(old), Some(new))
-                    if old.opened_at == new.opened_at
-                        && (old.closed.is_none() || old.closed == new.closed) => {}
+                    if old.interval.opened_at == new.interval.opened_at
+                        && (old.interval.closed.is_none()
+                            || old.interval.closed == new.interval.closed) => {}
                 (None, _) => {}
                 (old, new) => {
                     return Err(format!(
@@ -405,7 +411,7 @@ impl Ledger {
             if known
                 .usage
                 .as_ref()
-                .is_some_and(|usage| usage.closed.is_none())
+                .is_some_and(|usage| usage.interval.closed.is_none())
             {
                 return Err(format!("every usage interval is closed: {:?}", known.usage));
             }

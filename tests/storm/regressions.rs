@@ -111,7 +111,7 @@ fn started_again_whatever_happens(trouble: impl Fn(&mut World)) -> Task {
         ledger.check_end(&world).unwrap();
         let ended = task(&world, &id).await;
         let usage = world.store.usage(&id).await.unwrap().unwrap();
-        let closed = usage.closed.map(|(at, _)| at);
+        let closed = usage.interval.closed.map(|(at, _)| at);
         assert_eq!(
             closed, ended.execution_stopped_at,
             "one interval, to its end"
@@ -425,7 +425,7 @@ fn after_a_restart_of_the_host_no_exit_code_is_believed() {
             let reason = record.reason.as_deref().unwrap();
             assert!(reason.contains("the host was started anew"), "{reason}");
             let usage = world.store.usage(&id).await.unwrap().unwrap();
-            let (_, evidence) = usage.closed.unwrap();
+            let (_, evidence) = usage.interval.closed.unwrap();
             assert_eq!(evidence, EndEvidence::Estimated);
         });
     }

@@ -5,6 +5,7 @@
 //! around them: [`observe`] (identifiers, headers, figures, problems), [`guard`] (who may call), [`limit`]
 //! (how much at once). [`extract`] is how a handler gets its input, [`problem`] how it refuses.
 
+mod bill;
 mod clusters;
 mod events;
 mod exec;
@@ -105,6 +106,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(files::routes())
         .merge(forward::routes())
         .merge(usage::routes())
+        .merge(bill::routes())
         .merge(secrets::routes())
         .merge(events::routes())
         .merge(server::routes())

@@ -24,7 +24,7 @@ pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
         .routes(routes!(get_usage))
 }
 
-/// What one task has reserved, until it ended or until now.
+/// What one task has reserved, until it ended or until now, and beside it what it has used.
 #[utoipa::path(
     get, path = "/v1/tasks/{task}/usage", tag = "usage",
     params(("task" = String, Path, description = "Its ID, or the first digits of it.")),
@@ -40,14 +40,14 @@ async fn get_task_usage(
     Segment(TaskText(text)): Segment<TaskText>,
 ) -> Result<Json<TaskUsage>, ApiError> {
     let id = control.find_task(&text).await?;
-    let interval = control.task_usage(&id).await?.ok_or_else(|| {
+    let usage = control.task_usage(&id).await?.ok_or_else(|| {
         ApiError::new(
             Kind::NotFound,
             format!("task \"{id}\" has reserved nothing yet"),
         )
         .hint("its usage begins when its images are first asked for")
     })?;
-    Ok(Json(TaskUsage::new(&interval, control.now())))
+    Ok(Json(TaskUsage::new(&usage, control.now())))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]
@@ -70,7 +70,7 @@ struct GetUsage {
     next_token: Option<String>,
 }
 
-/// What tasks have reserved, one line per task, in the order in which they began to.
+/// What tasks have reserved and used, one line per task, in the order in which they began to.
 #[utoipa::path(
     get, path = "/v1/usage", tag = "usage",
     params(GetUsage),
@@ -99,7 +99,7 @@ async fn get_usage(
     let items: Vec<UsageLine> = page
         .items
         .iter()
-        .map(|interval| UsageLine::new(interval, now))
+        .map(|usage| UsageLine::new(usage, now))
         .collect();
     Ok(Json(UsageReport {
         total: UsageTotal::of(&items),

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::{Answer, ByteStream, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
-    Cluster, CreateClusterRequest, Event, Page, Readiness, RunTaskRequest, RunTaskResponse,
-    StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage,
+    Bill, Cluster, CreateClusterRequest, Event, Page, Readiness, Rightsizing, RunTaskRequest,
+    RunTaskResponse, StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage,
     UpdateTaskProtectionRequest, UsageReport,
 };
 
@@ -82,6 +82,19 @@ pub(in crate::cli) struct UsageQuery {
     pub(in crate::cli) from: Option<String>,
     /// Until when.
     pub(in crate::cli) to: Option<String>,
+}
+
+/// Which bill is wanted.
+#[derive(Clone, Debug, Default)]
+pub(in crate::cli) struct BillQuery {
+    /// Whose, and of when.
+    pub(in crate::cli) usage: UsageQuery,
+    /// What its lines stand for.
+    pub(in crate::cli) group_by: Option<String>,
+    /// What it is priced with.
+    pub(in crate::cli) price_sheet: Option<String>,
+    /// What it is compared with.
+    pub(in crate::cli) compare: Option<String>,
 }
 
 impl Client {
@@ -332,6 +345,41 @@ impl Client {
             ("to", query.to.as_deref()),
         ];
         self.page(&["v1", "usage"], &query, token).await
+    }
+
+    /// What tasks reserved, used and cost.
+    pub(in crate::cli) async fn bill(
+        &self,
+        query: &BillQuery,
+    ) -> Result<Answer<Bill>, ClientError> {
+        let query = [
+            ("cluster", query.usage.cluster.as_deref()),
+            ("family", query.usage.family.as_deref()),
+            ("from", query.usage.from.as_deref()),
+            ("to", query.usage.to.as_deref()),
+            ("groupBy", query.group_by.as_deref()),
+            ("priceSheet", query.price_sheet.as_deref()),
+            ("compare", query.compare.as_deref()),
+        ];
+        self.get(&["v1", "bill"], &query).await
+    }
+
+    /// The smallest sizes that would have done; what the bill would be grouped by does not matter.
+    pub(in crate::cli) async fn rightsize(
+        &self,
+        query: &BillQuery,
+        margin_percent: u32,
+    ) -> Result<Answer<Rightsizing>, ClientError> {
+        let margin_percent = margin_percent.to_string();
+        let query = [
+            ("cluster", query.usage.cluster.as_deref()),
+            ("family", query.usage.family.as_deref()),
+            ("from", query.usage.from.as_deref()),
+            ("to", query.usage.to.as_deref()),
+            ("priceSheet", query.price_sheet.as_deref()),
+            ("marginPercent", Some(margin_percent.as_str())),
+        ];
+        self.get(&["v1", "rightsize"], &query).await
     }
 
     /// One page of events, oldest first. A `token` says by itself where to go on.

@@ -2,9 +2,9 @@
 
 use super::{Page, binding};
 use crate::cli::table::{Field, Look, Table};
-use crate::cli::{progress, time};
+use crate::cli::{progress, time, top};
 use crate::domain::TimestampMs;
-use crate::shapes::{Container, Task, TaskLimits, TaskUsage};
+use crate::shapes::{Container, Task, TaskLimits, TaskUsage, Used};
 
 /// All that is known of `task`.
 pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
@@ -177,14 +177,48 @@ fn ran(container: &Container, now: TimestampMs) -> Option<String> {
     Some(time::length(millis))
 }
 
-/// What was reserved, and for how long.
+/// What was reserved, and for how long; and what of it was used.
 pub(in crate::cli) fn usage(page: &mut Page, usage: &TaskUsage) {
     page.entry("Length", &time::length(usage.duration_ms));
-    page.entry("vCPU-seconds", &usage.vcpu_seconds);
-    page.entry("GB-seconds", &usage.gb_seconds);
+    let used = |of: &str, used: Option<&str>| match used {
+        Some(used) => format!("{of} reserved, {used} used"),
+        None => format!("{of} reserved"),
+    };
+    let measured = usage.used.as_ref();
+    let (cpu, memory) = (
+        measured.map(|used| used.vcpu_seconds.as_str()),
+        measured.map(|used| used.gb_seconds.as_str()),
+    );
+    page.entry("vCPU-seconds", &used(&usage.vcpu_seconds, cpu));
+    page.entry("GB-seconds", &used(&usage.gb_seconds, memory));
+    if let Some(used) = measured {
+        beside(page, used);
+    }
     page.entry("From", &usage.opened_at);
     page.optional("Until", usage.closed_at.as_deref());
     page.optional("The end is", usage.end_evidence.as_deref().map(evidence));
+}
+
+/// What is used and not reserved, and how exact it all is.
+fn beside(page: &mut Page, used: &Used) {
+    page.entry("Memory peak", &top::size(used.memory_peak_bytes));
+    let both = |what: &str, there: u64, and: &str, back: u64| {
+        format!("{} {what}, {} {and}", top::size(there), top::size(back))
+    };
+    let (rx, tx) = (used.network_rx_bytes, used.network_tx_bytes);
+    page.entry("Network", &both("received", rx, "sent", tx));
+    let (read, written) = (used.block_read_bytes, used.block_write_bytes);
+    page.entry("Disk", &both("read", read, "written", written));
+    let until = used.measured_until.as_deref().unwrap_or_default();
+    page.entry(
+        "Measured",
+        &match used.source.as_str() {
+            "sample" => {
+                format!("by the engine's statistics, last at {until}: later use is missing")
+            }
+            _ => format!("by the kernel, until {until}"),
+        },
+    );
 }
 
 fn evidence(evidence: &str) -> &str {
@@ -236,8 +270,12 @@ Containers
 
 Usage
   Length        4.5 s
-  vCPU-seconds  1.147000
-  GB-seconds    2.294000
+  vCPU-seconds  1.147000 reserved, 0.050123 used
+  GB-seconds    2.294000 reserved, 0.004000 used
+  Memory peak   3.0 MiB
+  Network       1.5 KiB received, 90 B sent
+  Disk          0 B read, 4.0 KiB written
+  Measured      by the kernel, until 2026-01-31T08:15:04.640Z
   From          2026-01-31T08:15:00.012Z
   Until         2026-01-31T08:15:04.600Z
   The end is    recorded by the engine

@@ -4,7 +4,9 @@ use serde_json::json;
 
 use crate::cli::time;
 use crate::domain::TimestampMs;
-use crate::shapes::{Container, LogLine, NetworkBinding, Tag, Task, TaskDefinition, TaskUsage};
+use crate::shapes::{
+    Container, LogLine, NetworkBinding, Tag, Task, TaskDefinition, TaskUsage, Used,
+};
 
 pub(in crate::cli) const CREATED: &str = "2026-01-31T08:15:00.000Z";
 
@@ -77,6 +79,19 @@ pub(in crate::cli) fn stopped_task() -> Task {
             duration_ms: 4_588,
             vcpu_seconds: "1.147000".to_owned(),
             gb_seconds: "2.294000".to_owned(),
+            used: Some(Used {
+                vcpu_seconds: "0.050123".to_owned(),
+                gb_seconds: "0.004000".to_owned(),
+                cpu_ns: 50_123_456,
+                memory_kib_ms: 4_194_304,
+                memory_peak_bytes: 3 << 20,
+                network_rx_bytes: 1_536,
+                network_tx_bytes: 90,
+                block_read_bytes: 0,
+                block_write_bytes: 4_096,
+                measured_until: Some(at("15:04.640")),
+                source: "cgroup".to_owned(),
+            }),
         }),
         ..Task::default()
     }
@@ -126,6 +141,7 @@ pub(in crate::cli) fn running_task() -> Task {
             duration_ms: 123_990,
             vcpu_seconds: "30.997500".to_owned(),
             gb_seconds: "61.995000".to_owned(),
+            used: None,
         }),
         ..Task::default()
     }

@@ -1,0 +1,172 @@
+//! What tasks cost, and which sizes would have done.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::State;
+use axum::http::header;
+use axum::response::{IntoResponse, Response};
+use serde::Deserialize;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::Rest;
+use super::extract::{Check, Params};
+use super::openapi::Common;
+use super::problem::ApiError;
+use crate::control::BillQuery;
+use crate::meter::bill::GroupBy;
+use crate::shapes::{Bill, Rightsizing};
+use crate::store::UsageFilter;
+
+pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
+    OpenApiRouter::new()
+        .routes(routes!(get_bill))
+        .routes(routes!(get_rightsize))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct GetBill {
+    /// Only tasks of this cluster.
+    cluster: Option<String>,
+    /// Only tasks that were run from this family.
+    family: Option<String>,
+    /// From when on: RFC 3339, or how long ago it was, such as `1d`; since the beginning of this month, in UTC, unless
+    /// said otherwise. What tasks held before is not on the bill.
+    from: Option<String>,
+    /// Until when; until now unless said otherwise.
+    to: Option<String>,
+    /// What the lines stand for: `task`, `family` (unless said otherwise), `service`, `cluster`, `tag:KEY`, `day` or
+    /// `hour`. Days and hours are those of UTC.
+    group_by: Option<String>,
+    /// The price sheet; the operator's choice unless said otherwise.
+    price_sheet: Option<String>,
+    /// A price sheet to compare with: what it would have cost by that.
+    compare: Option<String>,
+    /// How the answer is written: `json` (unless said otherwise), `csv`, or `focus`, which is FOCUS 1.2 as CSV.
+    format: Option<String>,
+}
+
+/// How a bill is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Format {
+    #[default]
+    Json,
+    Csv,
+    Focus,
+}
+
+impl Format {
+    fn parse(text: &str) -> Option<Self> {
+        match text {
+            "json" => Some(Self::Json),
+            "csv" => Some(Self::Csv),
+            "focus" => Some(Self::Focus),
+            _ => None,
+        }
+    }
+}
+
+/// What tasks reserved, used and cost within a period, grouped and added up, to the last unit.
+#[utoipa::path(
+    get, path = "/v1/bill", tag = "usage",
+    params(GetBill),
+    responses((status = 200, description = "The bill.", body = Bill), Common)
+)]
+async fn get_bill(
+    State(rest): State<Arc<Rest>>,
+    Params(query): Params<GetBill>,
+) -> Result<Response, ApiError> {
+    let control = &rest.state.control;
+    let now = control.now();
+    let mut check = Check::default();
+    let filter = UsageFilter {
+        cluster: check.parse("cluster", query.cluster.as_deref()),
+        family: check.parse("family", query.family.as_deref()),
+    };
+    let from = check.moment("from", query.from.as_deref(), now);
+    let to = check.moment("to", query.to.as_deref(), now);
+    let group_by = query.group_by.as_deref();
+    let group_by = check.word("groupBy", group_by, GroupBy::parse, &[GroupBy::WORDS]);
+    let formats = ["json", "csv", "focus"];
+    let format = check.word("format", query.format.as_deref(), Format::parse, &formats);
+    check.done()?;
+
+    let query = BillQuery {
+        filter,
+        from,
+        to,
+        group_by: group_by.unwrap_or(GroupBy::Family),
+        price_sheet: query.price_sheet,
+        compare: query.compare,
+    };
+    let bill = Bill::new(&control.bill(query).await?, control.instance_id());
+    let csv = |text: String| ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text);
+    Ok(match format.unwrap_or_default() {
+        Format::Json => Json(bill).into_response(),
+        Format::Csv => csv(bill.csv()).into_response(),
+        Format::Focus => csv(bill.focus()).into_response(),
+    })
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct GetRightsize {
+    /// Only tasks of this cluster.
+    cluster: Option<String>,
+    /// Only tasks that were run from this family.
+    family: Option<String>,
+    /// From when on: RFC 3339, or how long ago it was, such as `7d`; since the beginning of this month, in UTC, unless
+    /// said otherwise.
+    from: Option<String>,
+    /// Until when; until now unless said otherwise.
+    to: Option<String>,
+    /// How much more than what was used the size must have, in percent; 25 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 0, maximum = 1000)]
+    margin_percent: Option<String>,
+    /// The price sheet that savings are worked out by; the operator's choice unless said otherwise.
+    price_sheet: Option<String>,
+}
+
+/// How much more than what was used a size must have, unless somebody says otherwise.
+const MARGIN_PERCENT: u32 = 25;
+
+/// For each family and service, the smallest size that would have covered what its tasks used, and what it would have
+/// saved.
+#[utoipa::path(
+    get, path = "/v1/rightsize", tag = "usage",
+    params(GetRightsize),
+    responses((status = 200, description = "The advice.", body = Rightsizing), Common)
+)]
+async fn get_rightsize(
+    State(rest): State<Arc<Rest>>,
+    Params(query): Params<GetRightsize>,
+) -> Result<Json<Rightsizing>, ApiError> {
+    let control = &rest.state.control;
+    let now = control.now();
+    let mut check = Check::default();
+    let filter = UsageFilter {
+        cluster: check.parse("cluster", query.cluster.as_deref()),
+        family: check.parse("family", query.family.as_deref()),
+    };
+    let from = check.moment("from", query.from.as_deref(), now);
+    let to = check.moment("to", query.to.as_deref(), now);
+    let margin = check.number("marginPercent", query.margin_percent.as_deref(), 0..=1_000);
+    check.done()?;
+
+    let margin = margin.and_then(|margin| u32::try_from(margin).ok());
+    let margin = margin.unwrap_or(MARGIN_PERCENT);
+    let query = BillQuery {
+        filter,
+        from,
+        to,
+        group_by: GroupBy::Family,
+        price_sheet: query.price_sheet,
+        compare: None,
+    };
+    let (advice, period, sheet) = control.rightsize(&query, margin).await?;
+    Ok(Json(Rightsizing::new(&advice, period, margin, &sheet)))
+}
