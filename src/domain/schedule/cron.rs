@@ -122,7 +122,7 @@ impl Field {
     /// One value, as a number or a word.
     fn value(&self, text: &str) -> Result<i16, InvalidExpression> {
         let named = |word: &&str| word.eq_ignore_ascii_case(text);
-        if let Some(place) = self.words.iter().position(|word| named(&word)) {
+        if let Some(place) = self.words.iter().position(named) {
             return Ok(self.least + i16::try_from(place).unwrap_or_default());
         }
         number(text)
@@ -150,14 +150,12 @@ impl Field {
             (from, if step.is_some() { self.most } else { from })
         };
         let length = self.most - self.least + 1;
-        let to = match from > to {
-            true if self.is_circle => to + length,
-            true => {
-                let why = "a range goes from the smaller value to the larger one";
-                return Err(self.fault(text, why));
-            }
-            false => to,
-        };
+        let goes_round = from > to;
+        if goes_round && !self.is_circle {
+            let why = "a range goes from the smaller value to the larger one";
+            return Err(self.fault(text, why));
+        }
+        let to = if goes_round { to + length } else { to };
         let step = usize::try_from(step.unwrap_or(1)).unwrap_or(1);
         let each = (from..=to).step_by(step);
         let back = |value| {
@@ -239,9 +237,10 @@ impl Cron {
         if date < from.date() {
             return None;
         }
-        let (hour, minute) = match date == from.date() {
-            true => (i16::from(from.hour()), i16::from(from.minute())),
-            false => (0, 0),
+        let (hour, minute) = if date == from.date() {
+            (i16::from(from.hour()), i16::from(from.minute()))
+        } else {
+            (0, 0)
         };
         for &at in self.hours.range(hour..) {
             let least = if at == hour { minute } else { 0 };

@@ -24,140 +24,141 @@ fn next(expression: &str, zone: &str, after: &str, count: usize) -> Vec<String> 
 }
 
 /// The examples of Amazon's documents, each with its first occurrences after Sunday, the 1st of November 2026, 00:00.
+const EXAMPLES: &[(&str, &[&str])] = &[
+    ("0 10 * * ? *", &["2026-11-01T10:00Z", "2026-11-02T10:00Z"]),
+    ("15 12 * * ? *", &["2026-11-01T12:15Z", "2026-11-02T12:15Z"]),
+    (
+        "0 18 ? * MON-FRI *",
+        &["2026-11-02T18:00Z", "2026-11-03T18:00Z"],
+    ),
+    ("0 8 1 * ? *", &["2026-11-01T08:00Z", "2026-12-01T08:00Z"]),
+    (
+        "0/15 * * * ? *",
+        &["2026-11-01T00:15Z", "2026-11-01T00:30Z"],
+    ),
+    (
+        "0/10 * ? * MON-FRI *",
+        &["2026-11-02T00:00Z", "2026-11-02T00:10Z"],
+    ),
+    (
+        "0/5 8-17 ? * MON-FRI *",
+        &["2026-11-02T08:00Z", "2026-11-02T08:05Z"],
+    ),
+    (
+        "55/5 8-17 ? * MON-FRI *",
+        &["2026-11-02T08:55Z", "2026-11-02T09:55Z"],
+    ),
+    (
+        "0/30 20-2 ? * MON-FRI *",
+        &[
+            "2026-11-02T00:00Z",
+            "2026-11-02T00:30Z",
+            "2026-11-02T01:00Z",
+            "2026-11-02T01:30Z",
+            "2026-11-02T02:00Z",
+            "2026-11-02T02:30Z",
+            "2026-11-02T20:00Z",
+        ],
+    ),
+    (
+        "15 10 ? * 6L 2022-2027",
+        &[
+            "2026-11-27T10:15Z",
+            "2026-12-25T10:15Z",
+            "2027-01-29T10:15Z",
+        ],
+    ),
+    ("0 9 ? * 2#1 *", &["2026-11-02T09:00Z", "2026-12-07T09:00Z"]),
+    (
+        "0 12 ? * 3#2 *",
+        &["2026-11-10T12:00Z", "2026-12-08T12:00Z"],
+    ),
+    (
+        "0 0 ? * TUE#5 *",
+        &["2026-12-29T00:00Z", "2027-03-30T00:00Z"],
+    ),
+    (
+        "1/10 0 1 * ? *",
+        &[
+            "2026-11-01T00:01Z",
+            "2026-11-01T00:11Z",
+            "2026-11-01T00:21Z",
+        ],
+    ),
+    (
+        "0 0 3W * ? *",
+        &[
+            "2026-11-03T00:00Z",
+            "2026-12-03T00:00Z",
+            "2027-01-04T00:00Z",
+        ],
+    ),
+    (
+        "0 0 1W * ? *",
+        &[
+            "2026-11-02T00:00Z",
+            "2026-12-01T00:00Z",
+            "2027-01-01T00:00Z",
+        ],
+    ),
+    (
+        "0 0 L * ? *",
+        &[
+            "2026-11-30T00:00Z",
+            "2026-12-31T00:00Z",
+            "2027-01-31T00:00Z",
+            "2027-02-28T00:00Z",
+        ],
+    ),
+    (
+        "0 0 LW * ? *",
+        &[
+            "2026-11-30T00:00Z",
+            "2026-12-31T00:00Z",
+            "2027-01-29T00:00Z",
+        ],
+    ),
+    (
+        "0 0 31W * ? *",
+        &[
+            "2026-12-31T00:00Z",
+            "2027-01-29T00:00Z",
+            "2027-03-31T00:00Z",
+        ],
+    ),
+    ("0 12 ? * L *", &["2026-11-07T12:00Z", "2026-11-14T12:00Z"]),
+    (
+        "0 1 ? * FRI-MON *",
+        &[
+            "2026-11-01T01:00Z",
+            "2026-11-02T01:00Z",
+            "2026-11-06T01:00Z",
+        ],
+    ),
+    (
+        "0 0 1 JAN,JUL ? *",
+        &["2027-01-01T00:00Z", "2027-07-01T00:00Z"],
+    ),
+    (
+        "0 0 1 jan ? 2028/2",
+        &["2028-01-01T00:00Z", "2030-01-01T00:00Z"],
+    ),
+    ("0 12 29 2 ? *", &["2028-02-29T12:00Z", "2032-02-29T12:00Z"]),
+    (
+        "10-40/15 6 1,15,L * ? *",
+        &[
+            "2026-11-01T06:10Z",
+            "2026-11-01T06:25Z",
+            "2026-11-01T06:40Z",
+            "2026-11-15T06:10Z",
+        ],
+    ),
+    ("0 0 1 1 ? 2026", &[]),
+];
+
 #[test]
 fn the_examples_of_aws_mean_what_aws_says() {
-    let table: &[(&str, &[&str])] = &[
-        ("0 10 * * ? *", &["2026-11-01T10:00Z", "2026-11-02T10:00Z"]),
-        ("15 12 * * ? *", &["2026-11-01T12:15Z", "2026-11-02T12:15Z"]),
-        (
-            "0 18 ? * MON-FRI *",
-            &["2026-11-02T18:00Z", "2026-11-03T18:00Z"],
-        ),
-        ("0 8 1 * ? *", &["2026-11-01T08:00Z", "2026-12-01T08:00Z"]),
-        (
-            "0/15 * * * ? *",
-            &["2026-11-01T00:15Z", "2026-11-01T00:30Z"],
-        ),
-        (
-            "0/10 * ? * MON-FRI *",
-            &["2026-11-02T00:00Z", "2026-11-02T00:10Z"],
-        ),
-        (
-            "0/5 8-17 ? * MON-FRI *",
-            &["2026-11-02T08:00Z", "2026-11-02T08:05Z"],
-        ),
-        (
-            "55/5 8-17 ? * MON-FRI *",
-            &["2026-11-02T08:55Z", "2026-11-02T09:55Z"],
-        ),
-        (
-            "0/30 20-2 ? * MON-FRI *",
-            &[
-                "2026-11-02T00:00Z",
-                "2026-11-02T00:30Z",
-                "2026-11-02T01:00Z",
-                "2026-11-02T01:30Z",
-                "2026-11-02T02:00Z",
-                "2026-11-02T02:30Z",
-                "2026-11-02T20:00Z",
-            ],
-        ),
-        (
-            "15 10 ? * 6L 2022-2027",
-            &[
-                "2026-11-27T10:15Z",
-                "2026-12-25T10:15Z",
-                "2027-01-29T10:15Z",
-            ],
-        ),
-        ("0 9 ? * 2#1 *", &["2026-11-02T09:00Z", "2026-12-07T09:00Z"]),
-        (
-            "0 12 ? * 3#2 *",
-            &["2026-11-10T12:00Z", "2026-12-08T12:00Z"],
-        ),
-        (
-            "0 0 ? * TUE#5 *",
-            &["2026-12-29T00:00Z", "2027-03-30T00:00Z"],
-        ),
-        (
-            "1/10 0 1 * ? *",
-            &[
-                "2026-11-01T00:01Z",
-                "2026-11-01T00:11Z",
-                "2026-11-01T00:21Z",
-            ],
-        ),
-        (
-            "0 0 3W * ? *",
-            &[
-                "2026-11-03T00:00Z",
-                "2026-12-03T00:00Z",
-                "2027-01-04T00:00Z",
-            ],
-        ),
-        (
-            "0 0 1W * ? *",
-            &[
-                "2026-11-02T00:00Z",
-                "2026-12-01T00:00Z",
-                "2027-01-01T00:00Z",
-            ],
-        ),
-        (
-            "0 0 L * ? *",
-            &[
-                "2026-11-30T00:00Z",
-                "2026-12-31T00:00Z",
-                "2027-01-31T00:00Z",
-                "2027-02-28T00:00Z",
-            ],
-        ),
-        (
-            "0 0 LW * ? *",
-            &[
-                "2026-11-30T00:00Z",
-                "2026-12-31T00:00Z",
-                "2027-01-29T00:00Z",
-            ],
-        ),
-        (
-            "0 0 31W * ? *",
-            &[
-                "2026-12-31T00:00Z",
-                "2027-01-29T00:00Z",
-                "2027-03-31T00:00Z",
-            ],
-        ),
-        ("0 12 ? * L *", &["2026-11-07T12:00Z", "2026-11-14T12:00Z"]),
-        (
-            "0 1 ? * FRI-MON *",
-            &[
-                "2026-11-01T01:00Z",
-                "2026-11-02T01:00Z",
-                "2026-11-06T01:00Z",
-            ],
-        ),
-        (
-            "0 0 1 JAN,JUL ? *",
-            &["2027-01-01T00:00Z", "2027-07-01T00:00Z"],
-        ),
-        (
-            "0 0 1 jan ? 2028/2",
-            &["2028-01-01T00:00Z", "2030-01-01T00:00Z"],
-        ),
-        ("0 12 29 2 ? *", &["2028-02-29T12:00Z", "2032-02-29T12:00Z"]),
-        (
-            "10-40/15 6 1,15,L * ? *",
-            &[
-                "2026-11-01T06:10Z",
-                "2026-11-01T06:25Z",
-                "2026-11-01T06:40Z",
-                "2026-11-15T06:10Z",
-            ],
-        ),
-        ("0 0 1 1 ? 2026", &[]),
-    ];
-    for (fields, expected) in table {
+    for (fields, expected) in EXAMPLES {
         let count = expected.len().max(1);
         let found = next(
             &format!("cron({fields})"),
@@ -304,127 +305,129 @@ fn a_start_and_an_end_bound_it() {
     assert_eq!(all, expected);
 }
 
+/// What is wrong, what is said of it, and what is to be written.
+const WRONG: &[(&str, &str, &str)] = &[
+    (
+        "cron(60 * * * ? *)",
+        "the minutes field has `60`: it takes 0 to 59",
+        "minutes hours",
+    ),
+    (
+        "cron(0 24 * * ? *)",
+        "the hours field has `24`: it takes 0 to 23",
+        "",
+    ),
+    (
+        "cron(0 12 32 * ? *)",
+        "the day-of-month field has `32`: it takes 1 to 31",
+        "",
+    ),
+    (
+        "cron(0 12 * 13 ? *)",
+        "the month field has `13`: it takes 1 to 12, or JAN to DEC",
+        "",
+    ),
+    (
+        "cron(0 12 ? * 8 *)",
+        "the day-of-week field has `8`: it takes 1 to 7, or SUN to SAT",
+        "",
+    ),
+    ("cron(0 12 ? * 0 *)", "the day-of-week field has `0`", ""),
+    (
+        "cron(0 12 * * ? 1969)",
+        "the year field has `1969`: it takes 1970 to 2199",
+        "",
+    ),
+    (
+        "cron(0 12 * * ? 2027-2026)",
+        "the year field has `2027-2026`: a range",
+        "",
+    ),
+    (
+        "cron(0 12 20-10 * ? *)",
+        "the day-of-month field has `20-10`: a range",
+        "",
+    ),
+    (
+        "cron(0/0 12 * * ? *)",
+        "after `/` stands a number from 1 on",
+        "",
+    ),
+    ("cron(+5 12 * * ? *)", "the minutes field has `+5`", ""),
+    ("cron(, 12 * * ? *)", "the minutes field has ``", ""),
+    (
+        "cron(0 12 * * * *)",
+        "only one of the two may say something",
+        "write ? in the other",
+    ),
+    (
+        "cron(0 12 1 * MON *)",
+        "day-of-month says `1`",
+        "write ? in the other",
+    ),
+    (
+        "cron(0 12 ? * ? *)",
+        "day-of-month has it as well",
+        "write * in one",
+    ),
+    (
+        "cron(0 12 ? * 3#1,6#3 *)",
+        "beside a `#` nothing else can stand",
+        "",
+    ),
+    ("cron(0 12 ? * 3#6 *)", "after `#` stands 1 to 5", ""),
+    ("cron(0 12 ? * */2 *)", "it takes no `/`", ""),
+    (
+        "cron(0 12 30 2 ? *)",
+        "means a day that no calendar has",
+        "",
+    ),
+    (
+        "cron(0 12 * * *)",
+        "has 5 fields, and needs six",
+        "that is cron(0 12 * * ? *)",
+    ),
+    (
+        "cron(0 12 * * 1-5)",
+        "has 5 fields",
+        "that is cron(0 12 ? * MON-FRI *)",
+    ),
+    (
+        "cron(0 0 1 * 0)",
+        "has 5 fields",
+        "one schedule for the days of the month",
+    ),
+    ("cron(0)", "has 1 fields", "every day at noon"),
+    (
+        "0 12 * * *",
+        "is none of rate(…), cron(…) and at(…)",
+        "write rate(5 minutes)",
+    ),
+    (
+        "rate(5)",
+        "it takes a value and a unit",
+        "write rate(value unit)",
+    ),
+    ("rate(0 minutes)", "whole number from 1 on", ""),
+    ("rate(1.5 hours)", "whole number", ""),
+    ("rate(4294967295 days)", "ten years at most", ""),
+    (
+        "rate(5 seconds)",
+        "the unit is `seconds`, and may be minutes, hours or days",
+        "",
+    ),
+    (
+        "at(2026-11-20)",
+        "is not a date with a time",
+        "scheduleExpressionTimezone",
+    ),
+    ("at(2026-11-20T13:00:00Z)", "is not a date with a time", ""),
+    ("at(2026-02-30T13:00:00)", "is not a date with a time", ""),
+];
+
 #[test]
 fn what_is_wrong_is_told_with_the_field_and_what_to_write() {
-    let table = [
-        (
-            "cron(60 * * * ? *)",
-            "the minutes field has `60`: it takes 0 to 59",
-            "minutes hours",
-        ),
-        (
-            "cron(0 24 * * ? *)",
-            "the hours field has `24`: it takes 0 to 23",
-            "",
-        ),
-        (
-            "cron(0 12 32 * ? *)",
-            "the day-of-month field has `32`: it takes 1 to 31",
-            "",
-        ),
-        (
-            "cron(0 12 * 13 ? *)",
-            "the month field has `13`: it takes 1 to 12, or JAN to DEC",
-            "",
-        ),
-        (
-            "cron(0 12 ? * 8 *)",
-            "the day-of-week field has `8`: it takes 1 to 7, or SUN to SAT",
-            "",
-        ),
-        ("cron(0 12 ? * 0 *)", "the day-of-week field has `0`", ""),
-        (
-            "cron(0 12 * * ? 1969)",
-            "the year field has `1969`: it takes 1970 to 2199",
-            "",
-        ),
-        (
-            "cron(0 12 * * ? 2027-2026)",
-            "the year field has `2027-2026`: a range",
-            "",
-        ),
-        (
-            "cron(0 12 20-10 * ? *)",
-            "the day-of-month field has `20-10`: a range",
-            "",
-        ),
-        (
-            "cron(0/0 12 * * ? *)",
-            "after `/` stands a number from 1 on",
-            "",
-        ),
-        ("cron(+5 12 * * ? *)", "the minutes field has `+5`", ""),
-        ("cron(, 12 * * ? *)", "the minutes field has ``", ""),
-        (
-            "cron(0 12 * * * *)",
-            "only one of the two may say something",
-            "write ? in the other",
-        ),
-        (
-            "cron(0 12 1 * MON *)",
-            "day-of-month says `1`",
-            "write ? in the other",
-        ),
-        (
-            "cron(0 12 ? * ? *)",
-            "day-of-month has it as well",
-            "write * in one",
-        ),
-        (
-            "cron(0 12 ? * 3#1,6#3 *)",
-            "beside a `#` nothing else can stand",
-            "",
-        ),
-        ("cron(0 12 ? * 3#6 *)", "after `#` stands 1 to 5", ""),
-        ("cron(0 12 ? * */2 *)", "it takes no `/`", ""),
-        (
-            "cron(0 12 30 2 ? *)",
-            "means a day that no calendar has",
-            "",
-        ),
-        (
-            "cron(0 12 * * *)",
-            "has 5 fields, and needs six",
-            "that is cron(0 12 * * ? *)",
-        ),
-        (
-            "cron(0 12 * * 1-5)",
-            "has 5 fields",
-            "that is cron(0 12 ? * MON-FRI *)",
-        ),
-        (
-            "cron(0 0 1 * 0)",
-            "has 5 fields",
-            "one schedule for the days of the month",
-        ),
-        ("cron(0)", "has 1 fields", "every day at noon"),
-        (
-            "0 12 * * *",
-            "is none of rate(…), cron(…) and at(…)",
-            "write rate(5 minutes)",
-        ),
-        (
-            "rate(5)",
-            "it takes a value and a unit",
-            "write rate(value unit)",
-        ),
-        ("rate(0 minutes)", "whole number from 1 on", ""),
-        ("rate(1.5 hours)", "whole number", ""),
-        ("rate(4294967295 days)", "ten years at most", ""),
-        (
-            "rate(5 seconds)",
-            "the unit is `seconds`, and may be minutes, hours or days",
-            "",
-        ),
-        (
-            "at(2026-11-20)",
-            "is not a date with a time",
-            "scheduleExpressionTimezone",
-        ),
-        ("at(2026-11-20T13:00:00Z)", "is not a date with a time", ""),
-        ("at(2026-02-30T13:00:00)", "is not a date with a time", ""),
-    ];
-    for (text, message, hint) in table {
+    for (text, message, hint) in WRONG {
         let error = text.parse::<ScheduleExpression>().unwrap_err();
         assert!(error.message.contains(message), "{text}: {}", error.message);
         let told = error.hint.unwrap_or_default();
