@@ -39,4 +39,5 @@ mod service;
 mod storm;
 mod terminal;
 mod top;
+mod usage;
 mod volumes;

@@ -6,6 +6,7 @@
 
 mod arn;
 mod capacity;
+mod clock;
 mod cluster;
 mod event;
 mod fault;
@@ -24,6 +25,7 @@ mod volume;
 
 pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
 pub use capacity::{Capacity, Shortage};
+pub use clock::{ClockReading, ClockStretch};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};

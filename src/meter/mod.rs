@@ -4,6 +4,10 @@
 //! records and comes out the same. Everything is a whole number: milliseconds, thousandths of a vCPU,
 //! mebibytes; nothing is rounded here.
 
+mod clock;
+
+pub use clock::Clocks;
+
 use crate::domain::{EndEvidence, LastStatus, Task, TimestampMs, UsageChange, UsageInterval};
 
 /// What the recorded change from `old` to `new` does to the task's usage interval.
@@ -88,3 +92,6 @@ impl std::iter::Sum for Reserved {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod histories;
