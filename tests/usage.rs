@@ -168,6 +168,12 @@ fn short_tasks_are_all_billed_once_and_to_their_end_while_neargate_is_killed() {
     for id in &promised {
         check_bill(&server, &witness, id, billed[id.as_str()]);
     }
+    let verified = server.cli(&["usage", "verify"]);
+    assert!(
+        verified.ok().contains("200 tasks, 200 intervals"),
+        "{}",
+        verified.ok()
+    );
     server.wait_until_clean();
     server.shut_down();
     assert_eq!(leftovers(server.instance()), Vec::<String>::new());

@@ -5,6 +5,7 @@
 //! outside is turned into these types once, at the edge.
 
 mod arn;
+mod books;
 mod capacity;
 mod clock;
 mod cluster;
@@ -24,6 +25,7 @@ mod usage;
 mod volume;
 
 pub use arn::{ACCOUNT, REGION, cluster_arn, container_arn, task_arn};
+pub use books::{Books, BooksCheck, Stretch, UsageSum};
 pub use capacity::{Capacity, Shortage};
 pub use clock::{ClockReading, ClockStretch};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};

@@ -10,6 +10,7 @@
 //! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
 //! either, run `scripts/sqlx prepare`.
 
+mod books;
 mod clock;
 mod cluster;
 mod column;
