@@ -342,6 +342,47 @@ CREATE TABLE client_tokens (
 
 CREATE INDEX client_tokens_by_age ON client_tokens (created_at);
 
+-- Stretches of time in which the host was not started anew and its wall clock was not set: how far that is ahead of a clock
+-- that only runs, in milliseconds. `last_ms` is the heartbeat: all tasks that were running were seen to run then.
+CREATE TABLE clock_stretches (
+    seq       INTEGER NOT NULL PRIMARY KEY,
+    -- Of the host; empty where nobody can know.
+    boot_id   TEXT    NOT NULL,
+    offset_ms INTEGER NOT NULL,
+    first_ms  INTEGER NOT NULL,
+    last_ms   INTEGER NOT NULL CHECK (last_ms >= first_ms)
+) STRICT;
+
+CREATE TRIGGER clock_stretches_go_on BEFORE UPDATE ON clock_stretches
+WHEN NEW.seq IS NOT OLD.seq OR NEW.boot_id IS NOT OLD.boot_id OR NEW.offset_ms IS NOT OLD.offset_ms
+  OR NEW.first_ms IS NOT OLD.first_ms OR NEW.last_ms < OLD.last_ms
+BEGIN
+    SELECT RAISE(ABORT, 'of a stretch of time only the end moves on');
+END;
+
+CREATE TRIGGER clock_stretches_stay BEFORE DELETE ON clock_stretches
+BEGIN
+    SELECT RAISE(ABORT, 'clocks are never forgotten');
+END;
+
+-- What the engine has to give, a row for each change.
+CREATE TABLE capacities (
+    seq        INTEGER NOT NULL PRIMARY KEY,
+    at         INTEGER NOT NULL,
+    cpu_units  INTEGER NOT NULL CHECK (cpu_units >= 0),
+    memory_mib INTEGER NOT NULL CHECK (memory_mib >= 0)
+) STRICT;
+
+CREATE TRIGGER capacities_never_change BEFORE UPDATE ON capacities
+BEGIN
+    SELECT RAISE(ABORT, 'what there was to give never changes');
+END;
+
+CREATE TRIGGER capacities_stay BEFORE DELETE ON capacities
+BEGIN
+    SELECT RAISE(ABORT, 'what there was to give is never forgotten');
+END;
+
 -- What bills are made of. The primary key is what makes it one interval per task.
 CREATE TABLE usage_intervals (
     task_id      TEXT    NOT NULL PRIMARY KEY REFERENCES tasks (id),
@@ -351,6 +392,8 @@ CREATE TABLE usage_intervals (
     cpu_units    INTEGER NOT NULL CHECK (cpu_units BETWEEN 0 AND 4294967295),
     memory_mib   INTEGER NOT NULL CHECK (memory_mib BETWEEN 0 AND 4294967295),
     opened_at    INTEGER NOT NULL,
+    -- By which clock. `closed_at` is by the same, also if the wall clock was set in between.
+    clock_seq    INTEGER REFERENCES clock_stretches (seq),
     closed_at    INTEGER CHECK (closed_at IS NULL OR closed_at >= opened_at),
     end_evidence TEXT    CHECK (end_evidence IN ('engine', 'never_started', 'estimated')),
     CHECK ((closed_at IS NULL) = (end_evidence IS NULL))
@@ -391,7 +434,7 @@ BEGIN
 END;
 
 CREATE TRIGGER usage_intervals_keep_their_size BEFORE UPDATE OF
-    task_id, cluster, family, revision, cpu_units, memory_mib, opened_at ON usage_intervals
+    task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, clock_seq ON usage_intervals
 BEGIN
     SELECT RAISE(ABORT, 'of a usage interval only the end is ever written');
 END;

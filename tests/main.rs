@@ -45,5 +45,6 @@ mod service;
 mod storm;
 mod terminal;
 mod top;
+mod usage;
 mod volumes;
 mod watching;

@@ -1,6 +1,8 @@
 //! `neargate usage`: what tasks reserved, and for how long; beside it what they used.
 
-use clap::Args;
+use std::fmt::Write as _;
+
+use clap::{Args, Subcommand};
 
 use super::Session;
 use super::bill::{self, Column, Scope};
@@ -10,10 +12,11 @@ use super::describe::{Page, usage};
 use super::failure::Failure;
 use super::table::Table;
 use super::time::{self, Point};
-use crate::shapes::{UsageLine, UsageReport, UsageTotal, Used};
+use crate::shapes::{UsageLine, UsageReport, UsageTotal, UsageVerification, Used};
 
 /// Show what tasks have used
 #[derive(Clone, Debug, Args)]
+#[command(args_conflicts_with_subcommands = true)]
 #[command(after_help = "\
 All clusters are shown, unless --cluster names one. Tasks of which any part lies within the time are shown \
 with their whole length; with --group-by, with what lies within it.
@@ -21,6 +24,8 @@ with their whole length; with --group-by, with what lies within it.
 Example:
   neargate usage --from 1d --group-by service")]
 pub(super) struct UsageArgs {
+    #[command(subcommand)]
+    command: Option<UsageCommand>,
     /// Only this task: its ID, or the first digits of it
     #[arg(conflicts_with_all = ["family", "from", "to", "group_by"])]
     task: Option<String>,
@@ -39,7 +44,46 @@ pub(super) struct UsageArgs {
     group_by: Option<String>,
 }
 
+/// What else can be done with the record of usage.
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum UsageCommand {
+    /// Check the books: nothing lost, nothing counted twice, and as the engine says
+    #[command(after_help = "\
+Ends with 1, and says where, if something does not hold.
+
+Example:
+  neargate usage verify")]
+    Verify,
+}
+
+async fn verify(session: &mut Session) -> Result<u8, Failure> {
+    let Session {
+        client, console, ..
+    } = session;
+    let answer = client.verify_usage().await?;
+    if !console.document(&answer.document)? {
+        console.text(&verified(&answer.value))?;
+    }
+    Ok(u8::from(!answer.value.holds))
+}
+
+fn verified(report: &UsageVerification) -> String {
+    let mut text = String::new();
+    for check in &report.checks {
+        let verdict = if check.holds { "holds" } else { "WRONG" };
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{verdict}  {} ({})", check.what, check.numbers);
+        for difference in &check.differences {
+            let _ = writeln!(text, "       {difference}");
+        }
+    }
+    text
+}
+
 pub(super) async fn execute(session: &mut Session, args: UsageArgs) -> Result<u8, Failure> {
+    if let Some(UsageCommand::Verify) = args.command {
+        return verify(session).await;
+    }
     let Session {
         client,
         console,
@@ -189,6 +233,24 @@ mod tests {
                 ..Used::default()
             }),
         }
+    }
+
+    #[test]
+    fn a_check_that_does_not_hold_says_where() {
+        let check = |holds, differences: &[&str]| crate::shapes::UsageCheck {
+            what: "one and one are two".to_owned(),
+            holds,
+            numbers: "1 + 1".to_owned(),
+            differences: differences.iter().map(|&one| one.to_owned()).collect(),
+        };
+        let report = UsageVerification {
+            holds: false,
+            checks: vec![check(true, &[]), check(false, &["they are 3"])],
+        };
+        assert_eq!(
+            verified(&report),
+            "holds  one and one are two (1 + 1)\nWRONG  one and one are two (1 + 1)\n       they are 3\n"
+        );
     }
 
     #[test]

@@ -20,6 +20,7 @@ mod stats;
 mod task;
 mod task_definition;
 mod usage;
+mod verify;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

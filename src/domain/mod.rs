@@ -5,7 +5,9 @@
 //! outside is turned into these types once, at the edge.
 
 mod arn;
+mod books;
 mod capacity;
+mod clock;
 mod cluster;
 mod deployment;
 mod event;
@@ -27,7 +29,9 @@ mod volume;
 pub use arn::{
     ACCOUNT, REGION, cluster_arn, container_arn, service_arn, task_arn, task_definition_arn,
 };
+pub use books::{Books, BooksCheck, Stretch, UsageSum};
 pub use capacity::{Capacity, Shortage};
+pub use clock::{ClockReading, ClockStretch};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use deployment::{
     Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget, LastLine,

@@ -46,6 +46,9 @@ pub struct Observation {
     pub wake_at: Option<TimestampMs>,
     /// What the task is waiting for, in one sentence.
     pub waiting: Option<String>,
+    /// When it was last known to run, for a container of which nobody recorded how it ended. Not of the engine: whoever
+    /// asked it keeps count.
+    pub last_alive: Option<TimestampMs>,
     /// What holds the task to its size; `None` while it has no containers.
     pub limits: Option<LimitsEnforcedBy>,
 }

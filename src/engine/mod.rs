@@ -11,6 +11,7 @@
 
 pub mod docker;
 mod exec;
+mod measure;
 pub mod sim;
 mod status;
 
@@ -30,6 +31,7 @@ pub use crate::domain::{
 };
 
 pub use exec::{Exec, ExecOutput, ExecProcess, ExecRequest, ExecSignal, TerminalSize};
+pub use measure::{Look, MeasureTarget, UseCounts, UseReading};
 pub use status::{EngineState, EngineStatus};
 
 /// What runs containers.
@@ -94,6 +96,14 @@ pub trait Engine: Send + Sync + 'static {
         container: &ContainerName,
         one_shot: bool,
     ) -> Result<serde_json::Value, EngineError>;
+
+    /// What these tasks use, and have used since they began; also after their containers have ended, until they are
+    /// removed. A task that nothing can be read of is left out: nobody knows then.
+    ///
+    /// A look at [`Look::Memory`] costs a few calls to the kernel for each task and none to the engine.
+    async fn measure(&self, _: &[MeasureTarget], _: Look) -> BTreeMap<TaskId, UseReading> {
+        BTreeMap::new()
+    }
 
     /// The clusters that the engine has something for beside their tasks: a network.
     async fn clusters(&self) -> Result<BTreeSet<String>, EngineError>;

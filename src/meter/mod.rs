@@ -10,6 +10,10 @@ pub mod bill;
 pub mod money;
 pub mod sheet;
 
+mod clock;
+
+pub use clock::Clocks;
+
 use crate::domain::{EndEvidence, LastStatus, Task, TimestampMs, UsageChange, UsageInterval};
 
 /// What the recorded change from `old` to `new` does to the task's usage interval.
@@ -118,3 +122,6 @@ impl std::iter::Sum for Reserved {
 
 #[cfg(test)]
 mod tests;
+
+#[cfg(test)]
+mod histories;

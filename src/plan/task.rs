@@ -498,7 +498,12 @@ fn stop(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
     }
     task.last_status = LastStatus::Stopped;
     task.stopped_at = Some(now.max(task.created_at));
-    task.execution_stopped_at = last_end(task, now);
+    // Of an end that nobody recorded it is only known that it was not before the task was last seen to run.
+    let unknown_end = match sighting {
+        Sighting::Seen(seen) => seen.last_alive.map_or(now, |at| at.min(now)),
+        Sighting::NeverAsked | Sighting::NoRoom(_) | Sighting::Unknown(_) => now,
+    };
+    task.execution_stopped_at = last_end(task, unknown_end);
     task.waiting = None;
     task.pull = None;
     if task.pull_started_at.is_none() {
@@ -508,12 +513,15 @@ fn stop(task: &mut Task, sighting: Sighting<'_>, now: TimestampMs) -> Next {
     Next::Clean
 }
 
-/// When the last container ended. Unknown ends count as now; `None` if no container ever started.
-fn last_end(task: &Task, now: TimestampMs) -> Option<TimestampMs> {
+/// When the last container ended; `None` if no container ever started. One whose end nobody recorded ended at
+/// `unknown_end`, but not before it started.
+fn last_end(task: &Task, unknown_end: TimestampMs) -> Option<TimestampMs> {
     task.containers
         .values()
-        .filter(|record| record.started_at.is_some())
-        .map(|record| record.finished_at.unwrap_or(now))
+        .filter_map(|record| {
+            let started_at = record.started_at?;
+            Some(record.finished_at.unwrap_or(unknown_end.max(started_at)))
+        })
         .max()
 }
 

@@ -6,6 +6,8 @@
 //! keeping is a row in the store before the engine is asked for anything.
 
 mod clean;
+mod heartbeat;
+mod measure;
 mod round;
 mod schedule;
 mod service;
@@ -58,6 +60,8 @@ pub struct Limits {
     pub first_pause: Duration,
     /// The longest pause.
     pub longest_pause: Duration,
+    /// How often is looked at the memory of what runs, and how often the heart beats.
+    pub measure_every: Duration,
     /// How often everything is compared with what the engine lists, for hints that never came.
     pub sweep_every: Duration,
     /// Log bytes of a container that are kept after it is gone.
@@ -76,6 +80,7 @@ impl Default for Limits {
             stop_within: Duration::from_secs(10),
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(30),
+            measure_every: Duration::from_secs(1),
             sweep_every: Duration::from_secs(30),
             kept_log_bytes: 10 * 1_048_576,
             kept_logs: KeptLogs::default(),
@@ -89,6 +94,10 @@ pub struct Reconciler {
     parts: Parts,
     /// How often in a row a subject's round has failed. Losing it costs an earlier retry.
     failures: Mutex<HashMap<Subject, u32>>,
+    /// What runs and is measured. Losing it costs a sample.
+    meters: measure::Meters,
+    /// The host's clocks, and until when was seen that tasks ran.
+    pulse: heartbeat::Pulse,
 }
 
 impl Reconciler {
@@ -97,6 +106,8 @@ impl Reconciler {
         Arc::new(Self {
             parts,
             failures: Mutex::new(HashMap::new()),
+            meters: measure::Meters::default(),
+            pulse: heartbeat::Pulse::default(),
         })
     }
 
@@ -107,6 +118,8 @@ impl Reconciler {
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
+        let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
+        let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {

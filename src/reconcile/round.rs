@@ -1,6 +1,7 @@
 //! One round of one task: look, decide, make the decision durable, and only then act on it.
 
 use super::Reconciler;
+use super::heartbeat::TaskClock;
 use crate::domain::{
     Capacity, ContainerStatus, Goal, Known, LastStatus, Observation, Shortage, Task, TaskId,
     UsageChange,
@@ -31,16 +32,21 @@ impl Reconciler {
         if task.is_finished() {
             return Ok(());
         }
+        let by = self.clock_of(&task).await?;
         let mut seen = None;
         // Nothing is asked of the engine before the task is PENDING, so it has nothing until then.
         if task.last_status != LastStatus::Provisioning {
             match self
                 .parts
                 .engine
-                .observe(&self.order(&task, Goal::Run))
+                .observe(&self.order(&task, Goal::Run, &by))
                 .await
             {
-                Ok(observation) => seen = Some(observation),
+                Ok(mut observation) => {
+                    observation.last_alive = self.last_alive(&task).await?;
+                    self.begin_to_measure(&task, &observation).await?;
+                    seen = Some(observation);
+                }
                 Err(error) => return self.note_silence(task, error).await,
             }
         }
@@ -53,18 +59,18 @@ impl Reconciler {
                 (None, Some(shortage)) => Sighting::NoRoom(shortage),
                 (None, None) => Sighting::NeverAsked,
             };
-            let next = self.decide(&mut task, sighting, only_looked).await?;
+            let next = self.decide(&mut task, sighting, only_looked, &by).await?;
             let goal = match next {
                 Next::Nothing => return Ok(()),
                 Next::Clean => return self.clean(task).await,
                 Next::Advance(goal) => goal,
             };
             if reached_for == Some(goal) {
-                self.come_back(id, seen.as_ref());
+                self.come_back(id, seen.as_ref(), &by);
                 return Ok(());
             }
             reached_for = Some(goal);
-            let order = self.order(&task, goal);
+            let order = self.order(&task, goal, &by);
             if let Some(seen) = &seen {
                 self.keep_earlier_logs(&task, seen).await?;
             }
@@ -80,6 +86,7 @@ impl Reconciler {
                     if observation.failure.is_some() {
                         reached_for = None;
                     }
+                    self.begin_to_measure(&task, &observation).await?;
                     seen = Some(observation);
                 }
                 Err(error) => return self.note_silence(task, error).await,
@@ -96,8 +103,19 @@ impl Reconciler {
         task: &mut Task,
         sighting: Sighting<'_>,
         only_looked: bool,
+        by: &TaskClock,
     ) -> Result<Next, StoreError> {
-        let mut plan = plan::plan(task, sighting, self.parts.clock.now());
+        let reading = self.parts.clock.reading();
+        let now = by.carry(reading.wall, reading);
+        let carried = match sighting {
+            Sighting::Seen(seen) => by.carried(seen, reading),
+            _ => None,
+        };
+        let sighting = carried.as_ref().map_or(sighting, Sighting::Seen);
+        let mut plan = plan::plan(task, sighting, now);
+        for event in &mut plan.events {
+            event.at = reading.wall;
+        }
         if only_looked && plan.events.is_empty() && matches!(plan.next, Next::Advance(_)) {
             plan.task.waiting.clone_from(&task.waiting);
             plan.task.pull = task.pull;
@@ -116,7 +134,11 @@ impl Reconciler {
         if *task == new && events.is_empty() {
             return Ok(());
         }
-        let (store, usage) = (&self.parts.store, meter::fold(task, &new));
+        let mut usage = meter::fold(task, &new);
+        self.clock_is_known(&usage).await?;
+        let last_use = self.last_use(task, &new).await?;
+        usage.extend(last_use.map(UsageChange::Measure));
+        let store = &self.parts.store;
         let begins = |change: &UsageChange| matches!(change, UsageChange::Open(_));
         match self.parts.engine_status.capacity() {
             Ok(host) if usage.iter().any(begins) => {
@@ -137,7 +159,9 @@ impl Reconciler {
         }
         *task = new;
         task.version += 1;
-        if usage.iter().any(|change| !begins(change)) {
+        let ends = |change: &UsageChange| matches!(change, UsageChange::Close { .. });
+        if usage.iter().any(ends) {
+            self.meters.forget(&task.id);
             self.ring_waiting().await?;
         }
         Ok(())
@@ -174,9 +198,10 @@ impl Reconciler {
     }
 
     /// Asks to be woken when the engine said so.
-    fn come_back(&self, id: &TaskId, seen: Option<&Observation>) {
+    fn come_back(&self, id: &TaskId, seen: Option<&Observation>, by: &TaskClock) {
         if let Some(at) = seen.and_then(|seen| seen.wake_at) {
-            let wait = at.since(self.parts.clock.now()).to_std();
+            let reading = self.parts.clock.reading();
+            let wait = at.since(by.carry(reading.wall, reading)).to_std();
             self.parts
                 .bell
                 .ring_at(id, tokio::time::Instant::now() + wait);
@@ -184,7 +209,8 @@ impl Reconciler {
     }
 
     /// What the engine is to know about a task that is to go to `goal`.
-    pub(super) fn order(&self, task: &Task, goal: Goal) -> Order {
+    fn order(&self, task: &Task, goal: Goal, by: &TaskClock) -> Order {
+        let reading = self.parts.clock.reading();
         let known = task.containers.iter().filter_map(|(name, record)| {
             let known = match record.last_status {
                 ContainerStatus::Pending => return None,
@@ -210,7 +236,7 @@ impl Reconciler {
                 .iter()
                 .filter_map(|one| Some((one.image.clone(), task.image_digest(&one.image)?)))
                 .collect(),
-            now: self.parts.clock.now(),
+            now: by.carry(reading.wall, reading),
         }
     }
 }

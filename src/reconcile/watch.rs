@@ -47,6 +47,7 @@ impl Reconciler {
         // Listen first and look after that: what happens in between is then told twice, not never.
         let mut hints = engine.hints().await.map_err(Lost::before)?;
         self.tell_up(EngineState::Ok(info)).await;
+        self.take_the_pulse().await;
         self.ring_unfinished().await;
         let mut last = BTreeMap::new();
         let mut sweep_at = Instant::now();

@@ -36,6 +36,7 @@ mod support;
 mod task;
 mod task_definition;
 mod usage;
+mod verification;
 mod volume;
 
 #[cfg(test)]
@@ -92,6 +93,7 @@ pub use task_definition::{
     TaskDefinitionConstraintType, TrustedExecutionConfiguration,
 };
 pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal, Used};
+pub use verification::{UsageCheck, UsageVerification};
 pub use volume::{
     DockerScope, DockerVolumeConfiguration, EfsAuthorizationConfig, EfsVolumeConfiguration,
     FsxAuthorizationConfig, FsxVolumeConfiguration, HostVolumeProperties,

@@ -11,7 +11,9 @@
 //! either, run `scripts/sqlx prepare`.
 
 mod bill;
+mod books;
 mod client_token;
+mod clock;
 mod cluster;
 mod column;
 mod deployment;

@@ -42,6 +42,19 @@ impl Store {
         row.map(TaskUse::try_from).transpose()
     }
 
+    /// When a task's interval was opened, and in which stretch of the host's clock; `None` where that was not noted.
+    pub async fn opening(&self, task: &TaskId) -> Result<Option<(TimestampMs, i64)>, StoreError> {
+        let id = task.as_str();
+        let row = sqlx::query!(
+            "SELECT opened_at, clock_seq FROM usage_intervals WHERE task_id = ?1",
+            id
+        )
+        .fetch_optional(self.readers())
+        .await?;
+        let opening = row.and_then(|row| Some((row.opened_at, row.clock_seq?)));
+        Ok(opening.map(|(at, seq)| (TimestampMs::from_millis(at), seq)))
+    }
+
     /// Records what tasks were measured to use, in one commit. Less than what is on record changes nothing.
     pub async fn record_use(&self, measured: Vec<(TaskId, MeasuredUse)>) -> Result<(), StoreError> {
         if measured.is_empty() {
@@ -168,8 +181,8 @@ async fn measure(
     let (id, source) = (task.as_str(), used.source.as_str());
     let (cpu_ns, memory_kib_ms) = (to_column(used.cpu_ns), to_column(used.memory_kib_ms));
     let memory_peak_bytes = to_column(used.memory_peak_bytes);
-    let network_rx_bytes = to_column(used.network_rx_bytes);
-    let network_tx_bytes = to_column(used.network_tx_bytes);
+    let received = to_column(used.network_rx_bytes);
+    let sent = to_column(used.network_tx_bytes);
     let block_read_bytes = to_column(used.block_read_bytes);
     let block_write_bytes = to_column(used.block_write_bytes);
     let measured_until = used.measured_until.as_millis();
@@ -192,8 +205,8 @@ async fn measure(
         cpu_ns,
         memory_kib_ms,
         memory_peak_bytes,
-        network_rx_bytes,
-        network_tx_bytes,
+        received,
+        sent,
         block_read_bytes,
         block_write_bytes,
         measured_until,
@@ -225,8 +238,8 @@ async fn open(
     let opened_at = interval.opened_at.as_millis();
     sqlx::query!(
         "INSERT INTO usage_intervals
-             (task_id, cluster, family, revision, cpu_units, memory_mib, opened_at)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (task_id) DO NOTHING",
+             (task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, clock_seq)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT max(seq) FROM clock_stretches)) ON CONFLICT (task_id) DO NOTHING",
         id,
         cluster,
         family,

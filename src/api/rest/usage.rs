@@ -15,13 +15,14 @@ use super::problem::{ApiError, Kind};
 use super::tasks::TaskText;
 use crate::control::Control;
 use crate::domain::TimestampMs;
-use crate::shapes::{Problem, TaskUsage, UsageLine, UsageReport, UsageTotal};
+use crate::shapes::{Problem, TaskUsage, UsageLine, UsageReport, UsageTotal, UsageVerification};
 use crate::store::UsageFilter;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new()
         .routes(routes!(get_task_usage))
         .routes(routes!(get_usage))
+        .routes(routes!(verify_usage))
 }
 
 /// What one task has reserved, until it ended or until now, and beside it what it has used.
@@ -48,6 +49,16 @@ async fn get_task_usage(
         .hint("its usage begins when its images are first asked for")
     })?;
     Ok(Json(TaskUsage::new(&usage, control.now())))
+}
+
+/// Whether the books of the meter are right: nothing lost, nothing counted twice, and as the engine says.
+#[utoipa::path(
+    get, path = "/v1/usage/verification", tag = "usage",
+    responses((status = 200, description = "Each check with its numbers.", body = UsageVerification), Common)
+)]
+async fn verify_usage(State(control): State<Control>) -> Result<Json<UsageVerification>, ApiError> {
+    let checks = control.verify_usage().await?;
+    Ok(Json(UsageVerification::new(checks)))
 }
 
 #[derive(Deserialize, utoipa::IntoParams)]

@@ -10,7 +10,7 @@ use super::{Answer, ByteStream, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
     Bill, Cluster, CreateClusterRequest, Event, Page, Readiness, Rightsizing, RunTaskRequest,
     RunTaskResponse, StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage,
-    UpdateTaskProtectionRequest, UsageReport,
+    UpdateTaskProtectionRequest, UsageReport, UsageVerification,
 };
 
 /// How a document is written.
@@ -330,6 +330,13 @@ impl Client {
         id: &str,
     ) -> Result<Answer<TaskUsage>, ClientError> {
         self.get(&["v1", "tasks", id, "usage"], &[]).await
+    }
+
+    /// Whether the books of the meter are right.
+    pub(in crate::cli) async fn verify_usage(
+        &self,
+    ) -> Result<Answer<UsageVerification>, ClientError> {
+        self.get(&["v1", "usage", "verification"], &[]).await
     }
 
     /// One page of what tasks have used.

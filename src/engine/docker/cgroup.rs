@@ -18,9 +18,11 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
-use super::host::{Group, GroupLimits, Host};
+use super::host::{Group, GroupLimits, GroupUse, Host, Traffic};
 use crate::domain::InstanceId;
-use crate::engine::ExecSignal;
+use crate::engine::{ExecSignal, Look};
+
+mod measure;
 
 /// The folder, or slice, above all that is ours.
 const OURS: &str = "neargate";
@@ -248,6 +250,28 @@ impl Host for LocalHost {
             .with(group, |tree, path| Ok(tree.oom_kills(path)))
             .await;
         counted.unwrap_or_default()
+    }
+
+    async fn uses(&self, groups: Vec<Group>, look: Look) -> Vec<Option<GroupUse>> {
+        let Ok(tree) = &self.tree else {
+            return vec![None; groups.len()];
+        };
+        let (tree, count) = (Arc::clone(tree), groups.len());
+        let read = move || {
+            let mut buffer = Vec::new();
+            let of = |group: &Group| tree.use_of(&tree.path(group), look, &mut buffer);
+            groups.iter().map(of).collect()
+        };
+        let read = tokio::task::spawn_blocking(read).await;
+        read.unwrap_or_else(|_| vec![None; count])
+    }
+
+    async fn traffic(&self, container: &str, pid: u32) -> Option<Traffic> {
+        let process = self.proc.join(pid.to_string());
+        let text = read(&process.join("net/dev")).ok()?;
+        // Asked after that: the number may have been given to another process in between.
+        let groups = read(&process.join("cgroup")).ok()?;
+        (!container.is_empty() && groups.contains(container)).then(|| measure::traffic(&text))
     }
 
     async fn remove(&self, group: &Group) -> Result<(), String> {
@@ -555,7 +579,12 @@ fn turn_on_controllers(folder: &Path) -> io::Result<()> {
     let file = folder.join("cgroup.subtree_control");
     let on = read(&file)?;
     let on: Vec<&str> = on.split_whitespace().collect();
-    for (controller, must) in [("memory", true), ("cpu", true), ("pids", false)] {
+    for (controller, must) in [
+        ("memory", true),
+        ("cpu", true),
+        ("io", false),
+        ("pids", false),
+    ] {
         if on.contains(&controller) {
             continue;
         }

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 
 use crate::domain::{CpuUnits, InstanceId, MemoryMib};
-use crate::engine::ExecSignal;
+use crate::engine::{ExecSignal, Look, UseCounts};
 
 /// The machine on which a daemon's containers run.
 #[async_trait]
@@ -42,6 +42,13 @@ pub trait Host: Send + Sync + 'static {
     /// How many processes in `group` and below it the kernel has killed for want of memory, as far as it
     /// counts them there: cgroup v1 counts only where the process was.
     async fn oom_kills(&self, group: &Group) -> u64;
+
+    /// What the processes of each group have used, those that have ended among them; `None` for a group that is not
+    /// there. The counts have no network: that is not counted by groups.
+    async fn uses(&self, groups: Vec<Group>, look: Look) -> Vec<Option<GroupUse>>;
+
+    /// What went through the network namespace of a process, if that is one of the container with that ID.
+    async fn traffic(&self, container: &str, pid: u32) -> Option<Traffic>;
 
     /// Removes `group`, in which nothing may run. Removing what is not there succeeds.
     async fn remove(&self, group: &Group) -> Result<(), String>;
@@ -77,6 +84,24 @@ pub struct Group {
     pub instance: InstanceId,
     /// A task's ID, or [`PROBE`]: letters and digits only.
     pub name: String,
+}
+
+/// What the processes of a group use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GroupUse {
+    /// Memory at this moment, without files that the kernel could give up.
+    pub memory_bytes: u64,
+    /// Since the group was made; `None` after a look at the memory alone.
+    pub counts: Option<UseCounts>,
+}
+
+/// What went through a network namespace since it was made, but for its loopback.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Traffic {
+    /// Received.
+    pub rx_bytes: u64,
+    /// Sent.
+    pub tx_bytes: u64,
 }
 
 /// The name of the group that is only made to find out whether groups hold.

@@ -17,6 +17,7 @@ pub mod host;
 mod host_paths;
 mod images;
 mod limits;
+mod measure;
 mod metadata;
 pub mod names;
 mod network;
@@ -53,6 +54,7 @@ use self::daemon::{ContainerEvent, ContainerInspect, Daemon, LogOptions, Network
 use self::ended::Lives;
 use self::host::{KnownHost, PROBE};
 use self::images::Sought;
+use self::measure::{NetworkOwner, Sampled};
 use self::names::Names;
 use self::network::Recent;
 use self::observe::{observe_network, observe_own_network};
@@ -61,7 +63,7 @@ use self::pulls::Pulls;
 use self::translate::HostFacts;
 use super::{
     Engine, EngineError, EngineInfo, Exec, ExecRequest, Fingerprint, Hint, LogLine, LogRequest,
-    MetadataDoor, Order, Secrets,
+    Look, MeasureTarget, MetadataDoor, Order, Secrets, UseReading,
 };
 use crate::domain::{
     ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, RuntimeName,
@@ -152,6 +154,10 @@ pub struct DockerEngine {
     unstarted: Mutex<BTreeMap<TaskId, BTreeSet<String>>>,
     /// What was told of the ends of containers. Losing it costs a slower look.
     lives: Arc<Lives>,
+    /// Who owns the network namespaces of tasks. Losing it costs what went through them.
+    network_owners: Mutex<BTreeMap<TaskId, NetworkOwner>>,
+    /// What was seen last of containers without a cgroup of Neargate's around them.
+    sampled: Mutex<Sampled>,
     /// Digests by image ID: an image with an ID never changes.
     digests: Mutex<BTreeMap<String, String>>,
 }
@@ -193,6 +199,8 @@ impl DockerEngine {
             signalled: Mutex::new(BTreeMap::new()),
             unstarted: Mutex::new(BTreeMap::new()),
             lives: Arc::default(),
+            network_owners: Mutex::new(BTreeMap::new()),
+            sampled: Mutex::new(BTreeMap::new()),
             digests: Mutex::new(BTreeMap::new()),
         });
         warm::spawn(&engine);
@@ -321,6 +329,9 @@ impl Engine for DockerEngine {
             join_all(containers)
         );
         let sandbox = sandbox?.filter(|seen| self.names.is(seen, &order.task_id, None));
+        if let Some(sandbox) = &sandbox {
+            self.note_network_owner(&order.task_id, sandbox);
+        }
         let mut seen = Observation {
             network: observe_network(sandbox.as_ref()),
             ..Observation::default()
@@ -330,6 +341,7 @@ impl Engine for DockerEngine {
             let ours = inspect.filter(|one| self.names.is(one, &order.task_id, Some(name)));
             if let Some(inspect) = ours {
                 if let Some(network) = observe_own_network(&inspect) {
+                    self.note_network_owner(&order.task_id, &inspect);
                     seen.network = network;
                 }
                 let by = self.enforced_by(order, &inspect).await?;
@@ -442,6 +454,7 @@ impl Engine for DockerEngine {
             .unwrap_or_else(PoisonError::into_inner)
             .remove(task);
         self.lives.forget(task);
+        self.forget_use(task);
         Ok(())
     }
 
@@ -589,6 +602,10 @@ impl Engine for DockerEngine {
         one_shot: bool,
     ) -> Result<serde_json::Value, EngineError> {
         self.figures(task, container, one_shot).await
+    }
+
+    async fn measure(&self, targets: &[MeasureTarget], look: Look) -> BTreeMap<TaskId, UseReading> {
+        self.read_use(targets, look).await
     }
 
     async fn clusters(&self) -> Result<BTreeSet<String>, EngineError> {

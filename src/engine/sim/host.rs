@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use super::SimDaemon;
 use super::model::MISSING;
 use crate::domain::InstanceId;
-use crate::engine::ExecSignal;
-use crate::engine::docker::host::{Group, GroupLimits, Host};
+use crate::engine::docker::host::{Group, GroupLimits, GroupUse, Host, Traffic};
 use crate::engine::docker::lexical;
+use crate::engine::{ExecSignal, Look};
 
 /// The machine below a daemon that is a model.
 pub(super) struct SimHost(pub(super) SimDaemon);
@@ -48,6 +48,17 @@ impl Host for SimHost {
 
     async fn oom_kills(&self, group: &Group) -> u64 {
         self.0.with(|model| model.oom_kills(&path(group)))
+    }
+
+    async fn uses(&self, groups: Vec<Group>, look: Look) -> Vec<Option<GroupUse>> {
+        self.0.with(|model| {
+            let of = |group: &Group| model.group_use(&path(group), look);
+            groups.iter().map(of).collect()
+        })
+    }
+
+    async fn traffic(&self, container: &str, pid: u32) -> Option<Traffic> {
+        self.0.with(|model| model.traffic(container, pid))
     }
 
     async fn remove(&self, group: &Group) -> Result<(), String> {

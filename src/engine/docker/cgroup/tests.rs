@@ -258,3 +258,85 @@ fn another_machine_has_another_kernel_or_other_memory() {
 fn weights_span_the_same_range_as_shares() {
     assert_eq!([weight(0), weight(2), weight(262_144)], [1, 1, 10_000]);
 }
+
+#[tokio::test]
+async fn what_a_group_used_is_read_from_cgroup_v1() {
+    let machine = Machine::v1();
+    let place = "neargate/0123abcd/t1";
+    for (file, text) in [
+        ("memory/PLACE/memory.usage_in_bytes", "9000\n"),
+        (
+            "memory/PLACE/memory.stat",
+            "cache 5\ntotal_cache 7000\ntotal_inactive_file 2000\n",
+        ),
+        ("memory/PLACE/memory.max_usage_in_bytes", "12000\n"),
+        ("cpu/PLACE/cpuacct.usage", "50123456\n"),
+    ] {
+        machine.file(&file.replace("PLACE", place), text);
+    }
+    let other = Group {
+        name: "t2".to_owned(),
+        ..group()
+    };
+    let host = machine.host("1", "cgroupfs");
+    let found = host.uses(vec![group(), other], Look::All).await;
+    let [Some(used), None] = found[..] else {
+        panic!("{found:?}")
+    };
+    assert_eq!(used.memory_bytes, 7_000);
+    let counts = used.counts.unwrap();
+    assert_eq!(
+        (counts.cpu_ns, counts.memory_peak_bytes),
+        (50_123_456, 12_000)
+    );
+    let quick = host.uses(vec![group()], Look::Memory).await;
+    assert_eq!(
+        quick[0].map(|one| (one.memory_bytes, one.counts)),
+        Some((7_000, None))
+    );
+}
+
+#[tokio::test]
+async fn what_a_group_used_is_read_from_cgroup_v2() {
+    let place = "neargate/0123abcd/t1";
+    let machine = Machine::v2(place);
+    for (file, text) in [
+        ("memory.current", "9000\n"),
+        ("memory.stat", "anon 1\ninactive_file 2000\n"),
+        ("memory.peak", "12000\n"),
+        ("cpu.stat", "usage_usec 50123\nuser_usec 1\n"),
+        (
+            "io.stat",
+            "8:0 rbytes=100 wbytes=20 rios=1\n8:16 rbytes=3 wbytes=0\n",
+        ),
+    ] {
+        machine.file(&format!("unified/{place}/{file}"), text);
+    }
+    let host = machine.host("2", "cgroupfs");
+    let found = host.uses(vec![group()], Look::All).await;
+    let used = found[0].unwrap();
+    let counts = used.counts.unwrap();
+    assert_eq!((used.memory_bytes, counts.cpu_ns), (7_000, 50_123_000));
+    assert_eq!(
+        (counts.block_read_bytes, counts.block_write_bytes),
+        (103, 20)
+    );
+}
+
+#[tokio::test]
+async fn traffic_is_that_of_all_interfaces_but_the_loopback_and_of_that_very_container() {
+    let machine = Machine::v1();
+    machine.file(
+        "proc/7/net/dev",
+        "Inter-|   Receive                                                |  Transmit\n \
+         face |bytes    packets errs drop fifo frame compressed multicast|bytes    packets errs drop fifo colls carrier compressed\n    \
+         lo:  999       1    0    0    0     0          0         0      999       1    0    0    0     0       0          0\n  \
+         eth0: 1536      12    0    0    0     0          0         0       90       1    0    0    0     0       0          0\n",
+    );
+    machine.file("proc/7/cgroup", "4:memory:/docker/abc\n");
+    let host = machine.host("1", "cgroupfs");
+    let traffic = host.traffic("abc", 7).await.unwrap();
+    assert_eq!((traffic.rx_bytes, traffic.tx_bytes), (1_536, 90));
+    assert_eq!(host.traffic("other", 7).await, None);
+    assert_eq!(host.traffic("abc", 8).await, None);
+}

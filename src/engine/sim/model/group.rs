@@ -1,8 +1,9 @@
 //! The cgroups of the daemon's host: made by whoever may, lost when the host goes down.
 
 use super::{Container, Model};
-use crate::engine::docker::host::GroupLimits;
+use crate::engine::docker::host::{GroupLimits, GroupUse, Traffic};
 use crate::engine::sim::GroupSnapshot;
+use crate::engine::{Look, UseCounts};
 
 /// A cgroup.
 #[derive(Clone, Copy, Debug, Default)]
@@ -10,7 +11,17 @@ pub(super) struct Group {
     /// `None` for one that the daemon made itself: such a group holds nobody.
     limits: Option<GroupLimits>,
     oom_kills: u64,
+    /// How long processes ran in it that have ended.
+    lived_ms: u64,
 }
+
+/// What every process in the model uses: a thousandth of a processor, and this much memory and traffic.
+const CPU_NS_PER_MS: u64 = 1_000;
+const MEMORY_BYTES: u64 = 1_048_576;
+const TRAFFIC: Traffic = Traffic {
+    rx_bytes: 3_000,
+    tx_bytes: 2_000,
+};
 
 impl Model {
     /// Another one after each start of the host.
@@ -50,6 +61,50 @@ impl Model {
     /// How many processes of a group the kernel has killed.
     pub(crate) fn oom_kills(&self, path: &str) -> u64 {
         self.groups.get(path).map_or(0, |group| group.oom_kills)
+    }
+
+    /// What the processes of a group have used; `None` when there is no such group.
+    pub(crate) fn group_use(&self, path: &str, look: Look) -> Option<GroupUse> {
+        let group = self.groups.get(path)?;
+        let is_in = |one: &&Container| one.cgroup_parent() == Some(path);
+        let inside = self.containers.values().filter(is_in);
+        let living: Vec<u64> = inside.filter_map(|one| self.lived_ms(one)).collect();
+        let lived_ms = group.lived_ms + living.iter().sum::<u64>();
+        let memory_bytes = MEMORY_BYTES * living.len() as u64;
+        let counts = UseCounts {
+            cpu_ns: lived_ms * CPU_NS_PER_MS,
+            memory_peak_bytes: MEMORY_BYTES,
+            ..UseCounts::default()
+        };
+        Some(GroupUse {
+            memory_bytes,
+            counts: (look == Look::All).then_some(counts),
+        })
+    }
+
+    /// How long the process of a container has run by now, by the model's time; `None` when it does not.
+    fn lived_ms(&self, container: &Container) -> Option<u64> {
+        let process = container.process.as_ref()?;
+        Some(self.now.since(process.began).as_millis().unsigned_abs())
+    }
+
+    /// The process of a container in the group ends.
+    pub(super) fn leave_group(&mut self, number: u64) {
+        let Some(container) = self.containers.get(&number) else {
+            return;
+        };
+        let lived_ms = self.lived_ms(container).unwrap_or_default();
+        let path = container.cgroup_parent().map(str::to_owned);
+        if let Some(group) = path.and_then(|path| self.groups.get_mut(&path)) {
+            group.lived_ms += lived_ms;
+        }
+    }
+
+    /// What went through the network namespace of a container's process.
+    pub(crate) fn traffic(&self, container: &str, pid: u32) -> Option<Traffic> {
+        let number = self.number_of(container)?;
+        let found = self.containers.get(&number)?;
+        (found.pid() == Some(pid)).then_some(TRAFFIC)
     }
 
     /// Whether a process is in a group; `None` when there is no such process.

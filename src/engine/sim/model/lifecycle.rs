@@ -178,6 +178,7 @@ impl Model {
     /// The process of a container has ended.
     pub(super) fn end(&mut self, number: u64, exit_code: i64, oom_killed: bool) {
         let at = self.daemon_time();
+        self.leave_group(number);
         let Some(container) = self.containers.get_mut(&number) else {
             return;
         };
