@@ -235,8 +235,9 @@ struct GetRightsize {
 /// How much more than what was used a size must have, unless somebody says otherwise.
 const MARGIN_PERCENT: u32 = 25;
 
-/// For each family and service, the smallest size that would have covered what its tasks used, and what it would have
-/// saved.
+/// For each family and service, the smallest size that would have covered what its tasks used.
+///
+/// With what that rests on, and what it would have saved.
 #[utoipa::path(
     get, path = "/v1/rightsize", tag = "usage",
     params(GetRightsize),
