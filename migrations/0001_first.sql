@@ -468,6 +468,25 @@ BEGIN
     SELECT RAISE(ABORT, 'what was used is never deleted');
 END;
 
+-- Bills that were issued, word for word. The numbers have no holes: nothing is ever deleted.
+CREATE TABLE bills (
+    number      INTEGER NOT NULL PRIMARY KEY,
+    issued_at   INTEGER NOT NULL,
+    period_from INTEGER NOT NULL,
+    period_to   INTEGER NOT NULL CHECK (period_to > period_from AND period_to <= issued_at),
+    document    TEXT    NOT NULL CHECK (json_type(document) = 'object')
+) STRICT;
+
+CREATE TRIGGER bills_never_change BEFORE UPDATE ON bills
+BEGIN
+    SELECT RAISE(ABORT, 'a bill that was issued never changes');
+END;
+
+CREATE TRIGGER bills_stay BEFORE DELETE ON bills
+BEGIN
+    SELECT RAISE(ABORT, 'a bill that was issued is never deleted');
+END;
+
 -- AUTOINCREMENT, so that a number is not given again after the events that had it were pruned.
 CREATE TABLE events (
     seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

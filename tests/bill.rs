@@ -106,6 +106,28 @@ fn a_bill_of_the_past_is_the_same_after_a_restart_and_in_every_format() {
     assert_eq!(before["items"], after["items"]);
     assert_eq!(before["total"], after["total"]);
 
+    // What is issued stays as it is, also when the prices are changed afterwards.
+    let issued = run(
+        &server,
+        &["bill", "--issue", "--sheet", "cellar", "--to", &to],
+    );
+    assert!(issued.stderr.contains("bill 1, issued"), "{issued:#?}");
+    fs::write(prices.join("cellar.toml"), sheet.replace("\"1\"", "\"2\"")).unwrap();
+    server.shut_down();
+    server.boot();
+    let again = run(&server, &["bill", "--issued", "1"]);
+    assert_eq!(issued.ok(), again.ok());
+    let doubled = bill(&server, &period);
+    assert_eq!(nano(&doubled["total"]), 2 * nano(&before["total"]));
+    let (_, list) = server.get("/v1/bills");
+    assert_eq!(
+        list["items"][0]["cost"], before["total"]["cost"],
+        "{list:#}"
+    );
+    fs::write(prices.join("cellar.toml"), sheet).unwrap();
+    server.shut_down();
+    server.boot();
+
     let said = run(&server, &["bill", "--sheet", "cellar"]);
     assert!(
         said.ok().contains(after["total"]["cost"].as_str().unwrap()),
@@ -156,6 +178,8 @@ fn what_a_bill_cannot_be_is_said_with_what_to_type() {
             &["--from", "1h", "--to", "2h"],
             &["does not lie after from"],
         ),
+        (&["--issue"], &["is not over yet"]),
+        (&["--issued", "7"], &["bill 7 does not exist"]),
     ] {
         let said = run(&server, &[&["bill"], arguments].concat());
         fails(&said, 1, words);

@@ -27,6 +27,12 @@ pub(super) struct BillArgs {
     /// What it would have cost by another price sheet
     #[arg(long, value_name = "NAME")]
     compare: Option<String>,
+    /// Issue it: it is kept as it is now and never changes, so its time must be over
+    #[arg(long)]
+    issue: bool,
+    /// Show the bill that was issued with this number
+    #[arg(long, value_name = "NUMBER", conflicts_with_all = ["family", "from", "to", "group_by", "sheet", "compare", "issue"])]
+    issued: Option<u64>,
     /// How it is written; focus is FOCUS 1.2 as CSV, which tools for cloud costs read
     #[arg(long, value_enum, value_name = "table|json|csv|focus", hide_possible_values = true, default_value_t = BillFormat::Table)]
     format: BillFormat,
@@ -78,20 +84,33 @@ pub(super) async fn execute(session: &mut Session, args: BillArgs) -> Result<u8,
         compare: args.compare,
         ..query(scope, named_cluster.clone())
     };
-    let answer = client.bill(&query).await?;
-    let bill = &answer.value;
+    let (document, bill, number) = if args.issue || args.issued.is_some() {
+        let answer = match args.issued {
+            Some(number) => client.issued_bill(number).await?,
+            None => client.issue_bill(&query).await?,
+        };
+        let issued = answer.value;
+        (answer.document, issued.bill, Some(issued.number))
+    } else {
+        let answer = client.bill(&query).await?;
+        (answer.document, answer.value, None)
+    };
+    let bill = &bill;
     match args.format {
         BillFormat::Csv => table_of_values(console, &bill.csv())?,
         BillFormat::Focus => table_of_values(console, &bill.focus())?,
         BillFormat::Json => {
             console.format = Format::Json;
-            console.document(&answer.document)?;
+            console.document(&document)?;
         }
         BillFormat::Table => {
-            if !console.document(&answer.document)? {
+            if !console.document(&document)? {
                 show(console, bill, Column::Cost)?;
             }
         }
+    }
+    if let Some(number) = number {
+        console.talk(&format!("bill {number}, issued {}", bill.as_of));
     }
     Ok(0)
 }

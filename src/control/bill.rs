@@ -5,7 +5,7 @@ use crate::domain::{TimestampMs, UsageRecord};
 use crate::meter::advice::{Advice, Advisor};
 use crate::meter::bill::{Bill, Biller, GroupBy, MOST_LINES, Period};
 use crate::meter::sheet::{PriceSheet, SheetFault};
-use crate::store::{PageRequest, UsageFilter};
+use crate::store::{IssuedBill, Page, PageRequest, UsageFilter};
 
 /// Which bill is wanted.
 #[derive(Clone, Debug)]
@@ -59,6 +59,39 @@ impl Control {
         })
         .await?;
         Ok(biller.finish())
+    }
+
+    /// Keeps `document`, which says what `bill` says, for ever, and gives its number.
+    pub async fn issue_bill(
+        &self,
+        bill: &Bill,
+        document: &serde_json::Value,
+    ) -> Result<u64, ControlError> {
+        let Period { from, to } = bill.period;
+        if to > bill.as_of {
+            return Err(ControlError::invalid(
+                "to",
+                "is not over yet: what is issued never changes",
+                "end the bill with a time that is past: --to 2026-11-01",
+            ));
+        }
+        let period = (from, to);
+        Ok(self.store.issue_bill(bill.as_of, period, document).await?)
+    }
+
+    /// The bill that was issued with that number.
+    pub async fn issued_bill(&self, number: u64) -> Result<IssuedBill, ControlError> {
+        self.store.issued_bill(number).await?.ok_or_else(|| {
+            ControlError::not_found(
+                format!("bill {number}"),
+                "list those that were issued: GET /v1/bills",
+            )
+        })
+    }
+
+    /// The bills that were issued, the newest first.
+    pub async fn issued_bills(&self, page: PageRequest) -> Result<Page<IssuedBill>, ControlError> {
+        Ok(self.store.issued_bills(&page).await?)
     }
 
     /// The smallest sizes that would have covered what tasks were measured to use, with `margin_percent` to spare, and what

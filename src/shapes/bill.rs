@@ -48,6 +48,60 @@ pub struct Bill {
     pub notes: Vec<String>,
 }
 
+/// A bill that was issued, and never changes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedBill {
+    /// Counts up from 1, without holes.
+    pub number: u64,
+    /// When.
+    #[schema(format = DateTime)]
+    pub issued_at: String,
+    /// What it says.
+    pub bill: Bill,
+}
+
+/// A bill that was issued, as a list has it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct IssuedBillSummary {
+    /// Counts up from 1, without holes.
+    pub number: u64,
+    /// When.
+    #[schema(format = DateTime)]
+    pub issued_at: String,
+    /// Its first moment.
+    #[schema(format = DateTime)]
+    pub from: String,
+    /// The first moment after it.
+    #[schema(format = DateTime)]
+    pub to: String,
+    /// What its lines stand for.
+    pub group_by: String,
+    /// What it is priced with.
+    pub price_sheet: String,
+    /// What it is in.
+    pub currency: String,
+    /// What all of it costs, with nine decimals.
+    pub cost: String,
+}
+
+impl From<IssuedBill> for IssuedBillSummary {
+    fn from(issued: IssuedBill) -> Self {
+        let bill = issued.bill;
+        Self {
+            number: issued.number,
+            issued_at: issued.issued_at,
+            from: bill.from,
+            to: bill.to,
+            group_by: bill.group_by,
+            price_sheet: bill.price_sheet.name,
+            currency: bill.price_sheet.currency,
+            cost: bill.total.cost,
+        }
+    }
+}
+
 /// A price sheet, as a bill names it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase")]

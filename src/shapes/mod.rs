@@ -43,7 +43,9 @@ mod volume;
 mod tests;
 
 pub use advice::{Advice, AdvisedSize, Rightsizing};
-pub use bill::{Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed};
+pub use bill::{
+    Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed, IssuedBill, IssuedBillSummary,
+};
 pub use cluster::{Cluster, CreateClusterRequest};
 pub use container_definition::{
     AppProtocol, ContainerDefinition, ContainerDependency, ContainerRestartPolicy,

@@ -42,6 +42,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub use bill::IssuedBill;
 pub use client_token::{ClientToken, TOKENS_KEPT};
 pub use error::StoreError;
 pub use event::{EVENTS_KEPT, EventFilter};

@@ -91,6 +91,7 @@ const VERSION: u8 = 1;
 /// The lists that have pages. A token of one is not a token of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
+    Bills,
     Clusters,
     Deployments,
     Families,
@@ -107,6 +108,7 @@ pub(super) enum List {
 impl List {
     const fn name(self) -> &'static str {
         match self {
+            Self::Bills => "bills",
             Self::Clusters => "clusters",
             Self::Deployments => "deployments",
             Self::Families => "families",

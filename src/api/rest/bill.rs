@@ -4,24 +4,27 @@ use std::sync::Arc;
 
 use axum::Json;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde::Deserialize;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use super::Rest;
-use super::extract::{Check, Params};
+use super::extract::{Check, Params, Segment};
 use super::openapi::Common;
-use super::problem::ApiError;
+use super::problem::{ApiError, Kind};
 use crate::control::BillQuery;
+use crate::domain::TimestampMs;
 use crate::meter::bill::GroupBy;
-use crate::shapes::{Bill, Rightsizing};
+use crate::shapes::{Bill, IssuedBill, IssuedBillSummary, Page, Problem, Rightsizing};
 use crate::store::UsageFilter;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new()
         .routes(routes!(get_bill))
+        .routes(routes!(list_bills, issue_bill))
+        .routes(routes!(get_issued_bill))
         .routes(routes!(get_rightsize))
 }
 
@@ -47,6 +50,32 @@ struct GetBill {
     compare: Option<String>,
     /// How the answer is written: `json` (unless said otherwise), `csv`, or `focus`, which is FOCUS 1.2 as CSV.
     format: Option<String>,
+}
+
+impl GetBill {
+    fn read(self, now: TimestampMs) -> Result<(BillQuery, Format), ApiError> {
+        let mut check = Check::default();
+        let filter = UsageFilter {
+            cluster: check.parse("cluster", self.cluster.as_deref()),
+            family: check.parse("family", self.family.as_deref()),
+        };
+        let from = check.moment("from", self.from.as_deref(), now);
+        let to = check.moment("to", self.to.as_deref(), now);
+        let group_by = self.group_by.as_deref();
+        let group_by = check.word("groupBy", group_by, GroupBy::parse, &[GroupBy::WORDS]);
+        let formats = ["json", "csv", "focus"];
+        let format = check.word("format", self.format.as_deref(), Format::parse, &formats);
+        check.done()?;
+        let query = BillQuery {
+            filter,
+            from,
+            to,
+            group_by: group_by.unwrap_or(GroupBy::Family),
+            price_sheet: self.price_sheet,
+            compare: self.compare,
+        };
+        Ok((query, format.unwrap_or_default()))
+    }
 }
 
 /// How a bill is written.
@@ -80,34 +109,106 @@ async fn get_bill(
     Params(query): Params<GetBill>,
 ) -> Result<Response, ApiError> {
     let control = &rest.state.control;
-    let now = control.now();
-    let mut check = Check::default();
-    let filter = UsageFilter {
-        cluster: check.parse("cluster", query.cluster.as_deref()),
-        family: check.parse("family", query.family.as_deref()),
-    };
-    let from = check.moment("from", query.from.as_deref(), now);
-    let to = check.moment("to", query.to.as_deref(), now);
-    let group_by = query.group_by.as_deref();
-    let group_by = check.word("groupBy", group_by, GroupBy::parse, &[GroupBy::WORDS]);
-    let formats = ["json", "csv", "focus"];
-    let format = check.word("format", query.format.as_deref(), Format::parse, &formats);
-    check.done()?;
-
-    let query = BillQuery {
-        filter,
-        from,
-        to,
-        group_by: group_by.unwrap_or(GroupBy::Family),
-        price_sheet: query.price_sheet,
-        compare: query.compare,
-    };
+    let (query, format) = query.read(control.now())?;
     let bill = Bill::new(&control.bill(query).await?, control.instance_id());
     let csv = |text: String| ([(header::CONTENT_TYPE, "text/csv; charset=utf-8")], text);
-    Ok(match format.unwrap_or_default() {
+    Ok(match format {
         Format::Json => Json(bill).into_response(),
         Format::Csv => csv(bill.csv()).into_response(),
         Format::Focus => csv(bill.focus()).into_response(),
+    })
+}
+
+/// Issues a bill: it is kept as it is now, and never changes. Its period must be over; `format` does not matter.
+#[utoipa::path(
+    post, path = "/v1/bills", tag = "usage",
+    params(GetBill),
+    responses((status = 201, description = "It was issued.", body = IssuedBill), Common)
+)]
+async fn issue_bill(
+    State(rest): State<Arc<Rest>>,
+    Params(query): Params<GetBill>,
+) -> Result<impl IntoResponse, ApiError> {
+    let control = &rest.state.control;
+    let (query, _) = query.read(control.now())?;
+    let made = control.bill(query).await?;
+    let bill = Bill::new(&made, control.instance_id());
+    // It is made of texts and numbers alone, so this cannot fail.
+    let document = serde_json::to_value(&bill).unwrap_or_default();
+    let number = control.issue_bill(&made, &document).await?;
+    let issued = IssuedBill {
+        number,
+        issued_at: made.as_of.to_string(),
+        bill,
+    };
+    let location = format!("/v1/bills/{number}");
+    Ok((
+        StatusCode::CREATED,
+        [(header::LOCATION, location)],
+        Json(issued),
+    ))
+}
+
+#[derive(Deserialize, utoipa::IntoParams)]
+#[serde(rename_all = "camelCase")]
+#[into_params(parameter_in = Query)]
+struct ListBills {
+    /// How many at most; 100 unless said otherwise.
+    #[param(value_type = Option<u32>, minimum = 1, maximum = 1000)]
+    limit: Option<String>,
+    /// Where to go on: the `nextToken` of the page before.
+    next_token: Option<String>,
+}
+
+/// Bills that were issued, the newest first.
+#[utoipa::path(
+    get, path = "/v1/bills", tag = "usage",
+    params(ListBills),
+    responses((status = 200, description = "A page of bills.", body = Page<IssuedBillSummary>), Common)
+)]
+async fn list_bills(
+    State(rest): State<Arc<Rest>>,
+    Params(query): Params<ListBills>,
+) -> Result<Json<Page<IssuedBillSummary>>, ApiError> {
+    let mut check = Check::default();
+    let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
+    check.done()?;
+    let page = rest.state.control.issued_bills(page).await?;
+    let items = page.items.into_iter();
+    let items = items.map(|issued| shown(issued).map(IssuedBillSummary::from));
+    Ok(Json(Page {
+        items: items.collect::<Result<_, _>>()?,
+        next_token: page.next,
+    }))
+}
+
+/// One bill that was issued, as it was then.
+#[utoipa::path(
+    get, path = "/v1/bills/{number}", tag = "usage",
+    params(("number" = u64, Path, description = "Its number.")),
+    responses(
+        (status = 200, description = "The bill.", body = IssuedBill),
+        (status = 404, description = "No bill has that number.", body = Problem, content_type = "application/problem+json"),
+        Common,
+    )
+)]
+async fn get_issued_bill(
+    State(rest): State<Arc<Rest>>,
+    Segment(number): Segment<u64>,
+) -> Result<Json<IssuedBill>, ApiError> {
+    let issued = rest.state.control.issued_bill(number).await?;
+    Ok(Json(shown(issued)?))
+}
+
+fn shown(issued: crate::store::IssuedBill) -> Result<IssuedBill, ApiError> {
+    let bill = serde_json::from_value(issued.document).map_err(|error| {
+        let text = format!("bill {} is not understood", issued.number);
+        ApiError::new(Kind::Internal, text).internal(&error)
+    })?;
+    Ok(IssuedBill {
+        number: issued.number,
+        issued_at: issued.issued_at.to_string(),
+        bill,
     })
 }
 
@@ -134,8 +235,9 @@ struct GetRightsize {
 /// How much more than what was used a size must have, unless somebody says otherwise.
 const MARGIN_PERCENT: u32 = 25;
 
-/// For each family and service, the smallest size that would have covered what its tasks used, and what it would have
-/// saved.
+/// For each family and service, the smallest size that would have covered what its tasks used.
+///
+/// With what that rests on, and what it would have saved.
 #[utoipa::path(
     get, path = "/v1/rightsize", tag = "usage",
     params(GetRightsize),

@@ -8,9 +8,9 @@ use serde_json::Value;
 
 use super::{Answer, ByteStream, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
-    Bill, Cluster, CreateClusterRequest, Event, Page, Readiness, Rightsizing, RunTaskRequest,
-    RunTaskResponse, StopTaskRequest, StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage,
-    UpdateTaskProtectionRequest, UsageReport, UsageVerification,
+    Bill, Cluster, CreateClusterRequest, Event, IssuedBill, Page, Readiness, Rightsizing,
+    RunTaskRequest, RunTaskResponse, StopTaskRequest, StoredSecret, Task, TaskDefinition,
+    TaskStats, TaskUsage, UpdateTaskProtectionRequest, UsageReport, UsageVerification,
 };
 
 /// How a document is written.
@@ -95,6 +95,20 @@ pub(in crate::cli) struct BillQuery {
     pub(in crate::cli) price_sheet: Option<String>,
     /// What it is compared with.
     pub(in crate::cli) compare: Option<String>,
+}
+
+impl BillQuery {
+    fn parameters(&self) -> [(&'static str, Option<&str>); 7] {
+        [
+            ("cluster", self.usage.cluster.as_deref()),
+            ("family", self.usage.family.as_deref()),
+            ("from", self.usage.from.as_deref()),
+            ("to", self.usage.to.as_deref()),
+            ("groupBy", self.group_by.as_deref()),
+            ("priceSheet", self.price_sheet.as_deref()),
+            ("compare", self.compare.as_deref()),
+        ]
+    }
 }
 
 impl Client {
@@ -359,16 +373,24 @@ impl Client {
         &self,
         query: &BillQuery,
     ) -> Result<Answer<Bill>, ClientError> {
-        let query = [
-            ("cluster", query.usage.cluster.as_deref()),
-            ("family", query.usage.family.as_deref()),
-            ("from", query.usage.from.as_deref()),
-            ("to", query.usage.to.as_deref()),
-            ("groupBy", query.group_by.as_deref()),
-            ("priceSheet", query.price_sheet.as_deref()),
-            ("compare", query.compare.as_deref()),
-        ];
-        self.get(&["v1", "bill"], &query).await
+        self.get(&["v1", "bill"], &query.parameters()).await
+    }
+
+    /// Issues a bill.
+    pub(in crate::cli) async fn issue_bill(
+        &self,
+        query: &BillQuery,
+    ) -> Result<Answer<IssuedBill>, ClientError> {
+        let request = self.request(Method::POST, &["v1", "bills"], &query.parameters())?;
+        self.answer(request).await
+    }
+
+    /// A bill that was issued.
+    pub(in crate::cli) async fn issued_bill(
+        &self,
+        number: u64,
+    ) -> Result<Answer<IssuedBill>, ClientError> {
+        self.get(&["v1", "bills", &number.to_string()], &[]).await
     }
 
     /// The smallest sizes that would have done; what the bill would be grouped by does not matter.

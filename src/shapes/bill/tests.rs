@@ -134,9 +134,9 @@ fn no_field_of_a_table_is_a_formula_and_all_can_be_read_back() {
 
 /// How FOCUS 1.2 describes a column: its name, whether each dataset must have it, whether it may be null, its type.
 ///
-/// Transcribed from the FinOps Open Cost and Usage Specification, version 1.2, "Columns", the tables "Content
-/// constraints" (https://focus.finops.org/focus-specification/v1-2/; in the specification's repository
-/// FinOps-Open-Cost-and-Usage-Spec/FOCUS_Spec, specification/columns/). `M` is mandatory, `C` conditional,
+/// Transcribed from the specification's chapter "Columns", the tables "Content constraints"
+/// (<https://focus.finops.org/focus-specification/v1-2/>; in its repository, `FinOps-Open-Cost-and-Usage-Spec/FOCUS_Spec`
+/// on GitHub, the files of `specification/columns/`). `M` is mandatory, `C` conditional,
 /// `R` recommended.
 const FOCUS_1_2: &[(&str, char, bool, &str)] = &[
     ("AvailabilityZone", 'R', true, "String"),
