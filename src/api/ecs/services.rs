@@ -6,9 +6,11 @@ use super::error::EcsError;
 use super::input::Input;
 use super::tasks::LAUNCH_TYPE;
 use super::{names, show};
+use crate::api::rest::request_hash;
 use crate::control::{Control, ControlError};
 use crate::domain::{ServiceKey, ServiceStatus, service_arn};
 use crate::shapes::{Document, ParsedService};
+use crate::store::{ClientToken, PageRequest, StoreError};
 
 /// Services that one call can ask for, as in ECS.
 const MOST: usize = 10;
@@ -24,12 +26,17 @@ pub(super) async fn create(control: Control, input: Input) -> Result<Value, EcsE
     if let Some(definition) = &definition {
         sent.insert("taskDefinition".to_owned(), json!(definition.to_string()));
     }
-    let parsed = ParsedService::create(&Document::from_value(&Value::Object(sent)), None)
+    let ParsedService {
+        mut request,
+        client_token,
+        ..
+    } = ParsedService::create(&Document::from_value(&Value::Object(sent)), None)
         .map_err(|faults| EcsError::faults("InvalidParameterException", &faults))?;
-    let service = control
-        .create_service(parsed.request)
-        .await
-        .map_err(refused)?;
+    request.client_token = client_token.map(|token| ClientToken {
+        token,
+        request_hash: request_hash(&request),
+    });
+    let service = control.create_service(request).await.map_err(refused)?;
     shown(&control, &service.key, true).await
 }
 
@@ -69,6 +76,9 @@ fn refused(error: ControlError) -> EcsError {
             EcsError::client("TaskDefinition not found.")
         }
         ControlError::NotFound { .. } => EcsError::no_service(),
+        ControlError::Store(StoreError::TokenReused) => {
+            EcsError::parameter("Creation of service was not idempotent.")
+        }
         ControlError::Conflict { message, .. } if message.ends_with("exists already") => {
             EcsError::parameter("Creation of service was not idempotent.")
         }
@@ -88,7 +98,11 @@ pub(super) async fn delete(control: Control, input: Input) -> Result<Value, EcsE
         view => view?,
     };
     match view.service.status {
-        ServiceStatus::Active if !force && view.service.wanted() > 0 => {
+        ServiceStatus::Active
+            if !force
+                && view.service.wanted() > 0
+                && show::strategy(&view.service) == "REPLICA" =>
+        {
             return Err(EcsError::parameter(
                 "The service cannot be stopped while it is scaled above 0.",
             ));
@@ -124,18 +138,22 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
 }
 
 async fn shown(control: &Control, key: &ServiceKey, with_tags: bool) -> Result<Value, EcsError> {
-    let view = match control.service(key).await {
+    let (view, events) = match control.service_with_events(key).await {
         Err(ControlError::NotFound { .. }) => return Err(EcsError::no_service()),
-        view => view?,
+        found => found?,
     };
     let service = &view.service;
-    let events = control.service_events(service).await?;
     let revision = if let Some(primary) = service.primary() {
         Some(primary.task_definition.clone())
     } else {
         // It is deleted; what it last was to run is still told.
-        let last = control.service_deployments(service, 1).await?.pop();
-        last.map(|last| last.task_definition)
+        let last = control
+            .service_deployments(service, PageRequest::first(1))
+            .await?;
+        last.items
+            .into_iter()
+            .next()
+            .map(|last| last.deployment.task_definition)
     };
     let shown = show::service(&view, revision.as_ref(), &events, with_tags);
     Ok(json!({ "service": shown }))

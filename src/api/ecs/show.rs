@@ -287,13 +287,32 @@ pub(super) const fn strategy(service: &Service) -> &'static str {
     }
 }
 
+/// A network configuration as it was sent, with ECS's defaults, if it has the form that others can read.
+fn network(sent: &Value) -> Option<Value> {
+    let sent = sent.get("awsvpcConfiguration")?;
+    let texts = |name: &str| {
+        let items = sent
+            .get(name)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten();
+        items.filter_map(Value::as_str).collect::<Vec<_>>()
+    };
+    let public = sent.get("assignPublicIp").and_then(Value::as_str);
+    Some(json!({ "awsvpcConfiguration": {
+        "subnets": texts("subnets"),
+        "securityGroups": texts("securityGroups"),
+        "assignPublicIp": if public == Some("ENABLED") { "ENABLED" } else { "DISABLED" },
+    } }))
+}
+
 pub(super) fn service(
     view: &ServiceView,
     revision: Option<&FamilyRevision>,
     events: &[Event],
     with_tags: bool,
 ) -> Value {
-    let ServiceView { service, tasks } = view;
+    let service = &view.service;
     let configuration = &service.configuration;
     let wanted = service.wanted();
     let shown = crate::shapes::Service::of(view, service.created_at);
@@ -301,7 +320,7 @@ pub(super) fn service(
         .deployments
         .iter()
         .map(|one| {
-            let counted = ServiceDeployment::of(one, tasks, wanted);
+            let counted = ServiceDeployment::of(one, view, service.created_at);
             json!({
                 "id": counted.id,
                 "status": counted.status,
@@ -356,6 +375,7 @@ pub(super) fn service(
         "deployments": deployments,
         "events": events,
         "createdAt": time(service.created_at),
+        "networkConfiguration": configuration.kept.get("networkConfiguration").and_then(network),
         "placementConstraints": [],
         "placementStrategy": [],
         "healthCheckGracePeriodSeconds": shown.health_check_grace_period_seconds,

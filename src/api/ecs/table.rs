@@ -93,7 +93,7 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         number("healthCheckGracePeriodSeconds"), text("schedulingStrategy"), map("deploymentController"), list("tags"),
         flag("enableECSManagedTags"), text("propagateTags"), flag("enableExecuteCommand"),
         map("serviceConnectConfiguration"), list("volumeConfigurations"), list("vpcLatticeConfigurations"),
-    ], "what has no effect is not given back; see [service-fields.md](service-fields.md)"),
+    ], "of what has no effect, only networkConfiguration is given back; see [service-fields.md](service-fields.md)"),
     refuses("CreateTaskSet", NO_TASK_SETS),
     refuses("DeleteAccountSetting", SETTINGS),
     refuses("DeleteAttributes", NO_ATTRIBUTES),

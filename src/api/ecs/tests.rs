@@ -444,7 +444,7 @@ async fn a_service_is_made_changed_and_deleted() {
     done(&api, "CreateCluster", blue).await;
     let order = json!({
         "cluster": "blue", "serviceName": "web", "taskDefinition": "hello", "desiredCount": 2,
-        "launchType": "FARGATE", "propagateTags": "SERVICE", "tags": [{ "key": "k", "value": "v" }],
+        "launchType": "FARGATE", "propagateTags": "SERVICE", "tags": [{ "key": "k", "value": "v" }], "clientToken": "once",
         "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
     });
     let made = done(&api, "CreateService", order.clone()).await["service"].take();
@@ -455,7 +455,19 @@ async fn a_service_is_made_changed_and_deleted() {
         (&made["desiredCount"], &made["propagateTags"]),
         (&json!(2), &json!("SERVICE"))
     );
-    let said = refused(&api, "CreateService", order).await;
+    let subnets = &made["networkConfiguration"]["awsvpcConfiguration"]["subnets"];
+    assert_eq!(subnets, &json!(["subnet-1"]));
+    let again = done(&api, "CreateService", order.clone()).await;
+    assert_eq!(again["service"]["createdAt"], made["createdAt"]);
+    let mut other = order.clone();
+    other["desiredCount"] = json!(1);
+    let said = refused(&api, "CreateService", other.clone()).await;
+    assert_eq!(
+        said,
+        "InvalidParameterException: Creation of service was not idempotent."
+    );
+    other["clientToken"] = json!("twice");
+    let said = refused(&api, "CreateService", other).await;
     assert_eq!(
         said,
         "InvalidParameterException: Creation of service was not idempotent."

@@ -55,6 +55,7 @@ use metrics::Metrics;
 use openapi::Published;
 pub(super) use problem::{ApiError, Dialect, harmless};
 use routes::Routes;
+pub(super) use services::request_hash;
 pub(super) use tasks::order;
 
 /// What handlers work with.

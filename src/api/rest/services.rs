@@ -126,7 +126,7 @@ async fn create_service(
 }
 
 /// The same for requests that ask for the same, however they are written, whoever sends them, and whatever their token.
-fn request_hash(request: &CreateService) -> String {
+pub(in crate::api) fn request_hash(request: &CreateService) -> String {
     idempotence::hash(&json!({
         "cluster": request.key.cluster,
         "serviceName": request.key.name,
