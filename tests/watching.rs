@@ -44,7 +44,7 @@ fn a_deployment_is_watched_on_a_terminal_and_goes_on_when_that_is_interrupted() 
     assert_eq!(code, 0, "{shown}");
     let after = shown.rsplit("\x1b[J").next().unwrap();
     assert!(
-        after.contains("web: 2 of 2 tasks of web:1 running; steady"),
+        after.contains("web: 2 of 2 tasks of web:1 running, 0 pending; steady"),
         "{shown:?}"
     );
     for line in shown.split(['\n', '\r']) {
