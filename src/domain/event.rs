@@ -31,6 +31,8 @@ pub enum EventKind {
     SecretPut,
     /// A secret was deleted.
     SecretDeleted,
+    /// An image that nobody needed any more was removed from the engine.
+    ImageRemoved,
     /// Something about a service, in ECS's words: `(service web) has reached a steady state.`
     ServiceEvent,
     /// Something about the server: started, engine away, engine back.
@@ -38,7 +40,7 @@ pub enum EventKind {
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 14] = [
+const KINDS: [(EventKind, &str); 15] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -57,6 +59,7 @@ const KINDS: [(EventKind, &str); 14] = [
     (EventKind::TaskNotice, "TaskNotice"),
     (EventKind::SecretPut, "SecretPut"),
     (EventKind::SecretDeleted, "SecretDeleted"),
+    (EventKind::ImageRemoved, "ImageRemoved"),
     (EventKind::ServiceEvent, "ServiceEvent"),
     (EventKind::Server, "Server"),
 ];
@@ -99,7 +102,8 @@ pub struct NewEvent {
     pub kind: EventKind,
     /// The cluster that it happened in, if it did in one.
     pub cluster: Option<String>,
-    /// What it is about: a task ID, `family:revision`, a cluster's or a service's name, or `neargate`.
+    /// What it is about: a task ID, `family:revision`, a cluster's or a service's name, an image, or
+    /// `neargate`.
     pub subject: String,
     /// For a change of state, the new state.
     pub status: Option<String>,

@@ -10,6 +10,7 @@ mod cluster;
 mod event;
 mod fault;
 mod id;
+mod image;
 mod observation;
 mod overrides;
 mod secret;
@@ -31,6 +32,7 @@ pub use id::{
     ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId, InvalidName,
     RuntimeName, SecretName, ServiceName, TaskDefinitionReference, TaskId, VolumeName,
 };
+pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,

@@ -6,6 +6,7 @@
 //! keeping is a row in the store before the engine is asked for anything.
 
 mod clean;
+mod images;
 mod round;
 mod service;
 mod watch;
@@ -21,7 +22,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
-use crate::domain::IdSource;
+use crate::domain::{DurationMs, IdSource};
 use crate::engine::{Engine, EngineStatus};
 use crate::store::{KeptLogs, Store};
 
@@ -65,6 +66,8 @@ pub struct Limits {
     pub kept_logs: KeptLogs,
     /// How often that is seen to.
     pub prune_every: Duration,
+    /// For how long an image that Neargate pulled stays after nobody needs it any more; `None`: for ever.
+    pub unused_images_stay: Option<DurationMs>,
 }
 
 impl Default for Limits {
@@ -79,6 +82,7 @@ impl Default for Limits {
             kept_log_bytes: 10 * 1_048_576,
             kept_logs: KeptLogs::default(),
             prune_every: Duration::from_mins(10),
+            unused_images_stay: None,
         }
     }
 }
@@ -105,6 +109,7 @@ impl Reconciler {
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
+        let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {

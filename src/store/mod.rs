@@ -14,6 +14,7 @@ mod cluster;
 mod column;
 mod error;
 mod event;
+mod image;
 mod in_flight;
 mod log;
 mod open;

@@ -9,6 +9,7 @@ mod registry;
 mod server;
 mod socket;
 mod stream;
+mod typed;
 mod witness;
 
 pub use dockerd::OwnEngine;
@@ -17,6 +18,7 @@ pub use registry::{Registry, Relay};
 pub use server::{Cli, Server, neargate};
 pub use socket::{EngineSocket, real_socket};
 pub use stream::Stream;
+pub use typed::Typed;
 pub use witness::{Seen, Witness};
 
 use std::time::{Duration, Instant};
