@@ -206,6 +206,14 @@ CREATE TABLE secrets (
     created_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
+
+-- Images that were not on the engine before Neargate pulled them: what may be removed when nobody needs it.
+CREATE TABLE pulled_images (
+    image_id     TEXT    NOT NULL PRIMARY KEY CHECK (image_id <> ''),
+    reference    TEXT    NOT NULL CHECK (reference <> ''),
+    last_used_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
 -- Services. One that is INACTIVE keeps its row; its name can be used again.
 CREATE TABLE services (
     seq           INTEGER NOT NULL PRIMARY KEY,

@@ -64,6 +64,8 @@ pub struct ConfigFile {
     pub price_sheet: Option<String>,
     /// When an image is pulled that is there already.
     pub image_pull_behavior: Option<ImagePullBehavior>,
+    /// Hours after which an image is removed that Neargate pulled and nobody needs any more; never, if it is left out.
+    pub image_cleanup_unused_hours: Option<u32>,
     /// Seconds after which a pull that does not move has failed.
     pub image_pull_inactivity_timeout_s: Option<u64>,
     /// The secrets with the logins for registries, by registry: `"ghcr.io" = "ghcr-login"`. Each is a JSON object

@@ -24,7 +24,7 @@ use crate::clock::{Clock, RandomIds, SystemClock};
 use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
 use crate::control::{Control, Policy};
 use crate::domain::{
-    IdSource, SecretName, SecretReference, SecretValue, TimestampMs, is_capability,
+    DurationMs, IdSource, SecretName, SecretReference, SecretValue, TimestampMs, is_capability,
 };
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
@@ -134,6 +134,7 @@ impl Choices {
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 kept_logs: kept_logs(file.kept_logs_max_age_days, file.kept_logs_max_bytes),
+                unused_images_stay: file.image_cleanup_unused_hours.map(hours),
                 ..limits
             },
         })
@@ -148,6 +149,11 @@ fn kept_logs(days: Option<u32>, bytes: Option<u64>) -> KeptLogs {
         max_age: days.map_or(defaults.max_age, |days| (days > 0).then(|| age(days))),
         max_bytes: bytes.map_or(defaults.max_bytes, |bytes| (bytes > 0).then_some(bytes)),
     }
+}
+
+/// More than anybody waits for is as much as can be told apart.
+fn hours(hours: u32) -> DurationMs {
+    DurationMs::from_secs(hours.saturating_mul(3_600))
 }
 
 /// Few tasks use the CPU that they reserve all the time.

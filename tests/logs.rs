@@ -141,7 +141,15 @@ fn kept_logs_go_when_they_are_too_old_or_too_many() {
     });
     assert!(kept(&server, &ids[1]).exists() && kept(&server, &ids[2]).exists());
     assert!(server.cli(&["logs", &ids[1]]).ok().contains("line 10"));
-    assert_eq!(server.cli(&["logs", &ids[0]]).ok(), "", "and is no error");
+    let gone = server.cli(&["logs", &ids[0]]);
+    assert_eq!(gone.ok(), "", "and is no error");
+    assert!(
+        gone.stderr
+            .contains("warning: the log is not kept any more of: main;")
+            && gone.stderr.contains("kept_logs_max_age_days"),
+        "{gone:#?}"
+    );
+    assert_eq!(server.cli(&["logs", &ids[1]]).stderr, "");
 
     let one = fs::metadata(kept(&server, &ids[2])).unwrap().len();
     ends_before(&mut server, &format!("kept_logs_max_bytes = {one}\n"));

@@ -128,18 +128,38 @@ fn ports_are_forwarded_only_to_the_task_itself_and_only_where_that_was_enabled()
 }
 
 #[test]
-fn a_task_on_the_hosts_network_is_reached_and_half_of_a_connection_may_end_first() {
-    // Stands for the process of the task: on the simulated engine, there is none.
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let port = listener.local_addr().unwrap().port().to_string();
-    let answering = std::thread::spawn(move || {
-        // The first connection is the look whether anything can be reached.
-        drop(listener.accept().unwrap());
-        let (mut stream, _) = listener.accept().unwrap();
-        let mut sent = Vec::new();
-        stream.read_to_end(&mut sent).unwrap();
-        stream.write_all(&sent).unwrap();
+fn half_of_a_connection_may_end_first() {
+    let server = Server::start();
+    server.register_workload("web", &["serve", "--port", "80"]);
+    let id = open(&server, "web");
+    let (_stream, address) = eventually("the task to listen", || {
+        let cli = server.cli(&[
+            "exec",
+            &id,
+            "--",
+            "/workload",
+            "get",
+            "http://127.0.0.1:80/",
+        ]);
+        match cli.code {
+            0 => Ok(forward(&server, &id, "80")),
+            _ => Err(format!("{cli:#?}")),
+        }
     });
+    let mut connection = TcpStream::connect(address).unwrap();
+    write!(connection, "GET /slow?ms=1000 HTTP/1.1\r\nHost: x\r\n\r\n").unwrap();
+    connection.shutdown(std::net::Shutdown::Write).unwrap();
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200"), "{answer:?}");
+}
+
+#[test]
+fn a_task_on_the_hosts_network_leads_to_no_port_of_the_host() {
+    // Somebody else's, on the host's own loopback.
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port().to_string();
     let mut server = Server::prepare(&["--engine", "sim"]);
     let config = server.folder().join("neargate.toml");
     std::fs::write(&config, "allow_host_network = true\n").unwrap();
@@ -150,15 +170,18 @@ fn a_task_on_the_hosts_network_is_reached_and_half_of_a_connection_may_end_first
         crate::harness::workload()
     ));
     let id = open(&server, "host");
-    let (_stream, address) = forward(&server, &id, &port);
-    let mut connection = TcpStream::connect(address).unwrap();
-    let sent: Vec<u8> = (0..2_000_000_u32)
-        .map(|number| (number % 251) as u8)
-        .collect();
-    connection.write_all(&sent).unwrap();
-    connection.shutdown(std::net::Shutdown::Write).unwrap();
-    let mut came = Vec::new();
-    connection.read_to_end(&mut came).unwrap();
-    assert!(came == sent, "{} of {}", came.len(), sent.len());
-    answering.join().unwrap();
+    fails(
+        &server.cli(&["port-forward", &id, &format!("0:{port}")]),
+        1,
+        &[
+            "network mode host",
+            &format!("hint: connect to port {port} of that host itself"),
+        ],
+    );
+    let asked = listener.accept().map_err(|error| error.kind());
+    assert_eq!(
+        asked.err(),
+        Some(std::io::ErrorKind::WouldBlock),
+        "nobody came"
+    );
 }

@@ -6,6 +6,7 @@ use std::fs;
 use serde_json::{Value, json};
 
 use crate::harness::{Registry, Relay, Server, docker, eventually};
+use crate::service::{create, document, steady, update};
 
 fn definition(family: &str, image: &str, more: &str) -> String {
     format!(
@@ -267,4 +268,83 @@ fn a_registry_that_stalls_in_the_middle_of_a_layer_stops_its_own_task_alone() {
     relay.stall_after(u64::MAX);
     run(&server, "stalled", "RUNNING");
     docker(&["image", "rm", "--force", &image]).unwrap();
+}
+
+fn is_there(image: &str) -> bool {
+    docker(&["image", "inspect", "--format", "{{.Id}}", image]).is_ok()
+}
+
+fn until_gone(server: &Server, image: &str) {
+    eventually(&format!("{image} to be removed"), || {
+        if is_there(image) {
+            Err(server.log())
+        } else {
+            Ok(())
+        }
+    });
+}
+
+#[test]
+fn unused_images_go_but_never_what_a_service_may_go_back_to_or_what_the_user_pulled() {
+    let Some(registry) = Registry::start(false) else {
+        return;
+    };
+    let image = |name: &str| format!("{}/{name}", registry.host());
+    let all = ["mine:1", "web:1", "web:2", "job:1"].map(|name| {
+        registry.push(name, 0);
+        image(name)
+    });
+    let [mine, first, second, job] = &all;
+    docker(&["pull", "--quiet", mine]).unwrap();
+    let server = server_with("image_cleanup_unused_hours = 0");
+    let run_to_end = |family: &str, image: &str| {
+        let once = definition(family, image, "").replace("[sleep]", "[exit]");
+        server.register(&once);
+        run(&server, family, "STOPPED");
+    };
+    run_to_end("mine", mine);
+    server.register(&definition("web", first, ""));
+    create(&server, &document(1, ""));
+    steady(&server, 1, "web:1");
+    server.register(&definition("web", second, ""));
+    update(&server, &json!({ "taskDefinition": "web:2" }));
+    steady(&server, 1, "web:2");
+
+    // When this one has gone, the others were looked at as well.
+    run_to_end("job", job);
+    until_gone(&server, job);
+    assert!(is_there(mine), "it is the user's");
+    assert!(is_there(first), "the service may go back to it");
+    let asked = registry.asked_for("web", "1");
+    update(&server, &json!({ "taskDefinition": "web:1" }));
+    steady(&server, 1, "web:1");
+    assert_eq!(
+        registry.asked_for("web", "1"),
+        asked,
+        "it need not be pulled"
+    );
+    // What has gone comes back.
+    run_to_end("job", job);
+    until_gone(&server, job);
+    assert!(is_there(second), "nor is the way forward closed");
+
+    let (status, answer) = server.send("DELETE", "/v1/services/web?force=true", None, "");
+    assert_eq!(status, 200, "{answer:#}");
+    for image in [first, second] {
+        until_gone(&server, image);
+    }
+    assert!(is_there(mine));
+    eventually("the removals to be told of", || {
+        let (_, events) = server.get("/v1/events?limit=1000&kind=ImageRemoved");
+        let told = events["items"].as_array().unwrap().iter();
+        let mut told: Vec<_> = told.map(|one| one["subject"].as_str().unwrap()).collect();
+        told.sort_unstable();
+        let mut expected = [job, job, first, second].map(String::as_str);
+        expected.sort_unstable();
+        if told == expected {
+            Ok(())
+        } else {
+            Err(format!("{events:#}"))
+        }
+    });
 }

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use crate::cli::fails;
-use crate::harness::{Server, eventually};
+use crate::harness::{Server, Typed, eventually};
 
 #[test]
 fn a_task_that_uses_a_quarter_of_a_processor_is_shown_to_use_about_that() {
@@ -92,4 +92,40 @@ fn a_task_that_does_not_run_has_no_figures_and_one_that_does_has_some_on_the_sim
     );
     fails(&server.cli(&["top", "ffffffff"]), 1, &["ffffffff", "hint:"]);
     assert_eq!(server.get("/v1/tasks/ffffffff/stats").0, 404);
+}
+
+#[test]
+fn on_a_terminal_the_table_is_renewed_until_ctrl_c_and_the_terminal_is_left_as_it_was() {
+    const CLEAR: &str = "\x1b[H\x1b[2J";
+    let server = Server::start_sim();
+    server.register_workload("web", &["serve"]);
+    let first = server.run("web");
+    server.wait_for(&first, "RUNNING");
+    let mut top = Typed::start(&server.client(&["top", "--interval", "1"]), 160, 40);
+    top.wait_for(&first);
+    assert!(top.shown().contains(CLEAR), "{:?}", top.shown());
+    // What is new is drawn, on a screen that was cleared, and what has ended is not drawn any more.
+    let second = server.run("web");
+    top.wait_for(&second);
+    server.stop(&first);
+    eventually("a table without the first task", || {
+        let shown = top.shown();
+        let newest = shown.rsplit(CLEAR).next().unwrap();
+        if newest.contains(&second) && !newest.contains(&first) {
+            Ok(())
+        } else {
+            Err(shown)
+        }
+    });
+    assert!(top.shown().matches(CLEAR).count() >= 3);
+    top.type_in("\x03");
+    // `end` sees to it that the terminal echoes and that Ctrl-C is a signal on it.
+    let (code, shown) = top.end();
+    assert_eq!(code, 0, "{shown:?}");
+    let screen = ["\x1b[?1049h", "\x1b[?25l", "\x1b[?1000h"];
+    assert!(
+        screen.iter().all(|mode| !shown.contains(mode)),
+        "no mode was set that would have to be taken back: {shown:?}"
+    );
+    assert!(!shown.contains("error"), "{shown:?}");
 }

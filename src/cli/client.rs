@@ -236,14 +236,29 @@ impl Client {
         request: RequestBuilder,
         accept: &'static str,
     ) -> Result<ByteStream, ClientError> {
+        let response = self.open_head(request, accept).await?;
+        Ok(self.stream_of(response))
+    }
+
+    /// The head of an answer whose body may take as long as it likes.
+    async fn open_head(
+        &self,
+        request: RequestBuilder,
+        accept: &'static str,
+    ) -> Result<Response, ClientError> {
         let request = request.header(ACCEPT, accept);
         // Only the head has a limit in time: a stream may go on for days.
         let sent = tokio::time::timeout(ANSWER_TIMEOUT, request.send()).await;
         let sent = sent.map_err(|_| self.too_slow(ANSWER_TIMEOUT))?;
         let response = sent.map_err(|error| self.lost(&error))?;
+        self.check(response).await
+    }
+
+    /// The body of an answer, as it comes.
+    fn stream_of(&self, response: Response) -> ByteStream {
         let client = self.clone();
-        let bytes = self.check(response).await?.bytes_stream();
-        Ok(bytes.map_err(move |error| client.lost(&error)).boxed())
+        let bytes = response.bytes_stream();
+        bytes.map_err(move |error| client.lost(&error)).boxed()
     }
 
     async fn answer<T: DeserializeOwned>(

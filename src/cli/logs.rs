@@ -53,6 +53,9 @@ pub(super) async fn execute(session: &mut Session, args: LogsArgs) -> Result<u8,
             tail: args.tail,
         };
         let mut lines = session.client.logs(&task.task_id, &query).await?;
+        if let Some(note) = lines.note() {
+            session.console.warn(note);
+        }
         while let Some(line) = lines.next().await? {
             printer.print(&mut session.console, &task.task_id, &line)?;
         }

@@ -44,13 +44,21 @@ pub(super) async fn execute(session: &mut Session, args: TopArgs) -> Result<u8, 
     let is_live =
         session.console.stdout_is_terminal && session.console.format == Format::Table && !args.once;
     let mut live = Live::default();
-    let mut before = look(session, &args.tasks).await?;
+    // One for all looks: a Ctrl-C that comes while nobody listens would be lost.
+    let mut interrupted = std::pin::pin!(interrupted());
+    let mut before = tokio::select! {
+        before = look(session, &args.tasks) => before?,
+        () = &mut interrupted => return Ok(0),
+    };
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(Duration::from_secs(args.interval)) => {}
-            () = interrupted() => return Ok(0),
-        }
-        let now = look(session, &args.tasks).await?;
+        let next = async {
+            tokio::time::sleep(Duration::from_secs(args.interval)).await;
+            look(session, &args.tasks).await
+        };
+        let now = tokio::select! {
+            now = next => now?,
+            () = &mut interrupted => return Ok(0),
+        };
         let uses: Vec<TaskUse> = now
             .iter()
             .map(|(id, (task, stats))| {

@@ -1,9 +1,10 @@
 //! Reaching into a task that runs: its ports.
 //!
 //! Only the task's own address is ever connected to, as the engine tells it at that moment; nothing of it comes
-//! from the caller but the port.
+//! from the caller but the port. A task on the host's network has no address of its own: what a port of the host leads to
+//! may be anybody's, so there is no way to it through here.
 
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use tokio::net::TcpStream;
@@ -43,8 +44,15 @@ impl Control {
                     "run it in the mode awsvpc or bridge",
                 ));
             }
-            // Its address is this machine's, as the operator has allowed.
-            NetworkMode::Host => Ipv4Addr::LOCALHOST.into(),
+            NetworkMode::Host => {
+                return Err(ControlError::conflict(
+                    format!(
+                        "task \"{id}\" has the network mode host: its ports are those of the engine's host, which others \
+                         use as well"
+                    ),
+                    format!("connect to port {port} of that host itself"),
+                ));
+            }
             NetworkMode::Awsvpc | NetworkMode::Bridge => {
                 let sight = self.task_sight(id).await?.ok_or_else(not_running)?;
                 let address = sight.address().and_then(|text| text.parse().ok());

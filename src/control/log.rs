@@ -56,6 +56,37 @@ impl Control {
         Ok(merge_by_time(streams))
     }
 
+    /// What there is to say about lines that are missing; `None` when all is there that can be.
+    pub async fn log_note(
+        &self,
+        id: &TaskId,
+        query: &LogQuery,
+    ) -> Result<Option<String>, ControlError> {
+        let task = self.task(id).await?;
+        let mut gone = wanted_containers(&task, query)?;
+        gone.retain(|container| self.is_log_gone(&task, container));
+        let names: Vec<&str> = gone.iter().map(ContainerName::as_str).collect();
+        Ok((!names.is_empty()).then(|| {
+            format!(
+                "the log is not kept any more of: {}; logs of tasks that are over are removed when they are too old or \
+                 too many (kept_logs_max_age_days and kept_logs_max_bytes of the server's configuration)",
+                names.join(", ")
+            )
+        }))
+    }
+
+    /// Whether a container has run, and nothing of what it wrote is anywhere.
+    fn is_log_gone(&self, task: &Task, container: &ContainerName) -> bool {
+        let record = task.containers.get(container);
+        let has_run = record.is_some_and(|record| record.started_at.is_some());
+        let newest = attempt(task, container);
+        let mut attempts = newest.saturating_sub(EARLIER_ATTEMPTS_KEPT)..=newest;
+        let logs = self.store.logs();
+        task.is_finished()
+            && has_run
+            && !attempts.any(|attempt| logs.has(&task.id, container, attempt))
+    }
+
     /// What all attempts to run a container wrote, one after the other.
     async fn container_log(
         &self,

@@ -31,6 +31,8 @@ pub enum EventKind {
     SecretPut,
     /// A secret was deleted.
     SecretDeleted,
+    /// An image that nobody needed any more was removed from the engine.
+    ImageRemoved,
     /// Something about a service, in ECS's words: `(service web) has reached a steady state.`
     ServiceEvent,
     /// Something about a schedule: `(schedule nightly) the run for … has started …`
@@ -59,6 +61,7 @@ const KINDS: [(EventKind, &str); 15] = [
     (EventKind::TaskNotice, "TaskNotice"),
     (EventKind::SecretPut, "SecretPut"),
     (EventKind::SecretDeleted, "SecretDeleted"),
+    (EventKind::ImageRemoved, "ImageRemoved"),
     (EventKind::ServiceEvent, "ServiceEvent"),
     (EventKind::ScheduleEvent, "ScheduleEvent"),
     (EventKind::Server, "Server"),
@@ -102,7 +105,8 @@ pub struct NewEvent {
     pub kind: EventKind,
     /// The cluster that it happened in, if it did in one.
     pub cluster: Option<String>,
-    /// What it is about: a task ID, `family:revision`, a cluster's, a service's or a schedule's name, or `neargate`.
+    /// What it is about: a task ID, `family:revision`, a cluster's, a service's or a schedule's name, an image, or
+    /// `neargate`.
     pub subject: String,
     /// For a change of state, the new state.
     pub status: Option<String>,

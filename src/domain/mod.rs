@@ -13,6 +13,7 @@ mod deployment;
 mod event;
 mod fault;
 mod id;
+mod image;
 mod observation;
 mod overrides;
 mod schedule;
@@ -45,6 +46,7 @@ pub use id::{
     InvalidName, RuntimeName, ScheduleName, SecretName, ServiceName, ServiceRevisionId,
     TaskDefinitionReference, TaskId, VolumeName,
 };
+pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,

@@ -7,7 +7,7 @@
 //! engine itself said so.
 //!
 //! Adapters: [`docker`] for the Docker Engine API. [`sim`] is the same adapter over a model of a Docker
-//! daemon. One contract suite (`tests/engine_contract.rs`) is passed by all of them.
+//! daemon. One contract suite (`tests/engine_contract/`) is passed by all of them.
 
 pub mod docker;
 mod exec;
@@ -23,7 +23,8 @@ use bytes::Bytes;
 use futures_util::stream::BoxStream;
 
 use crate::domain::{
-    ContainerName, RuntimeName, SecretName, SecretValue, TaskId, TaskSpec, TimestampMs,
+    ContainerName, EngineImage, PulledImage, RuntimeName, SecretName, SecretValue, TaskId,
+    TaskSpec, TimestampMs,
 };
 pub use crate::domain::{
     ContainerObservation, ContainerState, Goal, Known, NetworkObservation, Observation,
@@ -110,6 +111,32 @@ pub trait Engine: Send + Sync + 'static {
 
     /// Removes that for clusters which are gone, unless a task is on it.
     async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError>;
+
+    /// The images that were brought here since this was asked last: pulled, and not there before in any shape. Each is
+    /// told once; one that is lost after that is one that nobody cleans up.
+    fn take_pulled_images(&self) -> Vec<PulledImage> {
+        Vec::new()
+    }
+
+    /// The IDs of all images that the engine has.
+    async fn image_ids(&self) -> Result<BTreeSet<String>, EngineError> {
+        Ok(BTreeSet::new())
+    }
+
+    /// The image of that ID, if the engine has it.
+    async fn image(&self, _id: &str) -> Result<Option<EngineImage>, EngineError> {
+        Ok(None)
+    }
+
+    /// Removes an image that still is as it was seen. [`EngineError::Refused`] when it has changed or is in use: a
+    /// container was made from it, whoever's and whether it runs or not. Fails while anything is being pulled, since
+    /// that may be made of the same layers.
+    async fn remove_image(&self, image: &EngineImage) -> Result<(), EngineError> {
+        Err(EngineError::Refused(format!(
+            "{} cannot be removed: this engine keeps its images itself",
+            image.id
+        )))
+    }
 
     /// Whether a task may have the folder of the engine's host at `path`; [`EngineError::Refused`] says why not.
     async fn check_host_path(&self, path: &str) -> Result<(), EngineError> {

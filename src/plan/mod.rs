@@ -5,10 +5,11 @@
 //!
 //! [`task`] decides what becomes of a task as a whole. [`pod`] decides container by container, for engines
 //! that have no pods of their own. [`network`] finds addresses for the network of a cluster. [`service`] decides
-//! which tasks there should be, [`schedule`] which are run because it is time.
+//! which tasks there should be, [`schedule`] which are run because it is time, [`images`] which images are not needed any more.
 
 #[cfg(test)]
 pub(crate) mod fixtures;
+pub mod images;
 pub mod network;
 pub mod pod;
 pub mod restart;

@@ -7,6 +7,7 @@
 
 mod clean;
 mod heartbeat;
+mod images;
 mod measure;
 mod round;
 mod schedule;
@@ -24,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
-use crate::domain::IdSource;
+use crate::domain::{DurationMs, IdSource};
 use crate::engine::{Engine, EngineStatus};
 use crate::store::{KeptLogs, Store};
 
@@ -70,6 +71,8 @@ pub struct Limits {
     pub kept_logs: KeptLogs,
     /// How often that is seen to.
     pub prune_every: Duration,
+    /// For how long an image that Neargate pulled stays after nobody needs it any more; `None`: for ever.
+    pub unused_images_stay: Option<DurationMs>,
 }
 
 impl Default for Limits {
@@ -85,6 +88,7 @@ impl Default for Limits {
             kept_log_bytes: 10 * 1_048_576,
             kept_logs: KeptLogs::default(),
             prune_every: Duration::from_mins(10),
+            unused_images_stay: None,
         }
     }
 }
@@ -120,6 +124,7 @@ impl Reconciler {
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
+        let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {

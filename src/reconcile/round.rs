@@ -26,6 +26,7 @@ pub(super) enum RoundError {
 impl Reconciler {
     /// Takes one task as far as it can go now.
     pub(super) async fn round(&self, id: &TaskId) -> Result<(), RoundError> {
+        self.note_pulled_images().await?;
         let Some(mut task) = self.parts.store.task(id).await? else {
             return Ok(());
         };

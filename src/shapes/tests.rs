@@ -287,6 +287,15 @@ fn what_is_only_kept_is_warned_about() {
             "containerDefinitions[0].logConfiguration: kept and given back; has no effect: Neargate keeps the log itself"
         ]
     );
+    let storage = format!("{}ephemeralStorage: {{sizeInGiB: 50}}\n", container(""));
+    let warnings = yaml(&storage).unwrap().warnings;
+    assert!(
+        warnings.len() == 1
+            && warnings[0].starts_with(
+                "ephemeralStorage: kept and given back; has no effect: it is not enforced"
+            ),
+        "{warnings:?}"
+    );
     let harmless = "privileged: false\nsecrets: []\nrestartPolicy: {enabled: false}\nlinks: null";
     assert_eq!(yaml(&container(harmless)).unwrap().warnings, [""; 0]);
 }

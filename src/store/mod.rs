@@ -19,6 +19,7 @@ mod column;
 mod deployment;
 mod error;
 mod event;
+mod image;
 mod in_flight;
 mod log;
 mod open;

@@ -19,6 +19,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use neargate::domain::DurationMs;
 use neargate::engine::docker::Settings;
 use neargate::engine::sim::{Fault, SimConfig};
 use neargate::reconcile::Limits;
@@ -134,6 +135,8 @@ async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
     };
     let limits = Limits {
         rounds_at_once: [1, 3, 64][rng.below(3)],
+        // Then images go as soon as their tasks have.
+        unused_images_stay: seed.is_multiple_of(3).then(|| DurationMs::from_secs(0)),
         ..Limits::default()
     };
     let mut world = World::new(seed, config, settings, limits).await;

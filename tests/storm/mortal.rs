@@ -1,7 +1,7 @@
 //! The daemon as one life of Neargate has it: when that life ends, nothing of it can reach the daemon any
 //! more, whatever tasks of it are still around. A fuse ends it at an exact call, before or after its effect.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, pending};
 use std::sync::{Arc, Mutex};
 
@@ -151,6 +151,14 @@ impl Daemon for Mortal {
 
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         self.call(self.inner.inspect_image(name)).await
+    }
+
+    async fn list_images(&self) -> Result<BTreeSet<String>, EngineError> {
+        self.call(self.inner.list_images()).await
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
+        self.call(self.inner.remove_image(id)).await
     }
 
     async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::body::Body;
 use axum::extract::State;
-use axum::http::header;
+use axum::http::{HeaderName, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
@@ -27,6 +27,8 @@ use crate::shapes::{LogLine, Problem};
 const NDJSON: &str = "application/x-ndjson";
 /// The most lines that go out in one piece, when so many are there at once.
 const LINES_AT_ONCE: usize = 128;
+/// What there is to say about lines that are missing.
+const NOTE: HeaderName = HeaderName::from_static("neargate-note");
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new().routes(routes!(get_task_logs))
@@ -50,7 +52,8 @@ struct GetTaskLogs {
 
 /// What a task's containers wrote: a stream of `LogLine`, one JSON text per line.
 ///
-/// A stream that ends without the last chunk of HTTP's chunked encoding was cut off.
+/// A stream that ends without the last chunk of HTTP's chunked encoding was cut off. Where the log of a container has been
+/// removed for its age or for room, the header `neargate-note` says so.
 #[utoipa::path(
     get, path = "/v1/tasks/{task}/logs", tag = "tasks",
     params(
@@ -58,7 +61,8 @@ struct GetTaskLogs {
         GetTaskLogs,
     ),
     responses(
-        (status = 200, description = "The lines, one `LogLine` after the other.", body = LogLine, content_type = "application/x-ndjson"),
+        (status = 200, description = "The lines, one `LogLine` after the other.", body = LogLine, content_type = "application/x-ndjson",
+         headers(("neargate-note" = String, description = "What there is to say about lines that are missing."))),
         (status = 404, description = "There is no such task or container.", body = Problem, content_type = "application/problem+json"),
         (status = 409, description = "Several tasks begin like this.", body = Problem, content_type = "application/problem+json"),
         Common,
@@ -80,9 +84,14 @@ async fn get_task_logs(
     check.done()?;
     let slot = stream_slot(&rest)?;
     let id = control.find_task(&text).await?;
+    let note = control.log_note(&id, &query).await?;
     let lines = control.task_logs(&id, query).await?;
     let body = Body::from_stream(pieces(lines, rest.state.stop.clone(), slot));
-    Ok(([(header::CONTENT_TYPE, NDJSON)], body).into_response())
+    let mut response = ([(header::CONTENT_TYPE, NDJSON)], body).into_response();
+    if let Some(note) = note.and_then(|note| HeaderValue::try_from(note).ok()) {
+        response.headers_mut().insert(NOTE, note);
+    }
+    Ok(response)
 }
 
 /// `lines` as they go out, until they end or the server stops. An error cuts the answer off, so that nobody

@@ -297,8 +297,11 @@ impl Client {
             ("tail", tail.as_deref()),
         ];
         let request = self.request(Method::GET, &["v1", "tasks", id, "logs"], &query)?;
-        let bytes = self.open(request, "application/x-ndjson").await?;
-        Ok(LogStream::new(self.clone(), bytes))
+        let response = self.open_head(request, "application/x-ndjson").await?;
+        let note = response.headers().get("neargate-note");
+        let note = note.and_then(|note| note.to_str().ok()).map(str::to_owned);
+        let bytes = self.stream_of(response);
+        Ok(LogStream::new(self.clone(), bytes, note))
     }
 
     /// A tar of what is at a path of a container.

@@ -19,16 +19,23 @@ pub(in crate::cli) struct LogStream {
     bytes: ByteStream,
     lines: LineBuffer,
     is_over: bool,
+    note: Option<String>,
 }
 
 impl LogStream {
-    pub(super) fn new(client: Client, bytes: ByteStream) -> Self {
+    pub(super) fn new(client: Client, bytes: ByteStream, note: Option<String>) -> Self {
         Self {
             client,
             bytes,
             lines: LineBuffer::default(),
             is_over: false,
+            note,
         }
+    }
+
+    /// What the server says about lines that are missing.
+    pub(in crate::cli) fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The next line; `None` when the log is at its end; [`ClientError::TooSlow`] when nothing came for a

@@ -85,6 +85,14 @@ pub trait Daemon: Send + Sync + 'static {
     /// `GET /images/{name}/json`; `None` when the daemon says that there is none.
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError>;
 
+    /// `GET /images/json?all=1`: the IDs of all images, also of those without a name.
+    async fn list_images(&self) -> Result<BTreeSet<String>, EngineError>;
+
+    /// `DELETE /images/{id}?noprune=1`, without force: the image of that ID with its names. One that a container was
+    /// made from, that another image is made from, or that has several tags or names in several repositories is
+    /// [`EngineError::Refused`], and stays as it is. Removing what is not there succeeds.
+    async fn remove_image(&self, id: &str) -> Result<(), EngineError>;
+
     /// `PUT /containers/{id}/archive`: unpacks a tar in a folder of a container that exists.
     async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError>;
 
@@ -387,8 +395,12 @@ pub struct ContainerSummary {
 pub struct ImageInspect {
     /// `sha256:…`.
     pub id: String,
+    /// `repository:tag`, in Docker's familiar form.
+    pub repo_tags: Vec<String>,
     /// `repository@sha256:…`, when it came from a registry.
     pub repo_digests: Vec<String>,
+    /// With the layers that it shares with others, in bytes.
+    pub size_bytes: u64,
 }
 
 /// What a network is created from.

@@ -4,10 +4,13 @@
 //! A tag may come to mean another image while a task waits, for a dependency, say. So the digest that a
 //! tag stood for first is reported, recorded with the task, and kept to: by the tag for as long as it means
 //! the same, otherwise by the digest itself.
+//!
+//! An image may be removed at any time, by [`crate::reconcile`] or by anybody: a container that cannot be created for
+//! want of it leads to another look, and that to another pull.
 
 use super::daemon::ImageInspect;
 use super::{DockerEngine, secrets};
-use crate::domain::{ImageObservation, Observation};
+use crate::domain::{EngineImage, ImageObservation, Observation};
 use crate::engine::{EngineError, Order};
 use crate::plan::pod::ImageState;
 
@@ -81,6 +84,34 @@ impl DockerEngine {
         }
         let found = self.look(order, image).await?;
         Ok(found.unwrap_or_else(|| ImageState::Absent.into()))
+    }
+
+    /// What the daemon has under an ID.
+    pub(super) async fn image_by_id(&self, id: &str) -> Result<Option<EngineImage>, EngineError> {
+        let found = self.daemon.inspect_image(id).await?;
+        Ok(found
+            .filter(|found| found.id == id)
+            .map(|found| EngineImage {
+                id: found.id,
+                tags: found.repo_tags,
+                digests: found.repo_digests,
+                size_bytes: found.size_bytes,
+            }))
+    }
+
+    /// Removes what nobody needs, unless it is another thing by now.
+    ///
+    /// By its ID and without force: then Docker refuses what a container was made from or what has got a second tag,
+    /// and a tag that has moved on to another image leaves that one alone.
+    pub(super) async fn remove_unused(&self, image: &EngineImage) -> Result<(), EngineError> {
+        let Some(_alone) = self.pulls.none_goes_on() else {
+            return Err(EngineError::Failed("an image is being pulled".to_owned()));
+        };
+        match self.image_by_id(&image.id).await? {
+            None => Ok(()),
+            Some(now) if now == *image => self.daemon.remove_image(&image.id).await,
+            Some(_) => Err(EngineError::Refused("its names have changed".to_owned())),
+        }
     }
 
     /// The image on the engine that the task means by `image`.
@@ -166,6 +197,8 @@ mod tests {
         }
         let found = ImageInspect {
             id: "sha256:id".to_owned(),
+            repo_tags: Vec::new(),
+            size_bytes: 0,
             repo_digests: vec!["other@sha256:01".to_owned(), "redis@sha256:02".to_owned()],
         };
         assert_eq!(digest_of(&found, "redis:7"), "sha256:02");

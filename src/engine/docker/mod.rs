@@ -66,8 +66,8 @@ use super::{
     Look, MeasureTarget, MetadataDoor, Order, Secrets, UseReading,
 };
 use crate::domain::{
-    ContainerName, Goal, HealthStatus, IdSource, InstanceId, Observation, RuntimeName,
-    SecretReference, Subnet, TaskId, TimestampMs,
+    ContainerName, EngineImage, Goal, HealthStatus, IdSource, InstanceId, Observation, PulledImage,
+    RuntimeName, SecretReference, Subnet, TaskId, TimestampMs,
 };
 use crate::plan::pod::{self, ImageState, PodAction, PodWorld};
 
@@ -615,6 +615,22 @@ impl Engine for DockerEngine {
 
     async fn remove_clusters(&self, gone: &BTreeSet<String>) -> Result<(), EngineError> {
         self.remove_networks(gone).await
+    }
+
+    fn take_pulled_images(&self) -> Vec<PulledImage> {
+        self.pulls.take_brought()
+    }
+
+    async fn image_ids(&self) -> Result<BTreeSet<String>, EngineError> {
+        self.daemon.list_images().await
+    }
+
+    async fn image(&self, id: &str) -> Result<Option<EngineImage>, EngineError> {
+        self.image_by_id(id).await
+    }
+
+    async fn remove_image(&self, image: &EngineImage) -> Result<(), EngineError> {
+        self.remove_unused(image).await
     }
 
     async fn check_host_path(&self, path: &str) -> Result<(), EngineError> {

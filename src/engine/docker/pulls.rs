@@ -2,6 +2,9 @@
 //!
 //! A pull goes on by itself; whoever waits is told by a hint when there is something new. It must never be
 //! waited for by a round of the loop: a registry may take minutes, or never answer.
+//!
+//! While one goes on no image is removed, and the other way round: Docker would let go of a layer that the pull has
+//! found to be there already.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -9,12 +12,12 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use tokio::sync::broadcast;
+use tokio::sync::{RwLock, RwLockWriteGuard, broadcast};
 use tokio::time::Instant;
 use tokio_util::task::AbortOnDropHandle;
 
 use super::daemon::{Daemon, RegistryLogin};
-use crate::domain::{SecretReference, TaskId};
+use crate::domain::{PulledImage, SecretReference, TaskId};
 use crate::engine::{EngineError, Hint, PullProgress};
 use crate::plan::pod::ImageState;
 
@@ -37,6 +40,10 @@ pub struct Pulls {
     next_number: AtomicU64,
     hints: broadcast::Sender<Hint>,
     inactivity_timeout: Duration,
+    /// Read while an image is pulled, written while one is removed.
+    removal: RwLock<()>,
+    /// What was not there before, and has not been told of. Losing it costs room on the disk.
+    brought: Mutex<Vec<PulledImage>>,
 }
 
 /// Who pulls the same image with another login gets another answer.
@@ -81,7 +88,19 @@ impl Pulls {
             next_number: AtomicU64::new(0),
             hints,
             inactivity_timeout,
+            removal: RwLock::new(()),
+            brought: Mutex::default(),
         }
+    }
+
+    /// No pull begins for as long as what this gives is kept; `None` while one goes on.
+    pub fn none_goes_on(&self) -> Option<RwLockWriteGuard<'_, ()>> {
+        self.removal.try_write().ok()
+    }
+
+    /// The images that pulls have brought since this was asked last.
+    pub fn take_brought(&self) -> Vec<PulledImage> {
+        std::mem::take(&mut self.brought.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Whether `image` was pulled for `task`.
@@ -177,7 +196,7 @@ impl Pulls {
     ) -> Result<(), EngineError> {
         let mut pause = FIRST_PAUSE;
         for _ in 1..TRIES {
-            match self.pull_once(daemon, key, wanted).await {
+            match self.pull_and_note(daemon, key, wanted).await {
                 Err(error) if error.retryable() => {
                     tracing::warn!(image = wanted.image, %error, "the pull failed and is tried again");
                     tokio::time::sleep(pause).await;
@@ -186,7 +205,31 @@ impl Pulls {
                 result => return result,
             }
         }
-        self.pull_once(daemon, key, wanted).await
+        self.pull_and_note(daemon, key, wanted).await
+    }
+
+    /// Pulls, and notes the image if it was not there before. Where that cannot be known, it counts as somebody
+    /// else's.
+    async fn pull_and_note(
+        &self,
+        daemon: &dyn Daemon,
+        key: &Key,
+        wanted: &Wanted,
+    ) -> Result<(), EngineError> {
+        let _no_removal = self.removal.read().await;
+        let before = daemon.list_images().await;
+        self.pull_once(daemon, key, wanted).await?;
+        if let Ok(before) = before
+            && let Ok(Some(now)) = daemon.inspect_image(&wanted.image).await
+            && !before.contains(&now.id)
+        {
+            let mut brought = self.brought.lock().unwrap_or_else(PoisonError::into_inner);
+            brought.push(PulledImage {
+                id: now.id,
+                reference: wanted.image.clone(),
+            });
+        }
+        Ok(())
     }
 
     async fn pull_once(

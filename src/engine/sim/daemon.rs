@@ -4,7 +4,7 @@
 //! deadlines, a daemon that is frozen) is waited for outside of it, on the injected clock. So a caller that
 //! gives up has either had the effect of its call or has not, as with the real daemon.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -468,6 +468,16 @@ impl Daemon for SimDaemon {
     async fn inspect_image(&self, name: &str) -> Result<Option<ImageInspect>, EngineError> {
         let look = |model: &mut Model| Ok(model.inspect_image(name));
         self.call(CallKind::InspectImage, name, None, look).await
+    }
+
+    async fn list_images(&self) -> Result<BTreeSet<String>, EngineError> {
+        let look = |model: &mut Model| Ok(model.images().all());
+        self.call(CallKind::ListImages, "", None, look).await
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
+        let request = Request::RemoveImage(id.to_owned());
+        self.change(request).await.map(drop)
     }
 
     async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {

@@ -198,6 +198,10 @@ pub enum CallKind {
     Stats,
     /// `inspect_image`.
     InspectImage,
+    /// `list_images`.
+    ListImages,
+    /// `remove_image`.
+    RemoveImage,
     /// `pull_image`.
     Pull,
     /// `load_image`.
@@ -245,6 +249,8 @@ impl CallKind {
         Self::Logs,
         Self::Stats,
         Self::InspectImage,
+        Self::ListImages,
+        Self::RemoveImage,
         Self::Pull,
         Self::Load,
         Self::EnsureNetwork,
@@ -271,6 +277,7 @@ impl CallKind {
             | Self::Rename
             | Self::Remove
             | Self::Discard
+            | Self::RemoveImage
             | Self::Pull
             | Self::Load
             | Self::EnsureNetwork
@@ -287,6 +294,7 @@ impl CallKind {
             | Self::Stats
             | Self::ListNetworks
             | Self::InspectImage
+            | Self::ListImages
             | Self::ListVolumes
             | Self::InspectVolume
             | Self::InspectExec

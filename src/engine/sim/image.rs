@@ -4,7 +4,7 @@
 //! alone (the conventions stand in the comment of [`super`]); identifiers and sizes come from a hash of it,
 //! so that the same name is the same image in every run.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::io::Read as _;
 
@@ -192,6 +192,8 @@ pub(crate) struct Image {
     pub(crate) env: Vec<String>,
     /// What asks it to stop.
     pub(crate) stop_signal: String,
+    /// Of its layers.
+    pub(crate) size_bytes: u64,
 }
 
 impl Image {
@@ -212,6 +214,7 @@ impl Image {
             cmd: argument(!is_workload, "/run"),
             env: Vec::new(),
             stop_signal: "SIGTERM".to_owned(),
+            size_bytes: layer_bytes(&reference).iter().sum(),
         }
     }
 }
@@ -238,8 +241,35 @@ impl Images {
     pub(crate) fn inspect(&self, name: &str) -> Option<ImageInspect> {
         self.find(name).map(|image| ImageInspect {
             id: image.id.clone(),
+            repo_tags: self.tags(&image.id).cloned().collect(),
             repo_digests: image.repo_digests.clone(),
+            size_bytes: image.size_bytes,
         })
+    }
+
+    /// The IDs of all.
+    pub(crate) fn all(&self) -> BTreeSet<String> {
+        self.by_id.keys().cloned().collect()
+    }
+
+    /// The tags that stand for an ID.
+    fn tags<'a>(&'a self, id: &'a str) -> impl Iterator<Item = &'a String> {
+        self.ids
+            .iter()
+            .filter(move |(name, of)| *of == id && !name.contains('@'))
+            .map(|(name, _)| name)
+    }
+
+    /// Removes an image by its ID, with its names; why not, if it has more than one tag. Nothing if it is not there.
+    pub(crate) fn delete(&mut self, id: &str) -> Result<(), String> {
+        if self.tags(id).count() > 1 {
+            return Err(format!(
+                "conflict: unable to delete {id} (must be forced) - image is referenced in multiple repositories"
+            ));
+        }
+        self.ids.retain(|_, of| of != id);
+        self.by_id.remove(id);
+        Ok(())
     }
 
     /// Has `image`, from now on, under `name`.
@@ -310,6 +340,7 @@ fn from_config(name: &ImageName, config: &[u8]) -> Result<Image, String> {
             .as_str()
             .unwrap_or("SIGTERM")
             .to_owned(),
+        size_bytes: 0,
     })
 }
 

@@ -539,7 +539,12 @@ pub(super) fn image(found: docker::ImageInspect) -> Result<ImageInspect, EngineE
     let unread = || EngineError::Failed("the engine described an image without ID".to_owned());
     Ok(ImageInspect {
         id: found.id.ok_or_else(unread)?,
+        repo_tags: found.repo_tags.unwrap_or_default(),
         repo_digests: found.repo_digests.unwrap_or_default(),
+        size_bytes: found
+            .size
+            .and_then(|size| u64::try_from(size).ok())
+            .unwrap_or_default(),
     })
 }
 

@@ -35,6 +35,7 @@ pub(super) enum Verb {
     InspectVolume,
     Download,
     RemoveVolume,
+    RemoveImage,
     Exec,
 }
 
@@ -57,7 +58,7 @@ impl Verb {
             | Self::Exec
             | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
-            Self::Start | Self::Remove | Self::Discard | Self::Load => 60,
+            Self::Start | Self::Remove | Self::Discard | Self::RemoveImage | Self::Load => 60,
             // The daemon says nothing while it waits for another pull of the same layer.
             Self::Pull => 300,
         })
@@ -72,7 +73,11 @@ impl Verb {
             Self::Start => "start",
             Self::Signal => "signal",
             Self::Rename => "rename",
-            Self::Remove | Self::Discard | Self::RemoveNetwork | Self::RemoveVolume => "remove",
+            Self::Remove
+            | Self::Discard
+            | Self::RemoveNetwork
+            | Self::RemoveVolume
+            | Self::RemoveImage => "remove",
             Self::Upload => "put files into",
             Self::Download => "take files out of",
             Self::Exec => "run a command in",
@@ -251,7 +256,9 @@ fn answered(call: &Call, status: u16, message: &str) -> EngineError {
     match (call.verb, status) {
         (Verb::Pull, _) if says(REGISTRY_AWAY) => EngineError::Failed(text),
         // `remove x: volume is in use - [0123…]`, `A volume named x already exists with another driver`
-        (Verb::Pull, 400..=499) | (Verb::CreateVolume | Verb::RemoveVolume, 409) => {
+        // `conflict: unable to delete 0123… (must be forced) - image is being used by stopped container 4567…`
+        (Verb::Pull, 400..=499)
+        | (Verb::CreateVolume | Verb::RemoveVolume | Verb::RemoveImage, 409) => {
             EngineError::Refused(text)
         }
         // `get x: no such volume`
@@ -312,7 +319,7 @@ pub(super) fn is_settled(call: &Call, error: &Error) -> bool {
         Verb::Remove | Verb::Discard => gone || message.contains("already in progress"),
         // `get x: no such volume`
         Verb::RemoveVolume => *status_code == 404 && message.contains("no such volume"),
-        Verb::RemoveNetwork => gone,
+        Verb::RemoveNetwork | Verb::RemoveImage => gone,
         Verb::CreateNetwork => *status_code == 409 && message.contains("already exists"),
         Verb::Rename => message.contains("same name as its current name"),
         _ => false,

@@ -17,7 +17,7 @@ mod files;
 mod logs;
 mod pull;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::Future;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -31,9 +31,10 @@ use bollard::exec::{CreateExecOptions, ResizeExecOptions, StartExecOptions, Star
 use bollard::query_parameters::{
     CreateContainerOptionsBuilder, CreateImageOptionsBuilder, DownloadFromContainerOptionsBuilder,
     EventsOptionsBuilder, ImportImageOptions, InspectContainerOptions, InspectNetworkOptions,
-    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListNetworksOptions,
-    ListVolumesOptionsBuilder, LogsOptionsBuilder, RemoveContainerOptionsBuilder,
-    RemoveVolumeOptions, RenameContainerOptionsBuilder, StartContainerOptions, StatsOptionsBuilder,
+    KillContainerOptionsBuilder, ListContainersOptionsBuilder, ListImagesOptionsBuilder,
+    ListNetworksOptions, ListVolumesOptionsBuilder, LogsOptionsBuilder,
+    RemoveContainerOptionsBuilder, RemoveImageOptionsBuilder, RemoveVolumeOptions,
+    RenameContainerOptionsBuilder, StartContainerOptions, StatsOptionsBuilder,
     UploadToContainerOptionsBuilder,
 };
 use bytes::Bytes;
@@ -473,6 +474,26 @@ impl Daemon for DockerClient {
             )
             .await;
         absent_is_none(answer)?.map(convert::image).transpose()
+    }
+
+    async fn list_images(&self) -> Result<BTreeSet<String>, EngineError> {
+        let call = Call::new(Verb::List, "images");
+        let options = ListImagesOptionsBuilder::default().all(true).build();
+        let found = self
+            .ask(&call, |docker| async move {
+                docker.list_images(Some(options)).await
+            })
+            .await?;
+        Ok(found.into_iter().map(|image| image.id).collect())
+    }
+
+    async fn remove_image(&self, id: &str) -> Result<(), EngineError> {
+        let call = Call::new(Verb::RemoveImage, format!("image {}", image_path(id)?));
+        let options = RemoveImageOptionsBuilder::default().noprune(true).build();
+        self.tell(&call, |docker| async move {
+            docker.remove_image(id, Some(options), None).await.map(drop)
+        })
+        .await
     }
 
     async fn upload(&self, id: &str, folder: &str, tar: Bytes) -> Result<(), EngineError> {

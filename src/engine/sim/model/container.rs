@@ -92,6 +92,11 @@ impl Container {
         &self.id
     }
 
+    /// Whether it was created from the image of that ID.
+    pub(super) fn is_made_from(&self, image: &str) -> bool {
+        self.image_id == image
+    }
+
     /// Without the leading slash.
     pub(crate) fn name(&self) -> &str {
         &self.name

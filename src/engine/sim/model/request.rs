@@ -35,6 +35,7 @@ pub(crate) enum Request {
     },
     EnsureVolume(VolumeSpec),
     RemoveVolume(String),
+    RemoveImage(String),
 }
 
 impl Request {
@@ -53,6 +54,7 @@ impl Request {
             Self::Upload { .. } => CallKind::Upload,
             Self::EnsureVolume(_) => CallKind::EnsureVolume,
             Self::RemoveVolume(_) => CallKind::RemoveVolume,
+            Self::RemoveImage(_) => CallKind::RemoveImage,
         }
     }
 
@@ -69,7 +71,9 @@ impl Request {
             Self::Load(_) => String::new(),
             Self::EnsureNetwork(spec) => spec.name.clone(),
             Self::EnsureVolume(spec) => spec.name.clone(),
-            Self::RemoveNetwork(name) | Self::RemoveVolume(name) => name.clone(),
+            Self::RemoveNetwork(name) | Self::RemoveVolume(name) | Self::RemoveImage(name) => {
+                name.clone()
+            }
         }
     }
 }
@@ -145,6 +149,7 @@ impl Model {
             }
             Request::EnsureVolume(spec) => self.make_volume(&spec).map(|_| Answer::Done),
             Request::RemoveVolume(name) => self.remove_volume(&name).map(|()| Answer::Done),
+            Request::RemoveImage(id) => self.remove_image(&id).map(|()| Answer::Done),
         }
     }
 
@@ -156,6 +161,18 @@ impl Model {
     fn load(&mut self, tar: &[u8]) -> Result<(), Refusal> {
         self.disk_has_room("write /var/lib/docker/tmp/docker-import")?;
         self.images.load(tar).map_err(Refusal::Failed)
+    }
+
+    /// Removing what is not there succeeds.
+    fn remove_image(&mut self, id: &str) -> Result<(), Refusal> {
+        let user = self.containers.values().find(|one| one.is_made_from(id));
+        if let Some(user) = user {
+            return Err(Refusal::Conflict(format!(
+                "conflict: unable to delete {id} (must be forced) - image is being used by container {}",
+                user.id()
+            )));
+        }
+        self.images.delete(id).map_err(Refusal::Conflict)
     }
 
     pub(super) fn disk_has_room(&self, doing: &str) -> Result<(), Refusal> {

@@ -178,6 +178,7 @@ fn what_is_already_so_is_settled() {
     ));
     assert!(settled(Verb::Remove, 404, "No such container: x"));
     assert!(settled(Verb::RemoveNetwork, 404, "network x not found"));
+    assert!(settled(Verb::RemoveImage, 404, "No such image: x"));
     assert!(settled(
         Verb::CreateNetwork,
         409,
