@@ -100,3 +100,77 @@ fn an_end_before_the_beginning_counts_as_nothing() {
     ]);
     assert_eq!(interval.length(at(99_000)), DurationMs::from_millis(0));
 }
+
+#[test]
+fn waiting_for_room_costs_nothing() {
+    let shortage = crate::domain::Shortage::Now("waiting for 512 MiB".to_owned());
+    let waiting = task(spec(vec![container("web")]));
+    let still = plan(&waiting, Sighting::NoRoom(&shortage), at(60_000)).task;
+    assert_eq!(fold(&waiting, &still), []);
+    // It begins when there is room, not when it was asked for.
+    let begun = plan(&still, Sighting::NeverAsked, at(90_000)).task;
+    let opened_at = fold(&still, &begun)
+        .into_iter()
+        .find_map(|change| match change {
+            UsageChange::Open(interval) => Some(interval.opened_at),
+            _ => None,
+        });
+    assert_eq!(opened_at, Some(at(90_000)));
+}
+
+#[test]
+fn the_time_spent_stopping_counts() {
+    let live = seen(&[("web", ContainerState::Running)]);
+    let begun = plan(
+        &task(spec(vec![container("web")])),
+        Sighting::NeverAsked,
+        at(1_500),
+    )
+    .task;
+    let mut running = plan(&begun, Sighting::Seen(&live), at(2_100)).task;
+    running.stop_request = Some(crate::domain::StopRequest {
+        at: at(10_000),
+        code: crate::domain::StopCode::UserInitiated,
+        reason: None,
+    });
+    let stopping = plan(&running, Sighting::Seen(&live), at(10_010)).task;
+    assert_eq!(fold(&running, &stopping), [], "its container still runs");
+    let ended = seen(&[("web", exited(137, 40_000))]);
+    let stopped = plan(&stopping, Sighting::Seen(&ended), at(40_020)).task;
+    let close = UsageChange::Close {
+        at: at(40_000),
+        evidence: EndEvidence::Engine,
+    };
+    assert_eq!(fold(&stopping, &stopped), [close]);
+}
+
+#[test]
+fn a_container_that_is_started_again_neither_ends_the_interval_nor_begins_one() {
+    let mut web = container("web");
+    web.restart_policy = Some(crate::domain::RestartPolicy {
+        ignored_exit_codes: Vec::new(),
+        attempt_period: DurationMs::from_secs(1),
+    });
+    let begun = plan(&task(spec(vec![web])), Sighting::NeverAsked, at(1_500)).task;
+    let live = seen(&[("web", ContainerState::Running)]);
+    let running = plan(&begun, Sighting::Seen(&live), at(2_100)).task;
+    let ended = seen(&[("web", exited(1, 9_000))]);
+    let again = plan(&running, Sighting::Seen(&ended), at(9_010)).task;
+    assert_eq!(again.last_status, LastStatus::Running);
+    assert_eq!(fold(&running, &again), []);
+}
+
+#[test]
+fn an_end_that_nobody_recorded_is_when_the_task_was_last_seen_to_run() {
+    let live = seen(&[("web", ContainerState::Running)]);
+    for (last_alive, end) in [(Some(3_000), 3_000), (Some(1_000), 2_000), (None, 60_000)] {
+        let mut gone = seen(&[("web", ContainerState::Lost)]);
+        gone.last_alive = last_alive.map(at);
+        let (interval, _) = interval_of(&[
+            (Sighting::NeverAsked, 1_500),
+            (Sighting::Seen(&live), 2_100),
+            (Sighting::Seen(&gone), 60_000),
+        ]);
+        assert_eq!(interval.closed, Some((at(end), EndEvidence::Estimated)));
+    }
+}
