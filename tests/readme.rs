@@ -438,6 +438,7 @@ fn normalise(text: &str) -> String {
         (r#"("hostPort": |hostPort: )\d+"#, "$1<port>"),
         (r"\b\d{1,3}\.\d{1,3}\.\d{1,3}\.\d{1,3}\b", "<address>"),
         (r"\b\d+\.\d{3,6}\b", "<number>"),
+        (r"\b\d+\.\d\d %", "<share>"),
         (r"(?m)^(<time>) +\d+ ", "$1 <seq> "),
         (r#"(?m)^id: \d+|"seq":\d+"#, "<seq>"),
         (r"(?m)^(Process|Instance|Engine) .*$", "$1 <this machine's>"),
