@@ -141,6 +141,20 @@ pub async fn a_command_has_its_input_its_outputs_and_its_own_exit_code(world: &m
     assert_eq!(read(&mut exec.output, |_| false).await.0, "");
 }
 
+/// Presses Return, which is answered with the size of the terminal, until that is `wanted`.
+async fn until_it_says(exec: &mut Exec, wanted: &str) {
+    let (deadline, mut shown) = (Instant::now() + PATIENCE, String::new());
+    while !shown.contains(wanted) {
+        exec.input.write_all(b"\r").await.unwrap();
+        exec.input.flush().await.unwrap();
+        let pause = Duration::from_millis(100);
+        if let Ok(Some(piece)) = tokio::time::timeout(pause, exec.output.next()).await {
+            shown += &String::from_utf8_lossy(&piece.unwrap().bytes);
+        }
+        assert!(Instant::now() < deadline, "waited for {wanted}: {shown:?}");
+    }
+}
+
 pub async fn a_command_with_a_terminal_learns_its_size(world: &mut World) {
     let mut order = order(&[("main", &["sleep"])]);
     world.run(&mut order).await;
@@ -152,9 +166,9 @@ pub async fn a_command_with_a_terminal_learns_its_size(world: &mut World) {
         ..command(&order, &["/workload", "terminal"])
     };
     let mut exec = world.engine.exec(request).await.unwrap();
-    read(&mut exec.output, |said| said.contains("91x31")).await;
+    until_it_says(&mut exec, "91x31").await;
     exec.process.resize(size(101, 41)).await.unwrap();
-    read(&mut exec.output, |said| said.contains("101x41")).await;
+    until_it_says(&mut exec, "101x41").await;
     exec.input.write_all(b"exit 5\n").await.unwrap();
     exec.input.flush().await.unwrap();
     read(&mut exec.output, |_| false).await;
