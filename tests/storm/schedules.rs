@@ -287,8 +287,10 @@ fn a_run_that_was_missed_while_neargate_was_down_is_run_once_or_skipped() {
             world.kill();
             world.reopen().await;
         }
+        world.start();
+        secs(&world, 30).await;
         let task = &tasks(&world, "one").await[0];
-        assert_eq!(task.last_status, LastStatus::Stopped);
+        assert_eq!(task.last_status, LastStatus::Stopped, "{task:#?}");
         assert_eq!(task.started_by.as_deref(), Some("schedule/one"));
     });
 }
