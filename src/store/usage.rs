@@ -518,7 +518,7 @@ mod tests {
     fn measured(cpu_ns: u64, until: i64) -> MeasuredUse {
         MeasuredUse {
             cpu_ns,
-            memory_kib_ms: 2 * cpu_ns,
+            memory_kib_ms: cpu_ns.saturating_mul(2),
             memory_peak_bytes: 3,
             network_rx_bytes: 4,
             network_tx_bytes: 5,
