@@ -10,6 +10,9 @@
 //! heartbeat of the first and before the first of the second. That does not matter unless the same time of day came
 //! twice and the task may have ended at either; then the later one is taken, as in a task that was seen to its end.
 //!
+//! A clock that is set twice while nobody looks shows times in between that no stretch has. An end there counts as the last
+//! heartbeat before: what cannot be shown is not billed.
+//!
 //! This holds for an engine on the same host. Another host's clock is believed.
 
 use crate::domain::{ClockReading, ClockStretch, TimestampMs};
@@ -102,7 +105,9 @@ impl Clocks {
                 return TimestampMs::from_millis(opened_at.as_millis() + length);
             }
         }
-        end
+        // It was set more than once while nobody looked, and the end lies in between.
+        let beat_ms = stretches.iter().rev().nth(1).map_or(0, |one| one.last_ms);
+        TimestampMs::from_millis(opened_at.as_millis() + (beat_ms - opened_ms).max(0))
     }
 }
 

@@ -40,24 +40,14 @@ impl Reconciler {
         self.pulse.before.get_or_try_init(|| read).await.copied()
     }
 
-    fn boot_id(&self) -> String {
-        match self.parts.engine_status.get().0 {
-            EngineState::Ok(info) => info.boot_id.unwrap_or_default(),
-            EngineState::Unknown | EngineState::Away { .. } => String::new(),
-        }
-    }
-
     /// Sees to it that the clocks are on record as they are now. True when that was news.
     pub(super) async fn note_clocks(&self, always: bool) -> Result<bool, StoreError> {
         self.earlier_beat().await?;
         let mut clocks = self.pulse.clocks.lock().await;
         let boot_id = match self.parts.engine_status.get().0 {
-            EngineState::Ok(_) => self.boot_id(),
-            // Of the host nothing else can be known now.
-            EngineState::Unknown | EngineState::Away { .. } => {
-                let last = clocks.last().map(|last| last.boot_id.clone());
-                last.unwrap_or_default()
-            }
+            EngineState::Ok(info) => info.boot_id.unwrap_or_default(),
+            // The host may have been started anew: that is known when the engine is back.
+            EngineState::Unknown | EngineState::Away { .. } => return Ok(false),
         };
         let reading = self.parts.clock.reading();
         if clocks.goes_on(&boot_id, reading) {
