@@ -275,7 +275,7 @@ async fn what_has_stopped_is_not_asked_to_stop() {
 #[tokio::test]
 async fn a_full_disk_leaves_nothing_half_written() {
     let tuning = Tuning {
-        max_pages: Some(80),
+        max_pages: Some(160),
         ..Tuning::default()
     };
     let fixture = Fixture::with(tuning).await;
