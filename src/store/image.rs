@@ -167,9 +167,9 @@ mod tests {
     use serde_json::json;
 
     use crate::domain::{
-        CpuUnits, DeploymentCause, DeploymentId, EndEvidence, FamilyRevision, LastStatus,
-        MemoryMib, Service, ServiceConfiguration, ServiceKey, ServiceStatus, Task, UsageChange,
-        UsageInterval,
+        CpuUnits, DeploymentCause, DeploymentId, DeploymentTarget, EndEvidence, FamilyRevision,
+        LastStatus, MemoryMib, Occasion, Service, ServiceConfiguration, ServiceKey,
+        ServiceRevisionId, ServiceStatus, Task, UsageChange, UsageInterval,
     };
     use crate::store::ServiceRecord;
     use crate::store::testing::{Fixture, at, definition, stopped};
@@ -232,6 +232,10 @@ mod tests {
         for gone in &revisions[..3] {
             store.deregister_task_definition(gone, at(2)).await.unwrap();
         }
+        let target = |index: usize| DeploymentTarget {
+            task_definition: revisions[index].clone(),
+            service_revision: ServiceRevisionId::generate(&fixture.ids),
+        };
         let mut service = Service {
             key: ServiceKey {
                 cluster: "default".parse().unwrap(),
@@ -242,7 +246,7 @@ mod tests {
             configuration: ServiceConfiguration::default(),
             tags: BTreeMap::new(),
             deployments: Vec::new(),
-            last_completed: Some(revisions[1].clone()),
+            last_completed: Some(target(1)),
             is_steady: true,
             waiting: None,
             created_at: at(0),
@@ -251,13 +255,16 @@ mod tests {
         };
         service.deploy(
             DeploymentId::generate(&fixture.ids),
-            revisions[2].clone(),
-            DeploymentCause::User,
-            "because".to_owned(),
-            at(3),
+            target(2),
+            Occasion {
+                cause: DeploymentCause::User,
+                client: None,
+                reason: "because".to_owned(),
+                at: at(3),
+            },
         );
         let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
-        store.create_service(record(&service)).await.unwrap();
+        store.create_service(record(&service), None).await.unwrap();
         let needed = store.needed_images().await.unwrap();
         let expected = ["web:2", "web:3", "web:4", "web:5"].map(str::to_owned);
         assert_eq!(needed, BTreeSet::from(expected));
