@@ -116,10 +116,11 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         let of_services = sqlx::query_scalar!(
-            r#"WITH live AS (SELECT deployments, completed_family, completed_revision FROM services
+            r#"WITH live AS (SELECT deployments, completed FROM services
                               WHERE status <> 'INACTIVE'),
                     named (family, revision) AS (
-                        SELECT completed_family, completed_revision FROM live WHERE completed_family IS NOT NULL
+                        SELECT completed ->> '$.task_definition.family', completed ->> '$.task_definition.revision'
+                          FROM live WHERE completed IS NOT NULL
                         UNION
                         SELECT one.value ->> '$.task_definition.family', one.value ->> '$.task_definition.revision'
                           FROM live, json_each(live.deployments) AS one)
@@ -167,9 +168,9 @@ mod tests {
     use serde_json::json;
 
     use crate::domain::{
-        CpuUnits, DeploymentCause, DeploymentId, EndEvidence, FamilyRevision, LastStatus,
-        MemoryMib, Service, ServiceConfiguration, ServiceKey, ServiceStatus, Task, UsageChange,
-        UsageInterval,
+        CpuUnits, DeploymentCause, DeploymentId, DeploymentTarget, EndEvidence, FamilyRevision,
+        LastStatus, MemoryMib, Occasion, Service, ServiceConfiguration, ServiceKey, ServiceStatus,
+        Task, UsageChange, UsageInterval,
     };
     use crate::store::ServiceRecord;
     use crate::store::testing::{Fixture, at, definition, stopped};
@@ -219,6 +220,14 @@ mod tests {
         }
     }
 
+    /// Where a service moves to that runs this revision.
+    fn target(definition: &FamilyRevision) -> DeploymentTarget {
+        DeploymentTarget {
+            task_definition: definition.clone(),
+            service_revision: format!("{:019}", definition.revision).parse().unwrap(),
+        }
+    }
+
     #[tokio::test]
     async fn live_services_need_every_revision_that_they_can_go_to() {
         let fixture = Fixture::new().await;
@@ -242,22 +251,23 @@ mod tests {
             configuration: ServiceConfiguration::default(),
             tags: BTreeMap::new(),
             deployments: Vec::new(),
-            last_completed: Some(revisions[1].clone()),
+            last_completed: Some(target(&revisions[1])),
             is_steady: true,
             waiting: None,
             created_at: at(0),
             deleted_at: None,
             version: 1,
         };
-        service.deploy(
-            DeploymentId::generate(&fixture.ids),
-            revisions[2].clone(),
-            DeploymentCause::User,
-            "because".to_owned(),
-            at(3),
-        );
+        let occasion = Occasion {
+            cause: DeploymentCause::User,
+            client: None,
+            reason: "because".to_owned(),
+            at: at(3),
+        };
+        let id = DeploymentId::generate(&fixture.ids);
+        service.deploy(id, target(&revisions[2]), occasion);
         let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
-        store.create_service(record(&service)).await.unwrap();
+        store.create_service(record(&service), None).await.unwrap();
         let needed = store.needed_images().await.unwrap();
         let expected = ["web:2", "web:3", "web:4", "web:5"].map(str::to_owned);
         assert_eq!(needed, BTreeSet::from(expected));
