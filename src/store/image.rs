@@ -116,10 +116,11 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         let of_services = sqlx::query_scalar!(
-            r#"WITH live AS (SELECT deployments, completed_family, completed_revision FROM services
+            r#"WITH live AS (SELECT deployments, completed FROM services
                               WHERE status <> 'INACTIVE'),
                     named (family, revision) AS (
-                        SELECT completed_family, completed_revision FROM live WHERE completed_family IS NOT NULL
+                        SELECT completed ->> '$.task_definition.family', completed ->> '$.task_definition.revision'
+                          FROM live WHERE completed IS NOT NULL
                         UNION
                         SELECT one.value ->> '$.task_definition.family', one.value ->> '$.task_definition.revision'
                           FROM live, json_each(live.deployments) AS one)
@@ -168,8 +169,8 @@ mod tests {
 
     use crate::domain::{
         CpuUnits, DeploymentCause, DeploymentId, DeploymentTarget, EndEvidence, FamilyRevision,
-        LastStatus, MemoryMib, Occasion, Service, ServiceConfiguration, ServiceKey,
-        ServiceRevisionId, ServiceStatus, Task, UsageChange, UsageInterval,
+        LastStatus, MemoryMib, Occasion, Service, ServiceConfiguration, ServiceKey, ServiceStatus,
+        Task, UsageChange, UsageInterval,
     };
     use crate::store::ServiceRecord;
     use crate::store::testing::{Fixture, at, definition, stopped};
@@ -219,6 +220,14 @@ mod tests {
         }
     }
 
+    /// Where a service moves to that runs this revision.
+    fn target(definition: &FamilyRevision) -> DeploymentTarget {
+        DeploymentTarget {
+            task_definition: definition.clone(),
+            service_revision: format!("{:019}", definition.revision).parse().unwrap(),
+        }
+    }
+
     #[tokio::test]
     async fn live_services_need_every_revision_that_they_can_go_to() {
         let fixture = Fixture::new().await;
@@ -232,10 +241,6 @@ mod tests {
         for gone in &revisions[..3] {
             store.deregister_task_definition(gone, at(2)).await.unwrap();
         }
-        let target = |index: usize| DeploymentTarget {
-            task_definition: revisions[index].clone(),
-            service_revision: ServiceRevisionId::generate(&fixture.ids),
-        };
         let mut service = Service {
             key: ServiceKey {
                 cluster: "default".parse().unwrap(),
@@ -246,23 +251,21 @@ mod tests {
             configuration: ServiceConfiguration::default(),
             tags: BTreeMap::new(),
             deployments: Vec::new(),
-            last_completed: Some(target(1)),
+            last_completed: Some(target(&revisions[1])),
             is_steady: true,
             waiting: None,
             created_at: at(0),
             deleted_at: None,
             version: 1,
         };
-        service.deploy(
-            DeploymentId::generate(&fixture.ids),
-            target(2),
-            Occasion {
-                cause: DeploymentCause::User,
-                client: None,
-                reason: "because".to_owned(),
-                at: at(3),
-            },
-        );
+        let occasion = Occasion {
+            cause: DeploymentCause::User,
+            client: None,
+            reason: "because".to_owned(),
+            at: at(3),
+        };
+        let id = DeploymentId::generate(&fixture.ids);
+        service.deploy(id, target(&revisions[2]), occasion);
         let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
         store.create_service(record(&service), None).await.unwrap();
         let needed = store.needed_images().await.unwrap();
