@@ -91,7 +91,7 @@ impl World {
 
     /// An image of the workload's that is in a registry and not on the engine; `None` where there is no registry.
     fn remote_image(&mut self) -> Option<String> {
-        let image = "neargate/workload:contract";
+        let image = "workload:contract";
         if !self.is_real {
             return Some(format!("registry.example.com/{image}"));
         }
