@@ -8,12 +8,11 @@ use super::show;
 use crate::control::Control;
 
 /// Names and values, in ECS's order.
-const SETTINGS: [(&str, &str); 11] = [
+const SETTINGS: [(&str, &str); 10] = [
     ("awsvpcTrunking", "disabled"),
     ("containerInsights", "disabled"),
     ("containerInstanceLongArnFormat", "enabled"),
     ("defaultLogDriverMode", "non-blocking"),
-    ("dualStackIPv6", "disabled"),
     ("fargateFIPSMode", "disabled"),
     ("fargateTaskRetirementWaitPeriod", "7"),
     ("guardDutyActivate", "off"),

@@ -588,7 +588,7 @@ async fn account_settings_are_the_defaults() {
         json!({ "effectiveSettings": true }),
     )
     .await;
-    assert_eq!(all["settings"].as_array().unwrap().len(), 11);
+    assert_eq!(all["settings"].as_array().unwrap().len(), 10);
     let one = json!({ "effectiveSettings": true, "name": "taskLongArnFormat" });
     let one = done(&api, "ListAccountSettings", one).await;
     assert_eq!(one["settings"][0]["value"], "enabled");
