@@ -126,12 +126,11 @@ fn a_run_by_hand_keeps_to_the_policy() {
     assert_eq!(spoofed.0, 400, "{:#}", spoofed.1);
 }
 
-#[test]
-fn schedules_are_made_changed_shown_and_deleted() {
-    let server = Server::start_sim();
+/// A schedule `nightly` of the task definition `job`.
+fn nightly(server: &Server) {
     server.register_workload("job", &["exit"]);
     let made = run(
-        &server,
+        server,
         &[
             "schedule",
             "create",
@@ -152,6 +151,12 @@ fn schedules_are_made_changed_shown_and_deleted() {
     );
     assert_eq!(made.ok(), "nightly");
     assert!(made.stderr.contains("next run: 2"), "{made:#?}");
+}
+
+#[test]
+fn schedules_are_made_and_what_is_wrong_with_one_is_said() {
+    let server = Server::start_sim();
+    nightly(&server);
     let (_, shown) = server.get("/v1/schedules/nightly");
     assert_eq!(shown["concurrencyPolicy"], "forbid", "{shown:#}");
     assert_eq!(shown["missedRuns"], "skip", "{shown:#}");
@@ -204,7 +209,12 @@ fn schedules_are_made_changed_shown_and_deleted() {
         unknown.contains("task definition \"nope\" does not exist"),
         "{unknown}"
     );
+}
 
+#[test]
+fn schedules_are_changed_shown_and_deleted() {
+    let server = Server::start_sim();
+    nightly(&server);
     // What is not named stays.
     run(
         &server,

@@ -288,7 +288,7 @@ impl Biller {
             let sums = self.sums(record, Period { from, to });
             let subject = self.subject(record);
             self.bill.total += sums;
-            return self.add_line(subject, sums);
+            return self.add_line(subject, &sums);
         };
         self.bill.total += self.sums(record, Period { from, to });
         let mut start = first.as_millis().div_euclid(step).saturating_mul(step);
@@ -299,7 +299,7 @@ impl Biller {
                 to: to.min(TimestampMs::from_millis(next)),
             };
             let sums = self.sums(record, part);
-            self.add_line(Subject::Time(TimestampMs::from_millis(start)), sums)?;
+            self.add_line(Subject::Time(TimestampMs::from_millis(start)), &sums)?;
             if next >= last.as_millis() {
                 return Ok(());
             }
@@ -326,15 +326,15 @@ impl Biller {
         Bill { lines, ..self.bill }
     }
 
-    fn add_line(&mut self, subject: Subject, sums: Sums) -> Result<(), TooManyLines> {
+    fn add_line(&mut self, subject: Subject, sums: &Sums) -> Result<(), TooManyLines> {
         if let Some(line) = self.lines.get_mut(&subject) {
-            *line += sums;
+            *line += *sums;
             return Ok(());
         }
         if self.lines.len() >= MOST_LINES {
             return Err(TooManyLines);
         }
-        self.lines.insert(subject, sums);
+        self.lines.insert(subject, *sums);
         Ok(())
     }
 

@@ -30,11 +30,10 @@ impl Cell {
     fn written(&self) -> String {
         let text = match self {
             Self::Null => return String::new(),
-            Self::Plain(text) => text.clone(),
             Self::Text(text) if text.starts_with(['=', '+', '-', '@', '\t', '\r', '\n']) => {
                 format!("'{text}")
             }
-            Self::Text(text) => text.clone(),
+            Self::Plain(text) | Self::Text(text) => text.clone(),
         };
         if text.contains(['"', ',', '\r', '\n']) {
             return format!("\"{}\"", text.replace('"', "\"\""));

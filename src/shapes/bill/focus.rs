@@ -1,4 +1,4 @@
-//! A bill in FOCUS, the FinOps Open Cost and Usage Specification, version 1.2, so that cost tools read it.
+//! A bill in FOCUS, the `FinOps` Open Cost and Usage Specification, version 1.2, so that cost tools read it.
 //!
 //! Each line of the bill becomes a row for its CPU, one for its memory, and where the sheet has a price for each task,
 //! one for that: a row of FOCUS has one unit. The rows come to the bill's total.
