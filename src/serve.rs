@@ -22,9 +22,10 @@ use crate::bell::Bell;
 use crate::cli::{self, ServeArgs};
 use crate::clock::{Clock, RandomIds, SystemClock};
 use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
-use crate::control::{Control, Policy};
+use crate::control::Control;
 use crate::domain::{
-    DurationMs, IdSource, SecretName, SecretReference, SecretValue, TimestampMs, is_capability,
+    DurationMs, IdSource, Policy, SecretName, SecretReference, SecretValue, TimestampMs,
+    is_capability,
 };
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
@@ -250,6 +251,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
         bell: bell.clone(),
         ids: Arc::clone(&ids),
         clock: Arc::clone(&clock),
+        policy: choices.policy.clone(),
         limits: choices.limits,
     });
     let started_at = clock.now();

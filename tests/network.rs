@@ -182,6 +182,50 @@ fn a_network_without_an_address_left_makes_its_tasks_wait() {
 }
 
 #[test]
+fn what_the_operator_allows_no_more_is_not_begun_for_a_service() {
+    let mut server = Server::prepare(&["--engine", "sim"]);
+    let path = server.folder().join("neargate.toml");
+    std::fs::write(&path, "allow_host_network = true\n").unwrap();
+    server.env("NEARGATE_CONFIG", path.to_str().unwrap());
+    server.boot();
+    server.register(
+        "family: near\nnetworkMode: host\ncontainerDefinitions: [{ name: main, image: neargate/workload:latest, \
+         memory: 64, command: [sleep] }]\n",
+    );
+    let service = json!({ "serviceName": "near", "taskDefinition": "near", "desiredCount": 1 });
+    let (status, answer) = server.post("/v1/services", &service);
+    assert_eq!(status, 201, "{answer:#}");
+    let tasks = |server: &Server, status: &str| {
+        let (_, page) = server.get(&format!("/v1/tasks?lastStatus={status}"));
+        page["items"].as_array().unwrap().clone()
+    };
+    eventually("its task to run", || {
+        match tasks(&server, "RUNNING").len() {
+            1 => Ok(()),
+            n => Err(format!("{n} run")),
+        }
+    });
+    server.shut_down();
+    std::fs::write(&path, "").unwrap();
+    server.boot();
+    // The simulated engine forgets its containers, so the service needs another task.
+    let reason = eventually("that one to be refused", || {
+        let stopped = tasks(&server, "STOPPED");
+        let refused = stopped
+            .iter()
+            .find(|task| task["stopCode"] == "TaskFailedToStart");
+        refused
+            .map(|task| task["stoppedReason"].to_string())
+            .ok_or(format!("{stopped:#?}"))
+    });
+    assert!(
+        reason.contains("networkMode `host` is not allowed here"),
+        "{reason}"
+    );
+    assert!(tasks(&server, "RUNNING").is_empty());
+}
+
+#[test]
 fn the_host_network_is_for_those_whom_the_operator_allows_it() {
     let document = format!(
         "family: near\ncpu: 256\nmemory: 512\nnetworkMode: host\ncontainerDefinitions:\n  - name: main\n    image: {}\n    \

@@ -22,7 +22,6 @@ mod task_definition;
 mod usage;
 mod verify;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 pub use bill::BillQuery;
@@ -42,8 +41,8 @@ use tokio::sync::Semaphore;
 use crate::bell::Bell;
 use crate::clock::Clock;
 use crate::domain::{
-    ContainerDefinition, FARGATE_CAPABILITY, Faults, IdSource, NetworkMode, RuntimeName,
-    TimestampMs, Volume, VolumeSource,
+    ContainerDefinition, Faults, IdSource, NetworkMode, Policy, RuntimeName, TaskDefinition,
+    TimestampMs, Volume, host_paths,
 };
 use crate::engine::{Engine, EngineError, EngineState, EngineStatus, no_such_runtime};
 use crate::meter::sheet::PriceBook;
@@ -51,27 +50,6 @@ use crate::store::Store;
 
 /// How many tasks one call may ask for.
 pub const MAX_COUNT: u32 = 100;
-
-/// What the operator allows that is refused otherwise.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Policy {
-    /// Tasks may use the host's own network.
-    pub host_network: bool,
-    /// Tasks may have some folders of the engine's host; which ones, the engine knows.
-    pub host_paths: bool,
-    /// Containers may be privileged.
-    pub privileged: bool,
-    /// Capabilities that containers may add beside Fargate's; `ALL` allows each.
-    pub capabilities: BTreeSet<String>,
-}
-
-impl Policy {
-    /// Whether containers may add the capability `name`.
-    fn allows(&self, name: &str) -> bool {
-        let listed = |name: &str| self.capabilities.contains(name);
-        name == FARGATE_CAPABILITY || listed(name) || listed("ALL")
-    }
-}
 
 /// The use cases, and what they work with. Clones are cheap and share everything.
 #[derive(Clone)]
@@ -128,36 +106,34 @@ impl Control {
         }
     }
 
-    /// Whether the operator lets a task be connected in that way.
-    fn check_network_mode(&self, mode: NetworkMode) -> Result<(), ControlError> {
-        if mode == NetworkMode::Host && !self.policy.host_network {
-            return Err(ControlError::invalid(
-                "networkMode",
-                "`host` is not allowed here: the task would share the network of the host and everything \
-                 that listens on it",
-                "use awsvpc or bridge, or set allow_host_network = true in the server's configuration",
-            ));
+    /// Whether the operator lets tasks of such a definition have what they ask for.
+    fn check_policy(
+        &self,
+        network_mode: NetworkMode,
+        volumes: &[Volume],
+        containers: &[ContainerDefinition],
+    ) -> Result<(), ControlError> {
+        let faults = self.policy.faults(network_mode, volumes, containers);
+        if faults.is_empty() {
+            Ok(())
+        } else {
+            Err(ControlError::Invalid(faults))
         }
-        Ok(())
     }
 
-    /// Whether the operator lets tasks have folders of the host at all.
-    fn check_volumes(&self, volumes: &[Volume]) -> Result<(), ControlError> {
-        match host_paths(volumes).next() {
-            Some((index, _)) if !self.policy.host_paths => Err(ControlError::invalid(
-                &format!("volumes[{index}].host.sourcePath"),
-                "is not allowed here: the task would have a folder of the host",
-                "use a volume with only a name, or list the folder in allowed_host_paths in the server's \
-                 configuration",
-            )),
-            _ => Ok(()),
-        }
+    /// Whether tasks of a definition may have what they ask for, folders of the host among it.
+    async fn check_definition(&self, definition: &TaskDefinition) -> Result<(), ControlError> {
+        self.check_policy(
+            definition.network_mode,
+            &definition.volumes,
+            &definition.containers,
+        )?;
+        self.check_host_paths(&definition.volumes).await
     }
 
     /// Whether tasks may have the folders of the host that `volumes` name. Only an engine that answers is asked;
     /// it looks again when it creates the containers.
     async fn check_host_paths(&self, volumes: &[Volume]) -> Result<(), ControlError> {
-        self.check_volumes(volumes)?;
         if !matches!(self.engine_status.get().0, EngineState::Ok(_)) {
             return Ok(());
         }
@@ -169,41 +145,6 @@ impl Control {
             }
         }
         Ok(())
-    }
-
-    /// Whether the operator lets containers have the powers that they ask for.
-    fn check_powers(&self, containers: &[ContainerDefinition]) -> Result<(), ControlError> {
-        let mut faults = Faults::default();
-        for (index, container) in containers.iter().enumerate() {
-            let path = format!("containerDefinitions[{index}]");
-            if container.privileged && !self.policy.privileged {
-                faults.add_with_hint(
-                    format!("{path}.privileged"),
-                    "is not allowed here: the container could do on the host whatever it wants",
-                    "leave it out, or set allow_privileged = true in the server's configuration",
-                );
-            }
-            let added = &container.linux_parameters.add_capabilities;
-            for (index, name) in added.iter().enumerate() {
-                if self.policy.allows(name) {
-                    continue;
-                }
-                faults.add_with_hint(
-                    format!("{path}.linuxParameters.capabilities.add[{index}]"),
-                    format!(
-                        "is `{name}`; as on Fargate, only `{FARGATE_CAPABILITY}` can be added here"
-                    ),
-                    format!(
-                        "leave it out, or set allowed_capabilities = [\"{name}\"] in the server's configuration"
-                    ),
-                );
-            }
-        }
-        if faults.is_empty() {
-            Ok(())
-        } else {
-            Err(ControlError::Invalid(faults))
-        }
     }
 
     /// Whether the engine has the runtime that `path` names. Nothing is said while nobody knows which it has.
@@ -249,15 +190,6 @@ impl Control {
     pub fn queue_length(&self) -> usize {
         self.bell.waiting()
     }
-}
-
-/// The folders of the host among `volumes`, with their places.
-fn host_paths(volumes: &[Volume]) -> impl Iterator<Item = (usize, &str)> {
-    let volumes = volumes.iter().enumerate();
-    volumes.filter_map(|(index, volume)| match &volume.source {
-        VolumeSource::Host { path } => Some((index, path.as_str())),
-        VolumeSource::Task { .. } | VolumeSource::Cluster { .. } => None,
-    })
 }
 
 /// The cluster that is meant when none is named.

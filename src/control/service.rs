@@ -458,9 +458,7 @@ impl Control {
                 format!("deploy the newest active one: {}", wanted.family),
             ));
         }
-        self.check_network_mode(found.definition.network_mode)?;
-        self.check_host_paths(&found.definition.volumes).await?;
-        self.check_powers(&found.definition.containers)?;
+        self.check_definition(&found.definition).await?;
         self.check_runtime(found.definition.runtime.as_ref(), "taskDefinition.runtime")?;
         Ok(FamilyRevision {
             family: found.definition.family,

@@ -126,10 +126,7 @@ impl Control {
                 ),
             ));
         }
-        self.check_network_mode(registered.definition.network_mode)?;
-        self.check_host_paths(&registered.definition.volumes)
-            .await?;
-        self.check_powers(&registered.definition.containers)?;
+        self.check_definition(&registered.definition).await?;
         Ok(registered)
     }
 

@@ -16,9 +16,11 @@ impl Control {
         document: &serde_json::Value,
         warnings: &[String],
     ) -> Result<RegisteredTaskDefinition, ControlError> {
-        self.check_network_mode(definition.network_mode)?;
-        self.check_volumes(&definition.volumes)?;
-        self.check_powers(&definition.containers)?;
+        self.check_policy(
+            definition.network_mode,
+            &definition.volumes,
+            &definition.containers,
+        )?;
         self.check_runtime(definition.runtime.as_ref(), "runtime")?;
         let now = self.clock.now();
         Ok(self

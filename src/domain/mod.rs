@@ -16,6 +16,7 @@ mod id;
 mod image;
 mod observation;
 mod overrides;
+mod policy;
 mod schedule;
 mod secret;
 mod service;
@@ -52,6 +53,7 @@ pub use observation::{
     Observation, PullProgress, StartFailure,
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
+pub use policy::{Policy, host_paths};
 pub use schedule::{
     ConcurrencyPolicy, Due, InvalidExpression, MissedRuns, PendingRun, RunCause, RunOutcome,
     STARTED_BY_SCHEDULE, Schedule, ScheduleDefinition, ScheduleExpression, ScheduleRun,

@@ -25,7 +25,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
-use crate::domain::{DurationMs, IdSource};
+use crate::domain::{DurationMs, IdSource, Policy};
 use crate::engine::{Engine, EngineStatus};
 use crate::store::{KeptLogs, Store};
 
@@ -43,6 +43,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Where the IDs of the tasks of services and schedules come from.
     pub ids: Arc<dyn IdSource>,
+    /// What the operator lets tasks have.
+    pub policy: Policy,
     /// The limits.
     pub limits: Limits,
 }

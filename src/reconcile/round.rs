@@ -173,6 +173,9 @@ impl Reconciler {
         if task.last_status != LastStatus::Provisioning {
             return Ok(None);
         }
+        if let Some(why) = self.parts.policy.refuses(&task.spec) {
+            return Ok(Some(Shortage::Never(why)));
+        }
         let host = match self.parts.engine_status.capacity() {
             Ok(host) => host,
             Err(why) => return Ok(Some(Shortage::Now(why))),

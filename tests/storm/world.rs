@@ -12,7 +12,7 @@ use futures_util::future::BoxFuture;
 use neargate::bell::Bell;
 use neargate::clock::Clock;
 use neargate::control::Control;
-use neargate::domain::{IdSource, TimestampMs};
+use neargate::domain::{IdSource, Policy, TimestampMs};
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
 use neargate::engine::{Engine, EngineStatus, NoSecrets};
@@ -186,6 +186,7 @@ impl World {
             bell,
             clock,
             ids: Arc::clone(&self.ids),
+            policy: Policy::default(),
             limits: self.limits,
         });
         let run = tokio::spawn(reconciler.run(stop.clone()));
