@@ -8,7 +8,7 @@
 //! gets no permission, and a form, which it may send, carries an `Origin` that `guard` refuses. Signatures are not
 //! verified: on loopback any credentials are taken, and a server that has a token refuses signed requests.
 //!
-//! [`table`] has every operation that ECS has; [`input`] and [`error`] how one is read and refused.
+//! [`table`] has every operation that ECS has; [`input`] and [`mod@error`] how one is read and refused.
 
 mod account;
 mod clusters;
