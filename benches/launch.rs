@@ -40,10 +40,24 @@ fn main() -> Result<()> {
         println!("benchmarks run with: make bench");
         return Ok(());
     }
-    tokio::runtime::Builder::new_multi_thread()
+    let only_load = std::env::args().any(|arg| arg == "load");
+    let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
-        .build()?
-        .block_on(bench())
+        .build()?;
+    if only_load {
+        return runtime.block_on(bench_load());
+    }
+    runtime.block_on(bench())
+}
+
+/// What needs no engine: `cargo bench --bench launch -- load`.
+async fn bench_load() -> Result<()> {
+    tell_calls().await?;
+    tell_load(
+        &services::load(services::FEW).await?,
+        &services::load(services::MANY).await?,
+    );
+    Ok(())
 }
 
 async fn bench() -> Result<()> {
@@ -126,12 +140,7 @@ async fn bench() -> Result<()> {
     drop(cold);
     drop(server);
     tell_bursts(&daemon).await?;
-    tell_calls().await?;
-    tell_load(
-        &services::load(services::FEW).await?,
-        &services::load(services::MANY).await?,
-    );
-    Ok(())
+    bench_load().await
 }
 
 async fn tell_bursts(daemon: &DockerClient) -> Result<()> {

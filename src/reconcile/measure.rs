@@ -6,7 +6,7 @@
 //! the transaction that records the end.
 //!
 //! Looking must stay cheap however many tasks there are: the memory of a task costs two small files of the kernel, all
-//! counts are written in one commit, and a pass that takes long makes the next one come later.
+//! counts are written in few commits, and a pass that takes long makes the next one come later.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -22,12 +22,15 @@ use crate::domain::{
 use crate::engine::{Look, MeasureTarget, UseReading};
 use crate::store::StoreError;
 
-/// Every so many looks at the memory of all tasks, everything is looked at and put on record.
-const LOOKS_PER_RECORD: u32 = 10;
-/// A pass is followed by a pause of so many times its own length, which bounds what it costs to 2 % of a processor.
-const PAUSE_PER_PASS: u32 = 50;
+/// In each of so many passes everything about another part of the tasks is looked at and put on record, so that no pass
+/// has all of the work.
+const LOOKS_PER_RECORD: usize = 10;
+/// So many tasks are put on record at once: whoever else has something to record does not wait for all of them.
+const TASKS_PER_COMMIT: usize = 32;
+/// A pass is followed by a pause of so many times its own length, which bounds what it costs to 1 % of a processor.
+const PAUSE_PER_PASS: u32 = 100;
 /// But no longer a pause than this.
-const LONGEST_PAUSE: Duration = Duration::from_secs(10);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The tasks that run, as far as they were seen to.
 #[derive(Default)]
@@ -226,32 +229,33 @@ impl Reconciler {
     /// Looks at what runs, again and again.
     pub(super) async fn measure_tasks(self: Arc<Self>) {
         let every = self.parts.limits.measure_every;
-        for pass in 0_u32.. {
+        for part in (0..LOOKS_PER_RECORD).cycle() {
             let began = Instant::now();
-            self.measure_once(pass % LOOKS_PER_RECORD == 0).await;
+            self.measure_once(part).await;
             let pause = (began.elapsed() * PAUSE_PER_PASS).min(LONGEST_PAUSE);
             tokio::time::sleep(every.max(pause)).await;
         }
     }
 
-    async fn measure_once(&self, everything: bool) {
-        let (whole, memory): (Vec<Meter>, Vec<Meter>) = {
-            let meters = self.meters.lock();
-            let all = meters.values().cloned();
+    async fn measure_once(&self, part: usize) {
+        let (mut whole, mut memory) = (Vec::new(), Vec::new());
+        for (place, meter) in self.meters.lock().values().enumerate() {
             // What is new is looked at as a whole, so that there is something of it on record soon.
-            all.partition(|meter| everything || !meter.is_on_record)
-        };
+            let is_due = place % LOOKS_PER_RECORD == part || !meter.is_on_record;
+            if is_due { &mut whole } else { &mut memory }.push(meter.clone());
+        }
         self.sample(&memory, Look::Memory).await;
         let measured = self.sample(&whole, Look::All).await;
-        let tasks: Vec<TaskId> = measured.iter().map(|(task, _)| task.clone()).collect();
-        if let Err(error) = self.parts.store.record_use(measured).await {
-            tracing::warn!(%error, "what tasks use cannot be recorded");
-            return;
-        }
-        let mut meters = self.meters.lock();
-        for task in &tasks {
-            if let Some(meter) = meters.get_mut(task) {
-                meter.is_on_record = true;
+        for some in measured.chunks(TASKS_PER_COMMIT) {
+            if let Err(error) = self.parts.store.record_use(some.to_vec()).await {
+                tracing::warn!(%error, "what tasks use cannot be recorded");
+                return;
+            }
+            let mut meters = self.meters.lock();
+            for (task, _) in some {
+                if let Some(meter) = meters.get_mut(task) {
+                    meter.is_on_record = true;
+                }
             }
         }
     }
