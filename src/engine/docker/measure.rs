@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use serde_json::Value;
+use tokio::time::Instant;
 
 use super::DockerEngine;
 use super::daemon::ContainerInspect;
@@ -20,6 +21,8 @@ use crate::engine::{EngineError, Look, MeasureTarget, UseCounts, UseReading};
 
 /// How many containers the daemon is asked about at once.
 const ASKED_AT_ONCE: usize = 4;
+/// After that nobody else is asked about: it is the daemon's time, and each answer takes some of everybody's.
+const ASKED_FOR: Duration = Duration::from_millis(500);
 /// How long all of them together may take.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 
@@ -113,8 +116,12 @@ impl DockerEngine {
     ) {
         let others = targets.iter().filter(|one| !found.contains_key(&one.task));
         let others: Vec<MeasureTarget> = others.cloned().collect();
+        let began = Instant::now();
         let all = async {
             for some in others.chunks(ASKED_AT_ONCE) {
+                if began.elapsed() > ASKED_FOR {
+                    return;
+                }
                 let answers = join_all(some.iter().map(|target| self.sample(target))).await;
                 for (target, answer) in some.iter().zip(answers) {
                     let task = &target.task;
