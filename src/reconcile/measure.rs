@@ -47,7 +47,8 @@ struct Meter {
     until_ms: i64,
     /// As it was sampled last.
     memory_kib: Option<u64>,
-    is_on_record: bool,
+    /// When it was last put on record, by the clock that only runs.
+    recorded_ms: Option<i64>,
     /// When it was last seen to run, by the wall clock.
     alive_at: TimestampMs,
     /// Since then the engine was there: had it ended, that would have been told.
@@ -77,7 +78,7 @@ impl Meter {
             until,
             until_ms: now.running_ms - now.wall.since(until).as_millis(),
             memory_kib: None,
-            is_on_record: on_record.is_some(),
+            recorded_ms: on_record.map(|_| now.running_ms),
             alive_at: now.wall,
             is_in_sight: true,
         }
@@ -156,6 +157,11 @@ impl Meters {
     pub(super) fn forget(&self, task: &TaskId) {
         self.lock().remove(task);
     }
+}
+
+/// The engine may not get to all of them, so nobody is to come last each time. Those of whom nothing is on record come first.
+fn longest_waiting_first(meters: &mut [Meter]) {
+    meters.sort_by_key(|meter| meter.recorded_ms);
 }
 
 /// When the first of a task's containers began, as far as is known.
@@ -241,9 +247,10 @@ impl Reconciler {
         let (mut whole, mut memory) = (Vec::new(), Vec::new());
         for (place, meter) in self.meters.lock().values().enumerate() {
             // What is new is looked at as a whole, so that there is something of it on record soon.
-            let is_due = place % LOOKS_PER_RECORD == part || !meter.is_on_record;
+            let is_due = place % LOOKS_PER_RECORD == part || meter.recorded_ms.is_none();
             if is_due { &mut whole } else { &mut memory }.push(meter.clone());
         }
+        longest_waiting_first(&mut whole);
         self.sample(&memory, Look::Memory).await;
         let measured = self.sample(&whole, Look::All).await;
         for some in measured.chunks(TASKS_PER_COMMIT) {
@@ -251,10 +258,11 @@ impl Reconciler {
                 tracing::warn!(%error, "what tasks use cannot be recorded");
                 return;
             }
+            let now = self.parts.clock.reading();
             let mut meters = self.meters.lock();
             for (task, _) in some {
                 if let Some(meter) = meters.get_mut(task) {
-                    meter.is_on_record = true;
+                    meter.recorded_ms = Some(now.running_ms);
                 }
             }
         }
@@ -339,6 +347,18 @@ mod tests {
     fn a_task_that_was_over_before_anybody_looked_is_taken_to_have_had_its_peak() {
         let last = meter().last(&reading(0, 64 * 1_024), at(1_050)).unwrap();
         assert_eq!(last.memory_kib_ms, 64 * 50);
+    }
+
+    #[test]
+    fn whoever_has_waited_longest_comes_first() {
+        let at = |recorded_ms| Meter {
+            recorded_ms,
+            ..meter()
+        };
+        let mut meters = [at(Some(7_000)), at(None), at(Some(6_000))];
+        longest_waiting_first(&mut meters);
+        let order: Vec<_> = meters.iter().map(|meter| meter.recorded_ms).collect();
+        assert_eq!(order, [None, Some(6_000), Some(7_000)]);
     }
 
     #[test]

@@ -21,8 +21,8 @@ use crate::engine::{EngineError, Look, MeasureTarget, UseCounts, UseReading};
 
 /// How many containers the daemon is asked about at once.
 const ASKED_AT_ONCE: usize = 4;
-/// After that nobody else is asked about: it is the daemon's time, and each answer takes some of everybody's.
-const ASKED_FOR: Duration = Duration::from_millis(500);
+/// After that nobody else is asked about: it is the daemon's time, and many short looks disturb less than a long one.
+const ASKED_FOR: Duration = Duration::from_millis(50);
 /// How long all of them together may take.
 const ASKED_WITHIN: Duration = Duration::from_secs(5);
 
