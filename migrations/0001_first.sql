@@ -435,8 +435,12 @@ BEGIN
     SELECT RAISE(ABORT, 'a usage interval is never deleted');
 END;
 
+-- Closed by an event that told of the end, which comes a little late, it may move back to the end that the engine has on
+-- record, until the task was cleaned up.
 CREATE TRIGGER usage_intervals_close_once BEFORE UPDATE ON usage_intervals
 WHEN OLD.closed_at IS NOT NULL
+ AND (OLD.end_evidence IS NOT 'engine' OR NEW.end_evidence IS NOT 'engine' OR NEW.closed_at > OLD.closed_at
+      OR (SELECT cleaned_at FROM tasks WHERE id = OLD.task_id) IS NOT NULL)
 BEGIN
     SELECT RAISE(ABORT, 'a closed usage interval never changes');
 END;

@@ -91,6 +91,7 @@ fn a_bill_of_the_past_is_the_same_after_a_restart_and_in_every_format() {
     for _ in 0..3 {
         run(&server, &["run", "job", "--wait", "--tag", "team==SUM(A1)"]).ok();
     }
+    server.wait_until_clean();
     let (_, usage) = server.get("/v1/usage");
     let milliseconds = usage["total"]["durationMs"].as_i64().unwrap();
     let to = usage["items"][2]["closedAt"].as_str().unwrap().to_owned();

@@ -139,13 +139,15 @@ fn a_container_is_started_again_and_its_task_goes_on() {
     );
 
     server.stop(&id);
-    let stopped = server.wait_for(&id, "STOPPED");
+    server.wait_for(&id, "STOPPED");
+    server.wait_until_clean();
+    let stopped = server.task(&id);
     let times = restarts(&stopped, "main");
     let seen = seen_by(&witness, &id);
     assert_eq!(u64::from(seen.starts), times + 1, "{seen:?}\n{stopped:#}");
     assert_eq!(seen.most_at_once, 1, "{seen:?}");
-    let (code, _) = seen.ends.last().unwrap();
-    assert_eq!(find(&stopped, "main")["exitCode"], *code, "{stopped:#}");
+    let code = seen.ends.last().unwrap().exit_code;
+    assert_eq!(find(&stopped, "main")["exitCode"], code, "{stopped:#}");
     assert_eq!(stopped["stopCode"], "UserInitiated");
     assert_eq!(stopped["usage"]["closedAt"], stopped["executionStoppedAt"]);
     let told = notices(&server, &id);

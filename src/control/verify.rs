@@ -72,7 +72,7 @@ impl Control {
         if opening.map(|(_, seq)| seq) != newest {
             return Ok(None);
         }
-        let Ok(seen) = self.engine.observe(&self.look_order(&before)).await else {
+        let Ok(seen) = self.engine.confirm(&self.look_order(&before)).await else {
             return Ok(None);
         };
         // Read after that: what the engine knew then is on record by now, or is about to be, and then nothing of it is.

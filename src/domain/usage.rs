@@ -10,7 +10,8 @@ use super::{
 
 /// One stretch of time during which a task held its reservation.
 ///
-/// Opened durably before the engine is asked for anything, closed once, never removed.
+/// Opened durably before the engine is asked for anything, closed once, never removed. Its end may move back once, to
+/// the engine's own record of it, until the task was cleaned up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UsageInterval {
     /// The task.
@@ -136,6 +137,12 @@ pub enum UsageChange {
         at: TimestampMs,
         /// How that is known.
         evidence: EndEvidence,
+    },
+    /// It was closed by what told of the end; the engine's own record of it has an earlier one. Changes nothing that is
+    /// not closed by the engine's word, and nothing after the task was cleaned up.
+    Confirm {
+        /// When the last container had ended.
+        at: TimestampMs,
     },
     /// What it has used by now. Less than what is on record changes nothing.
     Measure(MeasuredUse),

@@ -17,6 +17,7 @@ mod status;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -43,6 +44,11 @@ pub trait Engine: Send + Sync + 'static {
 
     /// What the engine has of one task. Costs one look per container of the task, whatever else runs.
     async fn observe(&self, order: &Order) -> Result<Observation, EngineError>;
+
+    /// The same, with nothing taken from what hints have told: the engine is asked for everything, and waited for.
+    async fn confirm(&self, order: &Order) -> Result<Observation, EngineError> {
+        self.observe(order).await
+    }
 
     /// Takes one task as far towards its goal as it can go without waiting for anything but the engine
     /// itself, and reports what is there afterwards. `seen` is the newest report of the same task.
@@ -102,7 +108,7 @@ pub trait Engine: Send + Sync + 'static {
     /// removed. A task that nothing can be read of is left out: nobody knows then.
     ///
     /// A look at [`Look::Memory`] costs a few calls to the kernel for each task and none to the engine.
-    async fn measure(&self, _: &[MeasureTarget], _: Look) -> BTreeMap<TaskId, UseReading> {
+    async fn measure(&self, _: &[Arc<MeasureTarget>], _: Look) -> BTreeMap<TaskId, UseReading> {
         BTreeMap::new()
     }
 

@@ -158,7 +158,7 @@ impl Loop {
                         "closed twice"
                     );
                 }
-                UsageChange::Measure(_) => {}
+                UsageChange::Measure(_) | UsageChange::Confirm { .. } => {}
             }
         }
         self.task = plan.task;

@@ -19,7 +19,8 @@ use crate::domain::{EndEvidence, LastStatus, Task, TimestampMs, UsageChange, Usa
 /// What the recorded change from `old` to `new` does to the task's usage interval.
 ///
 /// It opens when the engine is first asked for something (the image pull begins) and closes when the last
-/// container has ended. A task that was never handed to the engine has none.
+/// container has ended. A task that was never handed to the engine has none. Before a task's containers are removed, the
+/// engine says once more when they ended, and the end may move back to that.
 pub fn fold(old: &Task, new: &Task) -> Vec<UsageChange> {
     let mut changes = Vec::new();
     if let (None, Some(opened_at)) = (old.pull_started_at, new.pull_started_at) {
@@ -43,6 +44,16 @@ pub fn fold(old: &Task, new: &Task) -> Vec<UsageChange> {
             at: at.max(opened_at),
             evidence,
         });
+    }
+    if let (LastStatus::Stopped, Some(opened_at), Some(stopped_at)) =
+        (old.last_status, old.pull_started_at, old.stopped_at)
+    {
+        let (end, _) = end_of(new, stopped_at);
+        if end < end_of(old, stopped_at).0 {
+            changes.push(UsageChange::Confirm {
+                at: end.max(opened_at),
+            });
+        }
     }
     changes
 }

@@ -3,7 +3,7 @@
 use super::*;
 use crate::domain::{ContainerState, CpuUnits, DurationMs, MemoryMib};
 use crate::plan::fixtures::{at, container, exited, seen, spec, task};
-use crate::plan::task::{Sighting, plan};
+use crate::plan::task::{Sighting, confirm_ends, plan};
 
 /// The interval that follows from a task's rounds, each with what was seen and when.
 fn interval_of(rounds: &[(Sighting<'_>, i64)]) -> (UsageInterval, usize) {
@@ -18,7 +18,9 @@ fn interval_of(rounds: &[(Sighting<'_>, i64)]) -> (UsageInterval, usize) {
                 UsageChange::Open(opened) => {
                     assert!(interval.replace(opened).is_none(), "opened twice");
                 }
-                UsageChange::Measure(_) => unreachable!("a recorded change measures nothing"),
+                UsageChange::Measure(_) | UsageChange::Confirm { .. } => {
+                    unreachable!("a round measures nothing, and confirms nothing")
+                }
                 UsageChange::Close { at, evidence } => {
                     let open = interval.as_mut().expect("closed before it was opened");
                     assert!(
@@ -31,6 +33,24 @@ fn interval_of(rounds: &[(Sighting<'_>, i64)]) -> (UsageInterval, usize) {
         task = next;
     }
     (interval.expect("never opened"), changes)
+}
+
+#[test]
+fn its_end_moves_back_to_the_engines_own() {
+    let mut task = task(spec(vec![container("web")]));
+    for (sighting, now) in [
+        (Sighting::NeverAsked, 1_500),
+        (Sighting::Seen(&seen(&[("web", exited(0, 5_035))])), 5_100),
+    ] {
+        task = plan(&task, sighting, at(now)).task;
+    }
+    let confirmed = confirm_ends(&task, &seen(&[("web", exited(0, 5_000))]));
+    let to = |millis| vec![UsageChange::Confirm { at: at(millis) }];
+    assert_eq!(fold(&task, &confirmed), to(5_000));
+    assert_eq!(fold(&confirmed, &task), [], "never later");
+    let mut cleaned = confirmed.clone();
+    cleaned.cleaned_at = Some(at(6_000));
+    assert_eq!(fold(&confirmed, &cleaned), []);
 }
 
 #[test]

@@ -64,6 +64,32 @@ const HOST_WENT_DOWN: &str =
 const CHECK_FAILED: &str = "health check failed: ";
 const NETWORK_GONE: &str = "the task's network namespace ended: its sandbox was stopped or removed by somebody other than Neargate";
 
+/// A task that has stopped, with the ends of its containers as the engine has them on record.
+///
+/// An end was recorded as soon as it was told, and what tells of it is some milliseconds late. So it only ever moves
+/// back, and nothing else changes.
+pub fn confirm_ends(task: &Task, seen: &Observation) -> Task {
+    let mut confirmed = task.clone();
+    for (name, observed) in &seen.containers {
+        let record = confirmed.containers.get_mut(name);
+        let record = record.filter(|record| record.attempt == observed.attempt);
+        let ContainerState::Exited { finished_at, .. } = &observed.state else {
+            continue;
+        };
+        if let Some(record) = record
+            && let Some(started_at) = record.started_at
+            && observed.started_at == Some(started_at)
+            && let Some(told_at) = record.finished_at
+        {
+            record.finished_at = Some(told_at.min(started_at.max(*finished_at)));
+        }
+    }
+    if let (true, Some(stopped_at)) = (confirmed != *task, task.execution_stopped_at) {
+        confirmed.execution_stopped_at = last_end(&confirmed, stopped_at);
+    }
+    confirmed
+}
+
 /// The next round of a task.
 pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
     let mut next = task.clone();

@@ -1,6 +1,6 @@
-//! After a task has stopped: keep its logs, and of one that failed under a service the last lines once more beside that
-//! service's deployment; remove its objects; and record that nothing is left. Before a container is
-//! started again: keep the log of the attempt that has ended.
+//! After a task has stopped: have the engine itself say when its containers ended; keep its logs, and of one that failed
+//! under a service the last lines once more beside that service's deployment; remove its objects; and record that
+//! nothing is left. Before a container is started again: keep the log of the attempt that has ended.
 //!
 //! In this order, so that a crash in between only leads to its repetition and never to a lost log. How long the
 //! kept logs stay after that is bounded here as well.
@@ -10,16 +10,19 @@ use std::sync::Arc;
 use futures_util::{StreamExt, TryStreamExt};
 
 use super::Reconciler;
+use super::heartbeat::TaskClock;
 use super::round::RoundError;
 use crate::domain::{
-    ContainerName, EARLIER_ATTEMPTS_KEPT, LastLine, LastLines, Observation, Task, TaskId,
+    ContainerName, EARLIER_ATTEMPTS_KEPT, Goal, LastLine, LastLines, Observation, Task, TaskId,
     has_failed,
 };
 use crate::engine::{EngineError, LogRequest, LogStream};
+use crate::plan::task as plan;
 use crate::store::{KeptLine, StoreError};
 
 impl Reconciler {
-    pub(super) async fn clean(&self, mut task: Task) -> Result<(), RoundError> {
+    pub(super) async fn clean(&self, mut task: Task, by: &TaskClock) -> Result<(), RoundError> {
+        self.confirm_ends(&mut task, by).await?;
         for (name, record) in &task.containers {
             if record.started_at.is_some() {
                 // The one before may be what is there still.
@@ -33,6 +36,16 @@ impl Reconciler {
         let mut cleaned = task.clone();
         cleaned.cleaned_at = Some(self.parts.clock.now());
         self.record(&mut task, cleaned, &[]).await?;
+        Ok(())
+    }
+
+    /// Asks the engine itself when the containers ended, as long as it knows: what told of it was a little late.
+    async fn confirm_ends(&self, task: &mut Task, by: &TaskClock) -> Result<(), RoundError> {
+        let order = self.order(task, Goal::Run, by);
+        let seen = self.parts.engine.confirm(&order).await?;
+        let carried = by.carried(&seen, self.parts.clock.reading());
+        let confirmed = plan::confirm_ends(task, carried.as_ref().unwrap_or(&seen));
+        self.record(task, confirmed, &[]).await?;
         Ok(())
     }
 

@@ -39,7 +39,7 @@ pub(super) struct Meters(Mutex<BTreeMap<TaskId, Meter>>);
 /// Adds up the memory of one task.
 #[derive(Clone, Debug)]
 struct Meter {
-    target: MeasureTarget,
+    target: Arc<MeasureTarget>,
     memory_kib_ms: u64,
     /// By the clock of the task.
     until: TimestampMs,
@@ -65,7 +65,7 @@ impl Meter {
     ) -> Self {
         let until = on_record.map_or(began, |used| used.measured_until);
         Self {
-            target: MeasureTarget {
+            target: Arc::new(MeasureTarget {
                 task: task.id.clone(),
                 containers: task
                     .spec
@@ -73,7 +73,7 @@ impl Meter {
                     .iter()
                     .map(|one| one.name.clone())
                     .collect(),
-            },
+            }),
             memory_kib_ms: on_record.map_or(0, |used| used.memory_kib_ms),
             until,
             until_ms: now.running_ms - now.wall.since(until).as_millis(),
@@ -226,7 +226,7 @@ impl Reconciler {
             Some(meter) => meter,
             None => self.meter(new, None).await?,
         };
-        let targets = [meter.target.clone()];
+        let targets = [Arc::clone(&meter.target)];
         let readings = self.parts.engine.measure(&targets, Look::All).await;
         let reading = readings.get(&new.id);
         Ok(reading.and_then(|reading| meter.last(reading, ended.unwrap_or(meter.until))))
@@ -273,7 +273,7 @@ impl Reconciler {
         if of.is_empty() {
             return Vec::new();
         }
-        let targets: Vec<MeasureTarget> = of.iter().map(|one| one.target.clone()).collect();
+        let targets: Vec<_> = of.iter().map(|one| Arc::clone(&one.target)).collect();
         let readings = self.parts.engine.measure(&targets, look).await;
         let now = self.parts.clock.reading();
         let mut meters = self.meters.lock();

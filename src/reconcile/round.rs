@@ -63,7 +63,7 @@ impl Reconciler {
             let next = self.decide(&mut task, sighting, only_looked, &by).await?;
             let goal = match next {
                 Next::Nothing => return Ok(()),
-                Next::Clean => return self.clean(task).await,
+                Next::Clean => return self.clean(task, &by).await,
                 Next::Advance(goal) => goal,
             };
             if reached_for == Some(goal) {
@@ -213,7 +213,7 @@ impl Reconciler {
     }
 
     /// What the engine is to know about a task that is to go to `goal`.
-    fn order(&self, task: &Task, goal: Goal, by: &TaskClock) -> Order {
+    pub(super) fn order(&self, task: &Task, goal: Goal, by: &TaskClock) -> Order {
         let reading = self.parts.clock.reading();
         let known = task.containers.iter().filter_map(|(name, record)| {
             let known = match record.last_status {

@@ -168,6 +168,7 @@ pub(super) async fn apply(
     match change {
         UsageChange::Open(interval) => open(db, task, interval).await,
         UsageChange::Close { at, evidence } => close(db, &task.id, *at, *evidence).await,
+        UsageChange::Confirm { at } => confirm(db, &task.id, *at).await,
         UsageChange::Measure(used) => measure(db, &task.id, used).await,
     }
 }
@@ -286,6 +287,24 @@ async fn close(
     .ok_or_else(|| StoreError::not_found(format!("usage interval of task `{task}`")))
 }
 
+async fn confirm(
+    db: &mut SqliteConnection,
+    task: &TaskId,
+    at: TimestampMs,
+) -> Result<(), StoreError> {
+    let (id, at) = (task.as_str(), at.as_millis());
+    sqlx::query!(
+        "UPDATE usage_intervals SET closed_at = max(?1, opened_at)
+          WHERE task_id = ?2 AND closed_at > ?1 AND end_evidence = 'engine'
+            AND (SELECT cleaned_at FROM tasks WHERE id = ?2) IS NULL",
+        at,
+        id
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 fn parse_evidence(word: &str) -> Option<EndEvidence> {
     [
         EndEvidence::Engine,
@@ -372,6 +391,7 @@ impl TryFrom<UsageRow> for TaskUse {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::domain::{DesiredStatus, LastStatus};
     use crate::store::testing::{Fixture, at, cluster};
 
     fn opened(task: &Task, millis: i64) -> UsageInterval {
@@ -437,6 +457,41 @@ mod tests {
             let found = fixture.store.usage(&task.id).await.unwrap().unwrap();
             assert_eq!((found.interval, found.used), (expected, None));
         }
+    }
+
+    #[tokio::test]
+    async fn an_end_that_was_told_may_be_confirmed_until_the_task_is_cleaned_up() {
+        let fixture = Fixture::new().await;
+        let confirm = |millis| UsageChange::Confirm { at: at(millis) };
+        let mut task = used(&fixture, 10, Some(50)).await;
+        for (millis, is) in [(60, 50), (40, 40), (5, 10)] {
+            record(&fixture, &mut task, &[confirm(millis)])
+                .await
+                .unwrap();
+            let found = fixture.store.usage(&task.id).await.unwrap().unwrap();
+            let closed = (at(is), EndEvidence::Engine);
+            assert_eq!(found.interval.closed, Some(closed), "{millis}");
+        }
+        let mut cleaned = used(&fixture, 10, Some(50)).await;
+        (cleaned.last_status, cleaned.planned_status) =
+            (LastStatus::Stopped, DesiredStatus::Stopped);
+        (cleaned.stopped_at, cleaned.cleaned_at) = (Some(at(55)), Some(at(60)));
+        record(&fixture, &mut cleaned, &[]).await.unwrap();
+        record(&fixture, &mut cleaned, &[confirm(40)])
+            .await
+            .unwrap();
+        let late = "UPDATE usage_intervals SET closed_at = 40 WHERE closed_at = 50";
+        assert!(fixture.execute(late).await.is_err());
+        let found = fixture.store.usage(&cleaned.id).await.unwrap().unwrap();
+        assert_eq!(found.interval.closed, Some((at(50), EndEvidence::Engine)));
+
+        let mut estimated = fixture.created().await;
+        let open = UsageChange::Open(opened(&estimated, 10));
+        let changes = [open, close(50, EndEvidence::Estimated), confirm(40)];
+        record(&fixture, &mut estimated, &changes).await.unwrap();
+        let found = fixture.store.usage(&estimated.id).await.unwrap().unwrap();
+        let closed = (at(50), EndEvidence::Estimated);
+        assert_eq!(found.interval.closed, Some(closed));
     }
 
     #[tokio::test]

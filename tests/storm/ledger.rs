@@ -2,7 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use neargate::domain::{ContainerStatus, EventKind, LastStatus, Task, TaskId, TaskUse};
+use neargate::domain::{
+    ContainerStatus, EndEvidence, EventKind, LastStatus, Task, TaskId, TaskUse, TimestampMs,
+};
 use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome, Snapshot};
 use neargate::store::EventFilter;
 
@@ -39,6 +41,8 @@ pub struct Ledger {
     calls_missed: bool,
     /// How containers ended, by the daemon's ID.
     exits: BTreeMap<String, i64>,
+    /// When they ended, by the daemon's clock.
+    finished: BTreeMap<String, TimestampMs>,
     /// Those that a host took down with it: how they ended is made up.
     lost: BTreeSet<String>,
     /// Under which start of the host they were created.
@@ -95,6 +99,40 @@ fn task_of(one: &ContainerSnapshot) -> Option<TaskId> {
         |task| Some(task.as_str()),
     );
     name?.parse().ok()
+}
+
+/// Whether the end of an interval moved back to what the engine itself says.
+fn is_confirmed(old: &TaskUse, new: &TaskUse) -> bool {
+    matches!(
+        (old.interval.closed, new.interval.closed),
+        (Some((told, EndEvidence::Engine)), Some((confirmed, EndEvidence::Engine))) if confirmed < told
+    )
+}
+
+/// Of a task that is over: its interval ends when the daemon says that its last container has, to the millisecond.
+fn to_its_end(
+    task: &Task,
+    usage: &TaskUse,
+    finished: impl Fn(&String) -> Option<TimestampMs>,
+) -> Result<(), String> {
+    let Some((closed_at, EndEvidence::Engine)) = usage.interval.closed else {
+        return Ok(());
+    };
+    let started = task
+        .containers
+        .values()
+        .filter(|record| record.started_at.is_some());
+    let ends: Option<Vec<_>> = started
+        .map(|record| Some(finished(record.runtime_id.as_ref()?)?.max(record.started_at?)))
+        .collect();
+    // One that began and ended within a step was not seen.
+    let end = ends.and_then(|ends| ends.into_iter().max());
+    match end {
+        Some(end) if closed_at != end.max(usage.interval.opened_at) => Err(format!(
+            "an interval ends when the last container has, {end}: {usage:#?} {task:#?}"
+        )),
+        _ => Ok(()),
+    }
 }
 
 impl Ledger {
@@ -181,6 +219,8 @@ impl Ledger {
                 }
             } else if one.starts > 0 {
                 self.exits.insert(one.id.clone(), one.exit_code);
+                self.finished
+                    .extend(one.finished_at.map(|at| (one.id.clone(), at)));
             }
             if one.lost {
                 self.lost.insert(one.id.clone());
@@ -294,7 +334,8 @@ impl Ledger {
                 (Some(old), Some(new))
                     if old.interval.opened_at == new.interval.opened_at
                         && (old.interval.closed.is_none()
-                            || old.interval.closed == new.interval.closed) => {}
+                            || old.interval.closed == new.interval.closed
+                            || is_confirmed(old, new)) => {}
                 (None, _) => {}
                 (old, new) => {
                     return Err(format!(
@@ -306,6 +347,14 @@ impl Ledger {
                 return Err(format!(
                     "a task whose usage interval is not open has nothing on the engine: {id}"
                 ));
+            }
+            if task.is_finished()
+                && let Some(usage) = &usage
+            {
+                let is_known = |id: &String| !self.lost.contains(id) && !self.removed.contains(id);
+                to_its_end(&task, usage, |id| {
+                    self.finished.get(id).copied().filter(|_| is_known(id))
+                })?;
             }
             known.task = task;
             known.usage = usage;

@@ -23,7 +23,7 @@ const EXIT_CODE: &str = "exitCode";
 
 /// The containers that were seen to run, and what was told of them since. Forgotten with their task.
 #[derive(Default)]
-pub(super) struct Lives(Mutex<BTreeMap<TaskId, BTreeMap<String, Life>>>);
+pub(super) struct Lives(Mutex<BTreeMap<TaskId, Vec<Life>>>);
 
 struct Life {
     seen: ContainerInspect,
@@ -40,11 +40,16 @@ impl Lives {
         }
         let mut lives = self.lock();
         let of_task = lives.entry(task.clone()).or_default();
-        let life = of_task.entry(seen.name.clone()).or_insert_with(|| Life {
-            seen: seen.clone(),
-            end: None,
-            oom_killed: false,
-        });
+        let Some(life) = of_task.iter_mut().find(|one| one.seen.name == seen.name) else {
+            // Most tasks have one container.
+            of_task.reserve_exact(1);
+            of_task.push(Life {
+                seen: seen.clone(),
+                end: None,
+                oom_killed: false,
+            });
+            return;
+        };
         if life.seen.id != seen.id || life.seen.started_at != seen.started_at {
             (life.end, life.oom_killed) = (None, false);
         }
@@ -54,8 +59,8 @@ impl Lives {
     /// An event of the daemon about a container of `task`.
     pub(super) fn told(&self, task: &TaskId, event: &ContainerEvent) {
         let mut lives = self.lock();
-        let life = lives.get_mut(task).and_then(|of| of.get_mut(&event.name));
-        let Some(life) = life.filter(|life| life.seen.id == event.id) else {
+        let mut of_task = lives.get_mut(task).into_iter().flatten();
+        let Some(life) = of_task.find(|one| one.seen.id == event.id) else {
             return;
         };
         match (event.action.as_str(), event.exit_code) {
@@ -74,7 +79,7 @@ impl Lives {
         may_run_out_of_memory: bool,
     ) -> Option<ContainerInspect> {
         let lives = self.lock();
-        let life = lives.get(task)?.get(name)?;
+        let life = lives.get(task)?.iter().find(|one| one.seen.name == name)?;
         let (exit_code, at) = life.end?;
         let seen = &life.seen;
         let is_doubtful = seen.started_at.is_none_or(|started| at < started)
@@ -95,7 +100,7 @@ impl Lives {
     /// Whatever has that name from now on is another container: one that is started again is made anew.
     pub(super) fn replace(&self, task: &TaskId, name: &str) {
         if let Some(of_task) = self.lock().get_mut(task) {
-            of_task.remove(name);
+            of_task.retain(|one| one.seen.name != name);
         }
     }
 
@@ -104,7 +109,7 @@ impl Lives {
         self.lock().remove(task);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, BTreeMap<String, Life>>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, Vec<Life>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

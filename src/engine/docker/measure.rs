@@ -65,7 +65,7 @@ impl DockerEngine {
     /// What these tasks use. One that nothing can be read of is left out.
     pub(super) async fn read_use(
         &self,
-        targets: &[MeasureTarget],
+        targets: &[Arc<MeasureTarget>],
         look: Look,
     ) -> BTreeMap<TaskId, UseReading> {
         let mut found = BTreeMap::new();
@@ -111,11 +111,11 @@ impl DockerEngine {
     /// Adds the tasks that have no group, by what the daemon says of their containers.
     async fn ask_for_use(
         &self,
-        targets: &[MeasureTarget],
+        targets: &[Arc<MeasureTarget>],
         found: &mut BTreeMap<TaskId, UseReading>,
     ) {
         let others = targets.iter().filter(|one| !found.contains_key(&one.task));
-        let others: Vec<MeasureTarget> = others.cloned().collect();
+        let others: Vec<Arc<MeasureTarget>> = others.cloned().collect();
         let began = Instant::now();
         let all = async {
             for some in others.chunks(ASKED_AT_ONCE) {

@@ -312,13 +312,20 @@ impl Engine for DockerEngine {
         })
     }
 
+    async fn confirm(&self, order: &Order) -> Result<Observation, EngineError> {
+        self.lives.forget(&order.task_id);
+        self.observe(order).await
+    }
+
     async fn observe(&self, order: &Order) -> Result<Observation, EngineError> {
         let sandbox_name = self.names.sandbox(&order.task_id);
         let containers = order.spec.containers.iter().map(|definition| async move {
             let name = self.names.container(&order.task_id, &definition.name);
             // What it takes from its task's memory is counted by the task's cgroup.
             let has_own_limit = definition.memory.is_some() || order.spec.size.is_none();
-            let inspect = match self.lives.ended(&order.task_id, &name, has_own_limit) {
+            let told = self.lives.ended(&order.task_id, &name, has_own_limit);
+            // One that may be started again is removed for that, and then nobody could say any more when exactly it ended.
+            let inspect = match told.filter(|_| definition.restart_policy.is_none()) {
                 Some(ended) => Some(ended),
                 None => self.daemon.inspect_container(&name).await?,
             };
@@ -604,7 +611,11 @@ impl Engine for DockerEngine {
         self.figures(task, container, one_shot).await
     }
 
-    async fn measure(&self, targets: &[MeasureTarget], look: Look) -> BTreeMap<TaskId, UseReading> {
+    async fn measure(
+        &self,
+        targets: &[Arc<MeasureTarget>],
+        look: Look,
+    ) -> BTreeMap<TaskId, UseReading> {
         self.read_use(targets, look).await
     }
 

@@ -109,6 +109,28 @@ fn a_container_that_is_not_essential_may_end() {
 }
 
 #[test]
+fn an_end_moves_back_to_what_the_engine_has_on_record_and_nowhere_else() {
+    let told = seen(&[("web", exited(3, 5_035))]);
+    let stopped = plan(&running_task(), Sighting::Seen(&told), at(5_100)).task;
+    assert_eq!(stopped.execution_stopped_at, Some(at(5_035)));
+    let confirmed = |finished_at, attempt| {
+        let mut seen = seen(&[("web", exited(3, finished_at))]);
+        seen.containers.get_mut(&name("web")).unwrap().attempt = attempt;
+        confirm_ends(&stopped, &seen)
+    };
+    for (engine, is) in [(5_000, 5_000), (5_035, 5_035), (9_000, 5_035), (0, 2_000)] {
+        let task = confirmed(engine, 0);
+        let record = &task.containers[&name("web")];
+        assert_eq!(record.finished_at, Some(at(is)), "{engine}");
+        assert_eq!(task.execution_stopped_at, Some(at(is)), "{engine}");
+    }
+    assert_eq!(confirmed(5_000, 1), stopped, "another attempt");
+    let runs = seen(&[("web", ContainerState::Running)]);
+    assert_eq!(confirm_ends(&stopped, &runs), stopped);
+    assert_eq!(confirm_ends(&stopped, &seen(&[])), stopped, "it is gone");
+}
+
+#[test]
 fn an_out_of_memory_kill_is_said_in_the_words_of_ecs() {
     let oom = ContainerState::Exited {
         exit_code: Some(137),

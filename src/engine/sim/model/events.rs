@@ -9,6 +9,8 @@ use crate::engine::sim::faults::take_one;
 
 /// As many as Docker keeps.
 const MOST_EVENTS: usize = 256;
+/// How long after the end of a process the event says that it was, about as with Docker.
+const NOTICED_AFTER_MS: i64 = 35;
 
 /// The newest events, each with its place in the sequence of all. A reader keeps the place up to which it
 /// has read; who reads too late has missed what is no longer kept.
@@ -67,7 +69,7 @@ impl Model {
         let Some(event) = self
             .containers
             .get(&container)
-            .map(|c| event_of(c, action, self.daemon_time()))
+            .map(|c| event_of(c, action, self.told_at(action)))
         else {
             return;
         };
@@ -83,6 +85,12 @@ impl Model {
             self.publish(event.clone());
         }
         self.publish(event);
+    }
+
+    /// An end is told when the daemon has noticed, and carries that time; the end itself is on record as it was.
+    fn told_at(&self, action: &str) -> TimestampMs {
+        let late_ms = if action == "die" { NOTICED_AFTER_MS } else { 0 };
+        TimestampMs::from_millis(self.daemon_time().as_millis() + late_ms)
     }
 
     pub(super) fn publish(&mut self, event: ContainerEvent) {
