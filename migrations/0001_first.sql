@@ -214,6 +214,19 @@ CREATE TABLE pulled_images (
     last_used_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What the clients of ECS give and get back, beside what it belongs to.
+CREATE TABLE kept_documents (
+    kind     TEXT NOT NULL CHECK (kind IN ('account-setting', 'capacity-provider', 'tags-of-task', 'tags-of-task-definition')),
+    name     TEXT NOT NULL CHECK (name <> ''),
+    document TEXT NOT NULL CHECK (json_type(document) = 'object'),
+    PRIMARY KEY (kind, name)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER task_definitions_take_their_tags AFTER DELETE ON task_definitions
+BEGIN
+    DELETE FROM kept_documents WHERE kind = 'tags-of-task-definition' AND name = OLD.family || ':' || OLD.revision;
+END;
+
 -- Services. One that is INACTIVE keeps its row; its name can be used again.
 CREATE TABLE services (
     seq           INTEGER NOT NULL PRIMARY KEY,

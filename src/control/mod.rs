@@ -11,6 +11,7 @@ mod event;
 mod exec;
 mod files;
 mod forward;
+pub(crate) mod kept;
 mod log;
 mod metadata;
 mod schedule;
@@ -31,7 +32,8 @@ pub use log::{LogQuery, TaskLogLine};
 pub use metadata::TaskSight;
 pub use schedule::{ScheduleRunView, ScheduleView};
 pub use service::{
-    ConfigurationChange, CreateService, PastDeployment, RevisionView, ServiceView, UpdateService,
+    ConfigurationChange, CreateService, PastDeployment, RevisionView, ServiceView, StopType,
+    UpdateService,
 };
 pub use stats::{ContainerFigures, TaskFigures, Traffic};
 pub use task::RunTask;

@@ -2,13 +2,17 @@
 
 use std::collections::BTreeMap;
 
+mod stop;
+
+pub use stop::StopType;
+
 use super::{Control, ControlError};
 use crate::domain::{
     CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName, Deployment,
-    DeploymentCause, DeploymentId, DurationMs, Event, EventKind, FamilyRevision, LastLine,
-    NewEvent, Occasion, SchedulingStrategy, Service, ServiceConfiguration, ServiceKey,
-    ServiceRevision, ServiceRevisionId, ServiceStatus, ServiceTask, TaskDefinitionReference,
-    TaskDefinitionStatus, TaskId,
+    DeploymentCause, DeploymentId, DeploymentTarget, DurationMs, Event, EventKind, FamilyRevision,
+    LastLine, NewEvent, Occasion, PropagateTags, SchedulingStrategy, Service, ServiceConfiguration,
+    ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus, ServiceTask, TagChange,
+    TaskDefinitionReference, TaskDefinitionStatus, TaskId,
 };
 use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
 
@@ -25,6 +29,8 @@ pub struct CreateService {
     pub configuration: ServiceConfiguration,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
+    /// What was asked for and has no effect here, each with the reason: told as events of the service.
+    pub notes: Vec<String>,
     /// What the client that asks calls itself.
     pub client: Option<ClientName>,
     /// A request with the same token as an earlier one gets the service of that one.
@@ -42,8 +48,10 @@ pub struct UpdateService {
     pub configuration: ConfigurationChange,
     /// Begins a deployment, also of the same revision.
     pub force_new_deployment: bool,
-    /// Fields that were sent of those that ECS keeps in a revision, and that have no effect here.
+    /// Fields that were sent of those that are kept in a revision as they were sent.
     pub kept: BTreeMap<String, serde_json::Value>,
+    /// What was asked for and has no effect here, each with the reason: told as events of the service.
+    pub notes: Vec<String>,
     /// What the client that asks calls itself.
     pub client: Option<ClientName>,
 }
@@ -61,6 +69,10 @@ pub struct ConfigurationChange {
     pub health_check_grace_period: Option<DurationMs>,
     /// Whether people may run commands in its tasks.
     pub enable_execute_command: Option<bool>,
+    /// Whose tags its tasks get.
+    pub propagate_tags: Option<PropagateTags>,
+    /// Whether its tasks get the tags that name their cluster and their service.
+    pub enable_ecs_managed_tags: Option<bool>,
 }
 
 impl ConfigurationChange {
@@ -79,9 +91,15 @@ impl ConfigurationChange {
             &mut configuration.health_check_grace_period,
             self.health_check_grace_period,
         );
+        let settings = &mut configuration.settings;
         set(
-            &mut configuration.enable_execute_command,
+            &mut settings.enable_execute_command,
             self.enable_execute_command,
+        );
+        set(&mut settings.propagate_tags, self.propagate_tags);
+        set(
+            &mut settings.enable_ecs_managed_tags,
+            self.enable_ecs_managed_tags,
         );
     }
 }
@@ -151,7 +169,7 @@ impl Control {
         }
         check(request.desired_count, &request.configuration)?;
         self.cluster(&request.key.cluster).await?;
-        let revision = self.deployable(&request.definition).await?;
+        let (revision, notes) = self.deployable(&request.definition).await?;
         let now = self.clock.now();
         let mut service = Service {
             key: request.key,
@@ -169,6 +187,8 @@ impl Control {
         };
         let revision = self.deploy(&mut service, revision, request.client);
         let mut events = vec![self.event(&service, "was created")];
+        let notes = request.notes.iter().chain(&notes);
+        events.extend(notes.map(|note| self.event(&service, note)));
         events.extend(self.warning(&service));
         let record = ServiceRecord {
             revision: Some(revision),
@@ -197,9 +217,12 @@ impl Control {
         key: &ServiceKey,
         request: UpdateService,
     ) -> Result<Service, ControlError> {
-        let revision = match &request.definition {
-            Some(definition) => Some(self.deployable(definition).await?),
-            None => None,
+        let (revision, notes) = match &request.definition {
+            Some(definition) => {
+                let (revision, notes) = self.deployable(definition).await?;
+                (Some(revision), notes)
+            }
+            None => (None, Vec::new()),
         };
         self.change(key, |service| {
             if let Some(count) = request.desired_count {
@@ -207,7 +230,9 @@ impl Control {
                 service.desired_count = count;
             }
             request.configuration.apply(&mut service.configuration);
-            service.configuration.kept.extend(request.kept.clone());
+            let before = service.configuration.settings.clone();
+            service.configuration.settings.keep(&request.kept);
+            let needs_one = before.needs_deployment(&service.configuration.settings);
             check(service.desired_count, &service.configuration)?;
             service.is_steady = false;
             let current = service
@@ -215,13 +240,15 @@ impl Control {
                 .map(|primary| primary.task_definition.clone());
             let wanted = revision.clone().or_else(|| current.clone());
             let is_new = |wanted: &FamilyRevision| {
-                request.force_new_deployment || Some(wanted) != current.as_ref()
+                request.force_new_deployment || needs_one || Some(wanted) != current.as_ref()
             };
             let revision = wanted
                 .filter(is_new)
                 .map(|wanted| self.deploy(service, wanted, request.client.clone()));
+            let notes = request.notes.iter().chain(&notes);
+            let notes = notes.map(|note| self.event(service, note));
             Ok(Change {
-                events: self.warning(service).into_iter().collect(),
+                events: notes.chain(self.warning(service)).collect(),
                 revision,
             })
         })
@@ -254,37 +281,67 @@ impl Control {
         key: &ServiceKey,
         client: Option<ClientName>,
     ) -> Result<Service, ControlError> {
+        let history = self.history(key).await?;
+        self.change(key, |service| {
+            self.go_back(service, &history, client.clone())
+        })
+        .await
+    }
+
+    /// Where the newest deployments of a service moved to that were completed, newest first.
+    async fn history(&self, key: &ServiceKey) -> Result<Vec<DeploymentTarget>, ControlError> {
         let since = self.stored_service(key).await?.created_at;
         let page = PageRequest::first(HISTORY);
         let history = self.store.service_deployments(key, since, &page).await?;
+        let completed = history.items.iter();
+        let completed = completed.filter(|one| one.completed_at.is_some());
+        Ok(completed.map(Deployment::target).collect())
+    }
+
+    /// Begins to go back to the last revision that was deployed completely and is not what is deployed now.
+    fn go_back(
+        &self,
+        service: &mut Service,
+        history: &[DeploymentTarget],
+        client: Option<ClientName>,
+    ) -> Result<Change, ControlError> {
+        let current = service.primary().map(Deployment::target);
+        let is_another = |target: &&DeploymentTarget| {
+            let current = current.as_ref();
+            current.is_none_or(|current| !target.runs_the_same(current))
+        };
+        let mut all = service.last_completed.iter().chain(history);
+        let Some(back_to) = all.find(is_another).cloned() else {
+            return Err(nothing_to_go_back_to(&service.key));
+        };
+        let definition = &back_to.task_definition;
+        let said = format!("rolling back to task definition {definition}.");
+        let occasion = Occasion {
+            cause: DeploymentCause::Rollback,
+            client,
+            reason: format!("ECS deployment rolled back to task definition {definition}."),
+            at: self.clock.now(),
+        };
+        let id = DeploymentId::generate(self.ids.as_ref());
+        service.return_to(id, back_to, occasion);
+        Ok(Change::of(self.event(service, &said)))
+    }
+
+    /// Changes the tags of a service. Its tasks keep theirs.
+    pub async fn tag_service(
+        &self,
+        key: &ServiceKey,
+        change: &TagChange,
+    ) -> Result<Service, ControlError> {
         self.change(key, |service| {
-            let current = service
-                .primary()
-                .map(|primary| primary.task_definition.clone());
-            let completed = history
-                .items
-                .iter()
-                .filter(|one| one.completed_at.is_some());
-            let back_to = service
-                .last_completed
-                .iter()
-                .cloned()
-                .chain(completed.map(Deployment::target))
-                .find(|target| Some(&target.task_definition) != current.as_ref());
-            let Some(back_to) = back_to else {
-                return Err(nothing_to_go_back_to(&service.key));
-            };
-            let definition = &back_to.task_definition;
-            let said = format!("rolling back to task definition {definition}.");
-            let occasion = Occasion {
-                cause: DeploymentCause::Rollback,
-                client: client.clone(),
-                reason: format!("ECS deployment rolled back to task definition {definition}."),
-                at: self.clock.now(),
-            };
-            let id = DeploymentId::generate(self.ids.as_ref());
-            service.return_to(id, back_to, occasion);
-            Ok(Change::of(self.event(service, &said)))
+            let tags = change.apply(service.tags.clone());
+            service.tags = tags.map_err(|why| {
+                ControlError::invalid("tags", why, "take some of the others away first")
+            })?;
+            Ok(Change {
+                events: Vec::new(),
+                revision: None,
+            })
         })
         .await
     }
@@ -446,11 +503,11 @@ impl Control {
         Err(StoreError::Stale.into())
     }
 
-    /// The revision that a service can be moved to.
+    /// The revision that a service can be moved to, and what its tasks ask for and do not get.
     async fn deployable(
         &self,
         wanted: &TaskDefinitionReference,
-    ) -> Result<FamilyRevision, ControlError> {
+    ) -> Result<(FamilyRevision, Vec<String>), ControlError> {
         let found = self.task_definition(wanted).await?;
         if found.status == TaskDefinitionStatus::Inactive {
             return Err(ControlError::conflict(
@@ -460,10 +517,12 @@ impl Control {
         }
         self.check_definition(&found.definition).await?;
         self.check_runtime(found.definition.runtime.as_ref(), "taskDefinition.runtime")?;
-        Ok(FamilyRevision {
+        let notes = found.notes();
+        let revision = FamilyRevision {
             family: found.definition.family,
             revision: found.revision,
-        })
+        };
+        Ok((revision, notes))
     }
 
     fn warning(&self, service: &Service) -> Option<NewEvent> {

@@ -4,9 +4,9 @@ use std::collections::BTreeMap;
 
 use super::{Control, ControlError, MAX_COUNT};
 use crate::domain::{
-    Capacity, ClusterName, DurationMs, RegisteredTaskDefinition, SERVICE_GROUP,
-    STARTED_BY_SCHEDULE, Shortage, StopCode, StopRequest, Task, TaskDefinitionReference,
-    TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
+    Capacity, ClusterName, DurationMs, EventKind, LaunchPlan, NewEvent, RegisteredTaskDefinition,
+    SERVICE_GROUP, STARTED_BY_SCHEDULE, Shortage, StopCode, StopRequest, Task,
+    TaskDefinitionReference, TaskDefinitionStatus, TaskId, TaskOverrides, TaskSpec,
 };
 use crate::store::{ClientToken, Created, Page, PageRequest, StoreError, TaskFilter};
 
@@ -25,6 +25,8 @@ pub struct RunTask {
     pub overrides_document: serde_json::Value,
     /// Whether people may run commands in it.
     pub enable_execute_command: bool,
+    /// What they say of where they run.
+    pub launch: LaunchPlan,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
     /// Whatever the caller wants to find it by.
@@ -80,6 +82,7 @@ impl Control {
             }
         }
         let registered = self.runnable(&request.definition).await?;
+        let notes = registered.notes();
         let spec = TaskSpec {
             enable_execute_command: request.enable_execute_command,
             ..TaskSpec::new(registered.definition, registered.revision)
@@ -89,8 +92,25 @@ impl Control {
             .apply(spec)
             .map_err(ControlError::Invalid)?;
         self.check_spec(&spec, &request.overrides)?;
-        let tasks: Vec<Task> = (0..request.count)
-            .map(|_| self.new_task(&request, &spec))
+        if self.store.is_draining(&request.cluster).await? {
+            return Err(ControlError::conflict(
+                format!(
+                    "the container instance of cluster \"{}\" is DRAINING",
+                    request.cluster
+                ),
+                "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
+            ));
+        }
+        let launches = request.launch.launches(request.count, &BTreeMap::new());
+        let tasks: Vec<Task> = launches
+            .into_iter()
+            .map(|launch| {
+                let spec = TaskSpec {
+                    launch,
+                    ..spec.clone()
+                };
+                self.new_task(&request, &spec)
+            })
             .collect();
         let created = self
             .store
@@ -102,6 +122,7 @@ impl Control {
         }
         match created? {
             Created::New => {
+                self.note(&tasks, &notes).await?;
                 for task in &tasks {
                     self.bell.ring(&task.id);
                 }
@@ -109,6 +130,24 @@ impl Control {
             }
             Created::Replayed(ids) => self.tasks_with(ids).await,
         }
+    }
+
+    /// Tells of each task what it asks for and does not get.
+    async fn note(&self, tasks: &[Task], notes: &[String]) -> Result<(), ControlError> {
+        for task in tasks {
+            for note in notes {
+                let event = NewEvent {
+                    at: task.created_at,
+                    kind: EventKind::TaskNotice,
+                    cluster: Some(task.cluster.to_string()),
+                    subject: task.id.to_string(),
+                    status: None,
+                    message: format!("Task {}: {note}", task.id),
+                };
+                self.store.record_event(event).await?;
+            }
+        }
+        Ok(())
     }
 
     /// The revision that is meant, if tasks can be run from it.

@@ -1,7 +1,7 @@
 //! Amazon resource names, for those who expect them: Neargate is in no region and has no account, so both
 //! are made up and always the same.
 
-use super::{ClusterName, FamilyRevision, ServiceKey, TaskId};
+use super::{ClusterName, DeploymentId, FamilyRevision, ServiceKey, ServiceRevisionId, TaskId};
 
 /// The region in every name.
 pub const REGION: &str = "us-east-1";
@@ -27,6 +27,19 @@ pub fn container_arn(cluster: &ClusterName, task: &TaskId, uuid: &str) -> String
 pub fn service_arn(service: &ServiceKey) -> String {
     let ServiceKey { cluster, name } = service;
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service/{cluster}/{name}")
+}
+
+/// Of a deployment of a service.
+pub fn service_deployment_arn(service: &ServiceKey, deployment: &DeploymentId) -> String {
+    let ServiceKey { cluster, name } = service;
+    let number = deployment.number();
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service-deployment/{cluster}/{name}/{number}")
+}
+
+/// Of a revision of a service.
+pub fn service_revision_arn(service: &ServiceKey, revision: &ServiceRevisionId) -> String {
+    let ServiceKey { cluster, name } = service;
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service-revision/{cluster}/{name}/{revision}")
 }
 
 /// Of a revision of a task definition.

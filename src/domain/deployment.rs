@@ -23,7 +23,18 @@ pub struct DeploymentId(String);
 impl DeploymentId {
     /// A new one.
     pub fn generate(ids: &dyn IdSource) -> Self {
-        Self(format!("ecs-svc/{}", digits(ids)))
+        Self(format!("{ID}{}", digits(ids)))
+    }
+
+    /// The one with this number, as ARNs have it.
+    pub fn of_number(number: &str) -> Option<Self> {
+        let is_one = number.len() == 19 && number.bytes().all(|b| b.is_ascii_digit());
+        is_one.then(|| Self(format!("{ID}{number}")))
+    }
+
+    /// Its number alone.
+    pub fn number(&self) -> &str {
+        self.0.strip_prefix(ID).unwrap_or(&self.0)
     }
 
     /// The text of it.
@@ -31,6 +42,9 @@ impl DeploymentId {
         &self.0
     }
 }
+
+/// What the ID of a deployment begins with.
+const ID: &str = "ecs-svc/";
 
 impl fmt::Display for DeploymentId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -51,11 +65,94 @@ pub struct ServiceRevision {
     pub id: ServiceRevisionId,
     /// What its tasks run.
     pub task_definition: FamilyRevision,
-    /// The fields that ECS keeps in a revision and that have no effect here, as they were sent.
-    pub kept: BTreeMap<String, serde_json::Value>,
+    /// What else was wanted of them.
+    pub settings: RevisionSettings,
     /// When it was asked for.
     pub created_at: TimestampMs,
 }
+
+/// What a revision of a service says of its tasks, beside what they run: a rollback brings it back.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct RevisionSettings {
+    /// Whether people may run commands in them; of tasks that are started from then on.
+    pub enable_execute_command: bool,
+    /// Whose tags they get.
+    pub propagate_tags: PropagateTags,
+    /// Whether they get the tags that name their cluster and their service.
+    pub enable_ecs_managed_tags: bool,
+    /// Fields that are given back as they were sent, by ECS's names: [`KEPT_IN_REVISIONS`].
+    pub kept: BTreeMap<String, serde_json::Value>,
+}
+
+/// Those fields. What a task says of where it runs follows from the first two; the others have no effect on one host.
+pub const KEPT_IN_REVISIONS: [&str; 9] = [
+    "capacityProviderStrategy",
+    "launchType",
+    "networkConfiguration",
+    "platformVersion",
+    "serviceConnectConfiguration",
+    "placementConstraints",
+    "placementStrategy",
+    "availabilityZoneRebalancing",
+    "monitoring",
+];
+
+/// Of those, the ones of which a change begins a deployment.
+///
+/// Source: Amazon ECS API reference, `UpdateService`: "This parameter triggers a new service deployment."
+const DEPLOYED: [&str; 3] = [
+    "networkConfiguration",
+    "platformVersion",
+    "serviceConnectConfiguration",
+];
+
+impl RevisionSettings {
+    /// Takes over the fields that were sent. Launch type and capacity providers exclude each other, so the newer of the
+    /// two stays; what is sent empty is taken back.
+    pub fn keep(&mut self, sent: &BTreeMap<String, serde_json::Value>) {
+        let is_empty = |value: &serde_json::Value| {
+            value.as_array().is_some_and(Vec::is_empty) || value.as_str() == Some("")
+        };
+        for (name, value) in sent {
+            if is_empty(value) {
+                self.kept.remove(name);
+                continue;
+            }
+            match name.as_str() {
+                "capacityProviderStrategy" => self.kept.remove("launchType"),
+                "launchType" => self.kept.remove("capacityProviderStrategy"),
+                _ => None,
+            };
+            self.kept.insert(name.clone(), value.clone());
+        }
+    }
+
+    /// Whether a service with these needs a deployment to come to `other`.
+    pub fn needs_deployment(&self, other: &Self) -> bool {
+        let differs = |name: &&str| self.kept.get(*name) != other.kept.get(*name);
+        DEPLOYED.iter().any(differs)
+    }
+}
+
+/// Whose tags a service's tasks get.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "SCREAMING_SNAKE_CASE")]
+pub enum PropagateTags {
+    /// Those of their task definition.
+    TaskDefinition,
+    /// Those of the service.
+    Service,
+    /// Nobody's.
+    #[default]
+    None,
+}
+
+ecs_names!(PropagateTags {
+    TaskDefinition = "TASK_DEFINITION",
+    Service = "SERVICE",
+    None = "NONE",
+});
 
 impl ServiceRevision {
     /// Where a deployment of it moves to.
@@ -63,6 +160,7 @@ impl ServiceRevision {
         DeploymentTarget {
             task_definition: self.task_definition.clone(),
             service_revision: self.id.clone(),
+            settings: self.settings.clone(),
         }
     }
 }
@@ -74,6 +172,16 @@ pub struct DeploymentTarget {
     pub task_definition: FamilyRevision,
     /// The service's own revision.
     pub service_revision: ServiceRevisionId,
+    /// What that revision says beside.
+    #[serde(default)]
+    pub settings: RevisionSettings,
+}
+
+impl DeploymentTarget {
+    /// Whether tasks of both are the same, whichever revision of the service they are of.
+    pub fn runs_the_same(&self, other: &Self) -> bool {
+        self.task_definition == other.task_definition && self.settings == other.settings
+    }
 }
 
 /// Why a deployment is begun or gone back to, by whom, and when.
@@ -162,6 +270,9 @@ pub struct Deployment {
     pub task_definition: FamilyRevision,
     /// The service's own revision that it moves to.
     pub service_revision: ServiceRevisionId,
+    /// What that revision says beside.
+    #[serde(default)]
+    pub settings: RevisionSettings,
     /// The service's revisions that had tasks when it was begun, newest first.
     pub source_revisions: Vec<ServiceRevisionId>,
     /// Which of the service's deployments it is.
@@ -202,6 +313,7 @@ impl Deployment {
         DeploymentTarget {
             task_definition: self.task_definition.clone(),
             service_revision: self.service_revision.clone(),
+            settings: self.settings.clone(),
         }
     }
 

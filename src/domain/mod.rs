@@ -14,6 +14,7 @@ mod event;
 mod fault;
 mod id;
 mod image;
+mod launch;
 mod observation;
 mod overrides;
 mod policy;
@@ -22,6 +23,7 @@ mod secret;
 mod service;
 mod size;
 mod subnet;
+mod tags;
 mod task;
 mod task_definition;
 mod time;
@@ -29,16 +31,17 @@ mod usage;
 mod volume;
 
 pub use arn::{
-    ACCOUNT, REGION, cluster_arn, container_arn, service_arn, task_arn, task_definition_arn,
+    ACCOUNT, REGION, cluster_arn, container_arn, service_arn, service_deployment_arn,
+    service_revision_arn, task_arn, task_definition_arn,
 };
 pub use books::{Books, BooksCheck, Stretch, UsageSum};
 pub use capacity::{Capacity, Shortage};
 pub use clock::{ClockReading, ClockStretch};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
 pub use deployment::{
-    Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget, LastLine,
-    LastLines, Occasion, Rollback, RolloutState, ServiceDeploymentStatus, ServiceRevision,
-    TaskFailure, has_failed,
+    Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget,
+    KEPT_IN_REVISIONS, LastLine, LastLines, Occasion, PropagateTags, RevisionSettings, Rollback,
+    RolloutState, ServiceDeploymentStatus, ServiceRevision, TaskFailure, has_failed,
 };
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
@@ -48,6 +51,9 @@ pub use id::{
     TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
+pub use launch::{
+    CapacityStrategy, FARGATE_PROVIDERS, Launch, LaunchPlan, LaunchType, StrategyItem,
+};
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,
@@ -64,11 +70,14 @@ pub use secret::{
     environment_lines,
 };
 pub use service::{
-    CircuitBreaker, KEPT_IN_REVISIONS, MAX_DESIRED_COUNT, SERVICE_GROUP, SchedulingStrategy,
-    Service, ServiceConfiguration, ServiceKey, ServiceStatus, ServiceTask,
+    CircuitBreaker, MAX_DESIRED_COUNT, SERVICE_GROUP, SchedulingStrategy, Service,
+    ServiceConfiguration, ServiceKey, ServiceStatus, ServiceTask,
 };
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use subnet::{InvalidSubnet, Subnet};
+pub use tags::{
+    MOST_TAGS, TagChange, Tags, check_tag_count, is_reserved_tag, managed_tags, tags_of_document,
+};
 pub use task::{
     ContainerRecord, ContainerStatus, DesiredStatus, EARLIER_ATTEMPTS_KEPT, FAILED_HEALTH_CHECKS,
     HealthStatus, LastStatus, LimitsEnforcedBy, NetworkBinding, StopCode, StopRequest, Task,

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 use super::task::ecs_names;
 use super::{
     ClusterName, Deployment, DeploymentId, DeploymentStatus, DeploymentTarget, DesiredStatus,
-    DurationMs, FamilyRevision, Faults, HealthStatus, IdSource, LastStatus, Occasion, Rollback,
-    RolloutState, ServiceName, ServiceRevision, ServiceRevisionId, StopCode, TaskId, TimestampMs,
+    DurationMs, FamilyRevision, Faults, HealthStatus, IdSource, LastStatus, Occasion,
+    RevisionSettings, Rollback, RolloutState, ServiceName, ServiceRevision, ServiceRevisionId,
+    StopCode, TaskId, TimestampMs,
 };
 
 /// Which service: a name is unique in its cluster among those that are not INACTIVE.
@@ -91,23 +92,10 @@ pub struct ServiceConfiguration {
     /// For how long after its start a task's health is not held against it, and a task without a health check does
     /// not count as healthy yet.
     pub health_check_grace_period: DurationMs,
-    /// Given to the service's tasks.
-    pub task_tags: BTreeMap<String, String>,
-    /// Whether people may run commands in its tasks; for tasks that are started from then on.
+    /// What its tasks are started with, and what a revision of it records.
     #[serde(default)]
-    pub enable_execute_command: bool,
-    /// The fields that ECS keeps in a revision of a service and that have no effect here, as they were sent.
-    #[serde(default)]
-    pub kept: BTreeMap<String, serde_json::Value>,
+    pub settings: RevisionSettings,
 }
-
-/// Those fields, as ECS names them.
-pub const KEPT_IN_REVISIONS: [&str; 4] = [
-    "capacityProviderStrategy",
-    "launchType",
-    "networkConfiguration",
-    "platformVersion",
-];
 
 impl Default for ServiceConfiguration {
     fn default() -> Self {
@@ -117,9 +105,7 @@ impl Default for ServiceConfiguration {
             maximum_percent: 200,
             circuit_breaker: CircuitBreaker::default(),
             health_check_grace_period: DurationMs::from_secs(0),
-            task_tags: BTreeMap::new(),
-            enable_execute_command: false,
-            kept: BTreeMap::new(),
+            settings: RevisionSettings::default(),
         }
     }
 }
@@ -255,19 +241,18 @@ impl Service {
         ServiceRevision {
             id: ServiceRevisionId::generate(ids),
             task_definition,
-            kept: self.configuration.kept.clone(),
+            settings: self.configuration.settings.clone(),
             created_at: now,
         }
     }
 
-    /// Goes back to `target`. A deployment of its task definition that still has tasks becomes the PRIMARY one again, so that
+    /// Goes back to `target`, settings among it. A deployment of the same that still has tasks becomes the PRIMARY one again, so that
     /// they serve on; otherwise one is begun. The one that is left says so, if it was never completed.
     ///
     /// Source: ECS does the same, and says `rolling back to deploymentId …`.
     pub fn return_to(&mut self, id: DeploymentId, target: DeploymentTarget, occasion: Occasion) {
-        let definition = target.task_definition.clone();
         let is_there = |one: &Deployment| {
-            one.task_definition == definition
+            one.target().runs_the_same(&target)
                 && one.rollout_state != RolloutState::Failed
                 && one.rollback.is_none()
         };
@@ -275,6 +260,7 @@ impl Service {
         let index = self.deployments.iter().skip(1).position(is_there);
         let found = index.and_then(|index| self.deployments.get(index + 1));
         let target = found.map_or(target, Deployment::target);
+        self.configuration.settings.clone_from(&target.settings);
         self.leave(&occasion);
         if let Some(left) = self.deployments.first_mut()
             && left.completed_at.is_none()
@@ -329,6 +315,7 @@ impl Service {
             id,
             task_definition: target.task_definition,
             service_revision: target.service_revision,
+            settings: target.settings,
             source_revisions: sources.collect(),
             status: DeploymentStatus::Primary,
             rollout_state: RolloutState::InProgress,

@@ -10,9 +10,9 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, MemoryMib,
-    NetworkMode, PortMapping, Protocol, PullProgress, RuntimeName, ScheduleName, ServiceKey,
-    ServiceName, TaskDefinition, TaskId, TaskSize, TimestampMs, Volume, VolumeName,
+    ClusterName, ContainerDefinition, ContainerName, CpuUnits, Family, FamilyRevision, Launch,
+    MemoryMib, NetworkMode, PortMapping, Protocol, PullProgress, RuntimeName, ScheduleName,
+    ServiceKey, ServiceName, TaskDefinition, TaskId, TaskSize, TimestampMs, Volume, VolumeName,
 };
 
 /// A task, as it is recorded.
@@ -100,6 +100,9 @@ pub struct TaskSpec {
     /// Whether people may run commands in its containers and reach into them otherwise.
     #[serde(default)]
     pub enable_execute_command: bool,
+    /// What it says of where it runs.
+    #[serde(default)]
+    pub launch: Launch,
 }
 
 impl TaskSpec {
@@ -121,6 +124,7 @@ impl TaskSpec {
             containers,
             volumes,
             enable_execute_command: false,
+            launch: Launch::default(),
         }
     }
 

@@ -311,3 +311,22 @@ pub struct RegisteredTaskDefinition {
     /// When it was deregistered, if it was.
     pub deregistered_at: Option<TimestampMs>,
 }
+
+/// Fields of AWS's plan that tasks go without here, where that matters while they run.
+const MISSED: [&str; 4] = [
+    "efsVolumeConfiguration",
+    "s3filesVolumeConfiguration",
+    "fsxWindowsFileServerVolumeConfiguration",
+    "proxyConfiguration",
+];
+
+impl RegisteredTaskDefinition {
+    /// Those of its warnings that every task of it, and every service, is to tell: what they ask for and do not get.
+    pub fn notes(&self) -> Vec<String> {
+        let is_missed = |warning: &&String| {
+            let (path, _) = warning.split_once(": ").unwrap_or_default();
+            MISSED.iter().any(|name| path.ends_with(name))
+        };
+        self.warnings.iter().filter(is_missed).cloned().collect()
+    }
+}

@@ -68,6 +68,7 @@ pub(crate) fn after(
 pub(crate) fn spec(containers: Vec<ContainerDefinition>) -> TaskSpec {
     TaskSpec {
         enable_execute_command: false,
+        launch: crate::domain::Launch::default(),
         definition: FamilyRevision {
             family: "web".parse().unwrap(),
             revision: 1,

@@ -27,6 +27,9 @@ pub struct ServiceWorld<'a> {
     pub tasks: &'a [ServiceTask],
     /// The ID of a deployment that may have to be begun.
     pub next_deployment: &'a DeploymentId,
+    /// Whether its cluster's container instance is DRAINING: no task is started there. The tasks that there are go on, since
+    /// nothing could take their place.
+    pub is_draining: bool,
     /// Now.
     pub now: TimestampMs,
 }
@@ -110,6 +113,7 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
             wake_at: None,
         },
         stopped: BTreeSet::new(),
+        is_draining: world.is_draining,
         is_held_back: false,
     };
     round.take_note(world.tasks);
@@ -133,6 +137,8 @@ struct Round {
     plan: ServicePlan,
     /// The tasks that `plan.stop` names.
     stopped: BTreeSet<TaskId>,
+    /// Whether no task can be started at all.
+    is_draining: bool,
     /// Whether the next start has to wait because others have failed; why, has been said.
     is_held_back: bool,
 }
@@ -234,12 +240,12 @@ impl Round {
         );
         primary.updated_at = now;
         primary.finished_at.get_or_insert(now);
-        let failed = primary.task_definition.clone();
+        let failed = primary.target();
         self.tell(&format!(
             "(deployment {id}) deployment failed: tasks failed to start."
         ));
         self.end_rollbacks(RolloutState::Failed);
-        let is_another = |back_to: &DeploymentTarget| back_to.task_definition != failed;
+        let is_another = |back_to: &DeploymentTarget| !back_to.runs_the_same(&failed);
         if let Some(back_to) = back_to.filter(|back_to| breaker.rollback && is_another(back_to)) {
             self.roll_back(&id, next, back_to);
         }
@@ -398,6 +404,12 @@ impl Round {
             .wanted()
             .saturating_sub(u32::try_from(of_primary).unwrap_or(u32::MAX));
         if missing == 0 {
+            return;
+        }
+        if self.is_draining {
+            let waiting = "the container instance of its cluster is DRAINING: no task is started";
+            self.plan.service.waiting = Some(waiting.to_owned());
+            self.is_held_back = true;
             return;
         }
         if let Some(at) = next_start(primary)

@@ -2,13 +2,16 @@
 //!
 //! The engine is not asked for anything here: a task that was recorded gets rounds of its own.
 
+use std::collections::BTreeMap;
+
 use super::Reconciler;
 use super::round::RoundError;
 use crate::domain::{
-    DeploymentId, ServiceKey, ServiceStatus, StopCode, StopRequest, Task, TaskId, TaskSpec,
+    DeploymentId, LaunchPlan, PropagateTags, Service, ServiceKey, ServiceStatus, StopCode,
+    StopRequest, Tags, Task, TaskId, TaskSpec, managed_tags, tags_of_document,
 };
 use crate::plan::service::{self as plan, ServicePlan, ServiceWorld};
-use crate::store::{ServiceRecord, StoreError};
+use crate::store::{KeptKind, ServiceRecord, StoreError};
 
 impl Reconciler {
     /// Takes one service as far as it can go now.
@@ -21,11 +24,13 @@ impl Reconciler {
             return Ok(());
         }
         let tasks = store.service_tasks(key).await?;
+        let is_draining = store.is_draining(&key.cluster).await?;
         let now = self.parts.clock.now();
         let mut plan = plan::plan(ServiceWorld {
             service: &service,
             tasks: &tasks,
             next_deployment: &DeploymentId::generate(self.parts.ids.as_ref()),
+            is_draining,
             now,
         });
         let start = self.tasks_to_start(&mut plan).await?;
@@ -99,25 +104,64 @@ impl Reconciler {
             return Ok(Vec::new());
         };
         let spec = TaskSpec {
-            enable_execute_command: plan.service.configuration.enable_execute_command,
+            enable_execute_command: plan.service.configuration.settings.enable_execute_command,
             ..TaskSpec::new(found.definition, found.revision)
         };
-        let new_task = |_| {
+        let key = &plan.service.key;
+        let tags = self.tags_of_tasks(&plan.service, found.document).await?;
+        let launch_plan = LaunchPlan::of_kept(&plan.service.configuration.settings.kept);
+        let placed = match launch_plan {
+            LaunchPlan::On(_) => BTreeMap::new(),
+            LaunchPlan::Across(_) => {
+                let id = primary.id.as_str();
+                self.parts.store.placed_tasks(key, id).await?
+            }
+        };
+        let new_task = |launch| {
             let id = TaskId::generate(self.parts.ids.as_ref());
-            let key = &plan.service.key;
+            let spec = TaskSpec {
+                launch,
+                ..spec.clone()
+            };
             Task {
                 group: key.name.group(),
                 started_by: Some(primary.id.to_string()),
-                tags: plan.service.configuration.task_tags.clone(),
-                ..Task::new(
-                    id,
-                    key.cluster.clone(),
-                    spec.clone(),
-                    self.parts.clock.now(),
-                )
+                tags: tags.clone(),
+                ..Task::new(id, key.cluster.clone(), spec, self.parts.clock.now())
             }
         };
-        Ok((0..plan.start).map(new_task).collect())
+        let launches = launch_plan.launches(plan.start, &placed);
+        Ok(launches.into_iter().map(new_task).collect())
+    }
+
+    /// The tags of the tasks that a service starts now: what it propagates, as it is tagged now, and those of ECS.
+    async fn tags_of_tasks(
+        &self,
+        service: &Service,
+        definition: serde_json::Value,
+    ) -> Result<Tags, StoreError> {
+        let settings = &service.configuration.settings;
+        let mut tags = match settings.propagate_tags {
+            PropagateTags::None => Tags::new(),
+            PropagateTags::Service => service.tags.clone(),
+            PropagateTags::TaskDefinition => {
+                let name = service
+                    .primary()
+                    .map(|primary| primary.task_definition.to_string())
+                    .unwrap_or_default();
+                let names = std::slice::from_ref(&name);
+                let kind = KeptKind::TaskDefinitionTags;
+                let mut changed = self.parts.store.kept_documents(kind, names).await?;
+                match changed.remove(&name) {
+                    Some(changed) => tags_of_document(changed.get("tags")),
+                    None => tags_of_document(definition.get("tags")),
+                }
+            }
+        };
+        if settings.enable_ecs_managed_tags {
+            tags.extend(managed_tags(&service.key.cluster, Some(&service.key.name)));
+        }
+        Ok(tags)
     }
 
     /// Asks for a look at every service that is to be kept.

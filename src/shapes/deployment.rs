@@ -134,8 +134,17 @@ pub struct ServiceRevision {
     pub task_definition: String,
     /// What its containers run; none when the task definition was deleted.
     pub container_images: Vec<ContainerImage>,
-    /// The fields of the request that ECS keeps in a revision and that have no effect here, as they were sent:
-    /// `launchType`, `platformVersion`, `networkConfiguration`, `capacityProviderStrategy`.
+    /// Whether people may run commands in its tasks.
+    #[serde(default)]
+    pub enable_execute_command: bool,
+    /// Whose tags its tasks get: `TASK_DEFINITION`, `SERVICE` or `NONE`.
+    #[serde(default)]
+    pub propagate_tags: String,
+    /// Whether its tasks get the tags that name their cluster and their service.
+    #[serde(default, rename = "enableECSManagedTags")]
+    pub enable_ecs_managed_tags: bool,
+    /// The fields of the request that are kept as they were sent: `launchType`, `platformVersion`,
+    /// `networkConfiguration`, `capacityProviderStrategy` and others.
     #[serde(flatten)]
     pub kept: BTreeMap<String, Value>,
     /// When it was asked for.
@@ -280,7 +289,10 @@ impl From<&RevisionView> for ServiceRevision {
             id: view.revision.id.to_string(),
             task_definition: view.revision.task_definition.to_string(),
             container_images: view.containers.iter().map(image).collect(),
-            kept: view.revision.kept.clone(),
+            enable_execute_command: view.revision.settings.enable_execute_command,
+            propagate_tags: view.revision.settings.propagate_tags.to_string(),
+            enable_ecs_managed_tags: view.revision.settings.enable_ecs_managed_tags,
+            kept: view.revision.settings.kept.clone(),
             created_at: view.revision.created_at.to_string(),
         }
     }

@@ -109,7 +109,7 @@ impl Service {
             deployment_configuration: DeploymentConfiguration::from(configuration),
             health_check_grace_period_seconds: u32::try_from(grace.as_millis() / 1_000)
                 .unwrap_or_default(),
-            enable_execute_command: configuration.enable_execute_command,
+            enable_execute_command: configuration.settings.enable_execute_command,
             deployments: service
                 .deployments
                 .iter()

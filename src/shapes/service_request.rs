@@ -52,13 +52,13 @@ pub struct CreateServiceRequest {
     /// Has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_zone_rebalancing: Option<String>,
-    /// Has no effect.
+    /// Among which capacity providers its tasks are spread; on this host that is what they say, and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_provider_strategy: Option<Value>,
     /// Only of type `ECS`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment_controller: Option<DeploymentController>,
-    /// Has no effect.
+    /// Whether its tasks get the tags `aws:ecs:clusterName` and `aws:ecs:serviceName`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "enableECSManagedTags")]
     pub enable_ecs_managed_tags: Option<bool>,
@@ -83,9 +83,15 @@ pub struct CreateServiceRequest {
     /// Has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub role: Option<String>,
-    /// Refused: there is none.
+    /// Has no effect: there is no Service Connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_connect_configuration: Option<Value>,
+    /// Refused: there are no gateways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_connectors: Option<Value>,
+    /// Has no effect: figures are taken all the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Value>,
     /// Refused: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_registries: Option<Value>,
@@ -118,16 +124,19 @@ pub struct UpdateServiceRequest {
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(maximum = 2_147_483_647)]
     pub health_check_grace_period_seconds: Option<u32>,
+    /// Whose tags its tasks get: those that are started from then on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub propagate_tags: Option<PropagateTags>,
     /// Has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub availability_zone_rebalancing: Option<String>,
-    /// Has no effect.
+    /// Among which capacity providers its tasks are spread; on this host that is what they say, and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_provider_strategy: Option<Value>,
     /// Only of type `ECS`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment_controller: Option<DeploymentController>,
-    /// Has no effect.
+    /// Whether its tasks get the tags `aws:ecs:clusterName` and `aws:ecs:serviceName`.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[serde(rename = "enableECSManagedTags")]
     pub enable_ecs_managed_tags: Option<bool>,
@@ -149,9 +158,15 @@ pub struct UpdateServiceRequest {
     /// Has no effect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub platform_version: Option<String>,
-    /// Refused: there is none.
+    /// Has no effect: there is no Service Connect.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_connect_configuration: Option<Value>,
+    /// Refused: there are no gateways.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway_connectors: Option<Value>,
+    /// Has no effect: figures are taken all the time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monitoring: Option<Value>,
     /// Refused: there are none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub service_registries: Option<Value>,

@@ -170,7 +170,7 @@ fn what_cannot_be_honoured_is_refused_with_the_reason() {
     check(
         "\
 family: app
-volumes: [{name: data, efsVolumeConfiguration: {fileSystemId: fs-1}}]
+inferenceAccelerators: [{deviceName: a, deviceType: b}]
 pidMode: host
 containerDefinitions:
   - name: app
@@ -185,7 +185,7 @@ containerDefinitions:
     dnsServers: []
 ",
         "\
-2:24: volumes[0].efsVolumeConfiguration: is not supported: there is no EFS here; use dockerVolumeConfiguration with `scope: shared` (which the operator can put on NFS, see docs/volumes.md), or a host.sourcePath
+2:1: inferenceAccelerators: is not supported: there are no accelerators of Elastic Inference here
 3:1: pidMode: is not supported yet: each container sees its own processes only
 5:5: containerDefinitions[0].memory: is missing; neither the task nor the container says how much memory it needs (give the task a size, as cpu: \"256\" and memory: \"512\", or the container a memory or memoryReservation)
 7:27: containerDefinitions[0].secrets[0].valueFrom: does not name a secret (write the name of a secret of Neargate (neargate secret list), NAME:JSON_KEY::, arn:aws:secretsmanager:REGION:ACCOUNT:secret:NAME or arn:aws:ssm:REGION:ACCOUNT:parameter/NAME)

@@ -84,6 +84,43 @@ impl Store {
             .await
     }
 
+    /// Has `change` change what is kept of a cluster. What it refuses with is the inner error, and nothing is changed then.
+    pub async fn change_cluster<E: Send + 'static>(
+        &self,
+        name: &ClusterName,
+        change: impl FnOnce(&mut Map<String, Value>) -> Result<(), E> + Send + 'static,
+    ) -> Result<Result<Cluster, E>, StoreError> {
+        let name = name.clone();
+        self.writer()
+            .write(move |db| {
+                Box::pin(async move {
+                    let mut cluster = read(db, &name).await?.ok_or_else(|| not_found(&name))?;
+                    if let Err(refused) = change(&mut cluster.kept) {
+                        return Ok(Err(refused));
+                    }
+                    let (text, kept) = (name.as_str(), to_json(&cluster.kept)?);
+                    sqlx::query!("UPDATE clusters SET kept = ?1 WHERE name = ?2", kept, text)
+                        .execute(db)
+                        .await?;
+                    Ok(Ok(cluster))
+                })
+            })
+            .await
+    }
+
+    /// Whether the container instance of a cluster is DRAINING: no task is to be started on it. Costs one row.
+    pub async fn is_draining(&self, name: &ClusterName) -> Result<bool, StoreError> {
+        let name = name.as_str();
+        let status = sqlx::query_scalar!(
+            r#"SELECT json_extract(kept, '$.containerInstance.status') AS "status: String"
+                 FROM clusters WHERE name = ?1 AND deleted_at IS NULL"#,
+            name
+        )
+        .fetch_optional(self.readers())
+        .await?;
+        Ok(status.flatten().as_deref() == Some("DRAINING"))
+    }
+
     /// Deletes a cluster in which nothing goes on any more, and returns it as it was last. `default` stays.
     pub async fn delete_cluster(
         &self,

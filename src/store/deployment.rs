@@ -54,6 +54,26 @@ impl Store {
         })
     }
 
+    /// A deployment of a service.
+    pub async fn service_deployment(
+        &self,
+        key: &ServiceKey,
+        id: &DeploymentId,
+    ) -> Result<Option<Deployment>, StoreError> {
+        let (cluster, name, id) = (key.cluster.as_str(), key.name.as_str(), id.as_str());
+        let found = sqlx::query_scalar!(
+            "SELECT deployment FROM service_deployments WHERE id = ?3 AND cluster = ?1 AND service = ?2",
+            cluster,
+            name,
+            id
+        )
+        .fetch_optional(self.readers())
+        .await?;
+        found
+            .map(|text| from_json("service.deployment", &text))
+            .transpose()
+    }
+
     /// A revision of a service.
     pub async fn service_revision(
         &self,

@@ -225,6 +225,7 @@ mod tests {
         DeploymentTarget {
             task_definition: definition.clone(),
             service_revision: format!("{:019}", definition.revision).parse().unwrap(),
+            settings: crate::domain::RevisionSettings::default(),
         }
     }
 

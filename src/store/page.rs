@@ -85,6 +85,20 @@ impl PageRequest {
     }
 }
 
+impl<T> Page<T> {
+    /// A page of `all`, which are few and in the order of their keys, each with a key of its own.
+    pub fn of_all(
+        all: Vec<T>,
+        request: &PageRequest,
+        key: impl Fn(&T) -> String,
+    ) -> Result<Self, StoreError> {
+        let after: Option<String> = request.after(List::Kept)?;
+        let is_left = |item: &T| after.as_ref().is_none_or(|after| key(item) > *after);
+        let rows: Vec<T> = all.into_iter().filter(is_left).collect();
+        request.page(List::Kept, rows, &key)
+    }
+}
+
 /// The form of the tokens that are given out.
 const VERSION: u8 = 1;
 
@@ -95,6 +109,8 @@ pub(super) enum List {
     Clusters,
     Deployments,
     Families,
+    /// What is read as a whole, because there are few.
+    Kept,
     ScheduleRuns,
     Schedules,
     NewestTaskDefinitions,
@@ -112,6 +128,7 @@ impl List {
             Self::Clusters => "clusters",
             Self::Deployments => "deployments",
             Self::Families => "families",
+            Self::Kept => "kept",
             Self::ScheduleRuns => "scheduleRuns",
             Self::Schedules => "schedules",
             Self::NewestTaskDefinitions => "newestTaskDefinitions",
@@ -130,6 +147,15 @@ mod tests {
 
     fn request(limit: u32, token: Option<String>) -> PageRequest {
         PageRequest { limit, token }
+    }
+
+    #[test]
+    fn what_is_few_comes_in_pages_by_its_keys() {
+        let all = || ["a", "b", "c"].map(str::to_owned).to_vec();
+        let first = Page::of_all(all(), &request(2, None), Clone::clone).unwrap();
+        assert_eq!(first.items, ["a", "b"]);
+        let rest = Page::of_all(all(), &request(2, first.next), Clone::clone).unwrap();
+        assert_eq!((rest.items, rest.next), (vec!["c".to_owned()], None));
     }
 
     #[test]

@@ -229,7 +229,31 @@ impl Store {
         tasks_of(&mut reader, key).await
     }
 
-    /// The same of several services, for each of `keys` in their order.
+    /// How many tasks that have not stopped a deployment has of each capacity provider.
+    pub async fn placed_tasks(
+        &self,
+        key: &ServiceKey,
+        deployment: &str,
+    ) -> Result<std::collections::BTreeMap<String, u32>, StoreError> {
+        let (cluster, group) = (key.cluster.as_str(), key.name.group());
+        let rows = sqlx::query!(
+            r#"SELECT json_extract(spec, '$.launch.capacityProvider') AS "provider: String", count(*) AS "count!: i64"
+                 FROM tasks INDEXED BY tasks_unstopped_by_group
+                WHERE task_group = ?2 AND cluster = ?1 AND last_status <> 'STOPPED' AND started_by = ?3
+                GROUP BY 1"#,
+            cluster,
+            group,
+            deployment
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter()
+            .filter_map(|row| Some((row.provider?, row.count)))
+            .map(|(provider, count)| Ok((provider, to_unsigned("tasks.count", count)?)))
+            .collect()
+    }
+
+    /// What [`Store::service_tasks`] gives, of several services, for each of `keys` in their order.
     pub async fn tasks_of_services(
         &self,
         keys: &[&ServiceKey],

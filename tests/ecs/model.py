@@ -19,20 +19,32 @@ ALWAYS = {
     "PortMapping": "containerPort hostPort protocol",
     "Task": "attachments attributes availabilityZone clusterArn containers cpu createdAt desiredStatus "
     "enableExecuteCommand group healthStatus inferenceAccelerators lastStatus launchType memory overrides "
-    "platformVersion platformFamily tags taskArn taskDefinitionArn version",
+    "tags taskArn taskDefinitionArn version",
     "Container": "containerArn taskArn name image lastStatus networkInterfaces healthStatus cpu",
     "TaskOverride": "containerOverrides inferenceAcceleratorOverrides",
     "Attachment": "id type status details",
     "Service": "serviceArn serviceName clusterArn loadBalancers serviceRegistries status desiredCount runningCount "
-    "pendingCount launchType platformVersion platformFamily taskDefinition deploymentConfiguration deployments events "
+    "pendingCount taskDefinition deploymentConfiguration deployments events currentServiceRevisions "
     "createdAt placementConstraints placementStrategy schedulingStrategy deploymentController createdBy "
     "enableECSManagedTags propagateTags enableExecuteCommand",
     "Deployment": "id status taskDefinition desiredCount pendingCount runningCount failedTasks createdAt updatedAt "
-    "launchType rolloutState rolloutStateReason",
+    "rolloutState rolloutStateReason",
+    "ServiceDeploymentBrief": "serviceDeploymentArn serviceArn clusterArn startedAt createdAt targetServiceRevisionArn "
+    "status statusReason",
+    "ServiceDeployment": "serviceDeploymentArn serviceArn clusterArn startedAt createdAt updatedAt targetServiceRevision "
+    "sourceServiceRevisions status statusReason deploymentConfiguration deploymentCircuitBreaker alarms",
+    "ServiceRevisionSummary": "arn requestedTaskCount runningTaskCount pendingTaskCount",
+    "ServiceRevision": "serviceRevisionArn serviceArn clusterArn taskDefinition containerImages guardDutyEnabled createdAt "
+    "loadBalancers serviceRegistries",
+    "CapacityProvider": "capacityProviderArn name status tags type",
+    "ContainerInstance": "containerInstanceArn version versionInfo remainingResources registeredResources status "
+    "agentConnected runningTasksCount pendingTasksCount attributes registeredAt attachments tags",
+    "Resource": "name type doubleValue longValue integerValue",
     "ServiceEvent": "id createdAt message",
     "Setting": "name value principalArn type",
     "ListTasksResponse": "taskArns",
     "ListServicesResponse": "serviceArns",
+    "ListServicesByNamespaceResponse": "serviceArns",
     "ListClustersResponse": "clusterArns",
     "ListTaskDefinitionsResponse": "taskDefinitionArns",
     "ListTaskDefinitionFamiliesResponse": "families",
@@ -40,6 +52,15 @@ ALWAYS = {
     "DescribeTasksResponse": "tasks failures",
     "DescribeServicesResponse": "services failures",
     "DescribeClustersResponse": "clusters failures",
+    "ListServiceDeploymentsResponse": "serviceDeployments",
+    "DescribeServiceDeploymentsResponse": "serviceDeployments failures",
+    "DescribeServiceRevisionsResponse": "serviceRevisions failures",
+    "DescribeCapacityProvidersResponse": "capacityProviders failures",
+    "ListContainerInstancesResponse": "containerInstanceArns",
+    "DescribeContainerInstancesResponse": "containerInstances failures",
+    "ListAttributesResponse": "attributes",
+    "ListAccountSettingsResponse": "settings",
+    "StartTaskResponse": "tasks failures",
 }
 
 TYPES = {
@@ -62,6 +83,11 @@ def check(shape, value, path):
         unknown = value.keys() - shape.members.keys()
         assert not unknown, f"{path} has {unknown}, which {shape.name} does not have"
         missing = set(ALWAYS.get(shape.name, "").split()) - value.keys()
+        # A capacity provider strategy takes the place of a launch type, and only Fargate has platforms.
+        if shape.name in ("Service", "Deployment", "ServiceRevision"):
+            missing |= set() if {"launchType", "capacityProviderStrategy"} & value.keys() else {"launchType"}
+        if value.get("launchType") == "FARGATE" and shape.name in ("Service", "Deployment", "ServiceRevision", "Task"):
+            missing |= {"platformVersion", "platformFamily"} - value.keys()
         assert not missing, f"{path} lacks {missing}, which ECS always sends in {shape.name}"
         for name, inner in value.items():
             check(shape.members[name], inner, f"{path}.{name}")

@@ -161,18 +161,159 @@ assert times == sorted(times, reverse=True), service["events"]
 assert len(ecs.list_tasks(cluster="blue", serviceName="web")["taskArns"]) == 2
 assert ecs.list_services(cluster="blue", launchType="FARGATE")["serviceArns"] == [made["serviceArn"]]
 assert ecs.list_tags_for_resource(resourceArn=made["serviceArn"])["tags"] == [{"key": "team", "value": "shop"}]
-model.refused(ecs.tag_resource, "UnsupportedFeatureException", resourceArn=made["serviceArn"], tags=[{"key": "a", "value": "b"}])
 model.refused(ecs.delete_service, "InvalidParameterException", "scaled above 0", cluster="blue", service="web")
 model.refused(ecs.delete_cluster, "ClusterContainsServicesException", cluster="blue")
 model.refused(ecs.update_service, "ServiceNotFoundException", cluster="blue", service="none")
+
+# --- deployments and revisions of the service
+all_of_web = {"cluster": "blue", "service": "web"}
+history = ecs.list_service_deployments(**all_of_web)["serviceDeployments"]
+# The first may not have been healthy yet when the second one took over.
+assert len(history) == 2 and history[0]["status"] == "SUCCESSFUL", history
+done = ecs.list_service_deployments(**all_of_web, status=["SUCCESSFUL"])["serviceDeployments"]
+assert history[0] in done and {one["status"] for one in done} == {"SUCCESSFUL"}, done
+assert history[0]["createdAt"] > history[1]["createdAt"], history
+assert ecs.list_service_deployments(**all_of_web, status=["PENDING"])["serviceDeployments"] == []
+since = ecs.list_service_deployments(**all_of_web, createdAt={"after": history[1]["createdAt"]})["serviceDeployments"]
+assert [one["serviceDeploymentArn"] for one in since] == [history[0]["serviceDeploymentArn"]], since
+missing = history[0]["serviceDeploymentArn"][:-19] + "0" * 19
+shown = ecs.describe_service_deployments(serviceDeploymentArns=[history[0]["serviceDeploymentArn"], missing])
+assert shown["failures"] == [{"arn": missing, "reason": "MISSING"}], shown
+shown = shown["serviceDeployments"][0]
+assert shown["targetServiceRevision"]["runningTaskCount"] == 2, shown
+assert shown["sourceServiceRevisions"][0]["arn"] == history[1]["targetServiceRevisionArn"], shown
+assert shown["deploymentCircuitBreaker"] == {"status": "MONITORING_COMPLETE", "failureCount": 0, "threshold": 3}, shown
+revision = ecs.describe_service_revisions(serviceRevisionArns=[history[0]["targetServiceRevisionArn"]])["serviceRevisions"][0]
+assert revision["taskDefinition"].endswith("calls:2") and revision["containerImages"][0]["imageDigest"], revision
+# What is on its way can be stopped, and then the whole of the revision before comes back.
+ecs.update_service(**all_of_web, enableExecuteCommand=True, propagateTags="TASK_DEFINITION", enableECSManagedTags=True)
+service = ecs.update_service(**all_of_web, taskDefinition="calls:1", capacityProviderStrategy=[
+    {"capacityProvider": "FARGATE", "base": 1, "weight": 1}, {"capacityProvider": "FARGATE_SPOT", "weight": 3}])["service"]
+assert service["enableExecuteCommand"] and service["enableECSManagedTags"] and "launchType" not in service, service
+assert service["propagateTags"] == "TASK_DEFINITION" and service["currentServiceDeployment"], service
+assert ecs.stop_service_deployment(
+    serviceDeploymentArn=service["currentServiceDeployment"])["serviceDeploymentArn"] == service["currentServiceDeployment"]
+model.refused(ecs.stop_service_deployment, "ConflictException", "ROLLBACK",
+              serviceDeploymentArn=service["currentServiceDeployment"])
+model.refused(ecs.stop_service_deployment, "ServiceDeploymentNotFoundException", serviceDeploymentArn=missing)
+service = ecs.describe_services(cluster="blue", services=["web"])["services"][0]
+assert not service["enableExecuteCommand"] and service["launchType"] == "FARGATE", service
+assert service["propagateTags"] == "SERVICE" and service["taskDefinition"].endswith("calls:2"), service
+ecs.get_waiter("services_stable").wait(cluster="blue", services=["web"], WaiterConfig=quick)
+
+assert ecs.list_services_by_namespace(namespace="shop")["serviceArns"] == []
+
+# --- tags and capacity providers of the service's tasks
+ecs.tag_resource(resourceArn=made["serviceArn"], tags=[{"key": "later", "value": "1"}])
+ecs.untag_resource(resourceArn=made["serviceArn"], tagKeys=["team"])
+assert ecs.list_tags_for_resource(resourceArn=made["serviceArn"])["tags"] == [{"key": "later", "value": "1"}]
+ecs.update_service(**all_of_web, enableECSManagedTags=True, forceNewDeployment=True, desiredCount=3, capacityProviderStrategy=[
+    {"capacityProvider": "FARGATE", "base": 1, "weight": 1}, {"capacityProvider": "FARGATE_SPOT", "weight": 3}])
+ecs.get_waiter("services_stable").wait(cluster="blue", services=["web"], WaiterConfig=quick)
+tasks = ecs.list_tasks(cluster="blue", serviceName="web")["taskArns"]
+tasks = ecs.describe_tasks(cluster="blue", tasks=tasks, include=["TAGS"])["tasks"]
+providers = sorted(task["capacityProviderName"] for task in tasks)
+assert providers == ["FARGATE", "FARGATE_SPOT", "FARGATE_SPOT"], providers
+tags = {tag["key"]: tag["value"] for tag in tasks[0]["tags"]}
+assert tags == {"later": "1", "aws:ecs:clusterName": "blue", "aws:ecs:serviceName": "web"}, tags
+model.refused(ecs.put_cluster_capacity_providers, "ResourceInUseException", cluster="blue", capacityProviders=[],
+              defaultCapacityProviderStrategy=[])
 ecs.update_service(cluster="blue", service="web", desiredCount=0)
 ecs.delete_service(cluster="blue", service="web", force=True)
 ecs.get_waiter("services_inactive").wait(cluster="blue", services=["web"], WaiterConfig=quick)
 model.refused(ecs.update_service, "ServiceNotActiveException", cluster="blue", service="web", desiredCount=1)
 
+# --- the host
+listed = ecs.list_container_instances(cluster="blue", status="ACTIVE")["containerInstanceArns"]
+assert len(listed) == 1 and listed[0].startswith("arn:aws:ecs:us-east-1:000000000000:container-instance/blue/"), listed
+host = listed[0]
+here = {"cluster": "blue", "containerInstances": [host.rsplit("/")[-1]]}
+started = ecs.start_task(**here, taskDefinition="calls:1", startedBy="me", enableECSManagedTags=True)["tasks"][0]
+assert started["launchType"] == "EC2" and started["containerInstanceArn"] == host, started
+assert {"key": "aws:ecs:clusterName", "value": "blue"} in started["tags"], started
+shown = ecs.describe_container_instances(cluster="blue", containerInstances=[host, "f" * 32],
+                                         include=["TAGS", "CONTAINER_INSTANCE_HEALTH"])
+assert shown["failures"][0]["reason"] == "MISSING", shown
+shown = shown["containerInstances"][0]
+resources = lambda which: {one["name"]: one["integerValue"] for one in shown[which]}
+assert shown["agentConnected"] and shown["healthStatus"]["overallStatus"] == "OK", shown
+assert resources("registeredResources")["CPU"] >= 1024 and resources("registeredResources")["MEMORY"] > 0, shown
+ecs.get_waiter("tasks_running").wait(cluster="blue", tasks=[started["taskArn"]], WaiterConfig=quick)
+shown = ecs.describe_container_instances(cluster="blue", containerInstances=[host])["containerInstances"][0]
+left = resources("registeredResources")["MEMORY"] - resources("remainingResources")["MEMORY"]
+assert left >= 512 and shown["runningTasksCount"] >= 1, shown
+assert ecs.list_tasks(cluster="blue", containerInstance=host, launchType="EC2")["taskArns"] == [started["taskArn"]]
+ecs.tag_resource(resourceArn=host, tags=[{"key": "rack", "value": "7"}])
+assert ecs.list_tags_for_resource(resourceArn=host)["tags"] == [{"key": "rack", "value": "7"}]
+attribute = {"name": "stack", "value": "test", "targetId": host}
+ecs.put_attributes(cluster="blue", attributes=[attribute])
+found = ecs.list_attributes(cluster="blue", targetType="container-instance", attributeName="stack")["attributes"]
+assert found == [attribute], found
+names = {one["name"] for one in ecs.list_attributes(cluster="blue", targetType="container-instance")["attributes"]}
+assert {"stack", "ecs.os-type"} <= names, names
+ecs.delete_attributes(cluster="blue", attributes=[{"name": "stack", "targetId": host}])
+assert not ecs.list_attributes(cluster="blue", targetType="container-instance", attributeName="stack")["attributes"]
+model.refused(ecs.put_attributes, "TargetNotFoundException", cluster="blue",
+              attributes=[{"name": "a", "targetId": "f" * 32}])
+drained = ecs.update_container_instances_state(**here, status="DRAINING")["containerInstances"][0]
+assert drained["status"] == "DRAINING", drained
+refusal = ecs.start_task(**here, taskDefinition="calls:1")
+assert not refusal["tasks"] and refusal["failures"][0]["reason"] == "INACTIVE", refusal
+model.refused(ecs.run_task, "InvalidParameterException", "No Container Instances", cluster="blue", taskDefinition="calls:1")
+ecs.update_container_instances_state(**here, status="ACTIVE")
+ecs.tag_resource(resourceArn=started["taskArn"], tags=[{"key": "now", "value": "1"}])
+tags = ecs.describe_tasks(cluster="blue", tasks=[started["taskArn"]], include=["TAGS"])["tasks"][0]["tags"]
+assert {"key": "now", "value": "1"} in tags, tags
+ecs.tag_resource(resourceArn="arn:aws:ecs:us-east-1:000000000000:task-definition/calls:1", tags=[{"key": "late", "value": "1"}])
+tags = ecs.describe_task_definition(taskDefinition="calls:1", include=["TAGS"])["tags"]
+assert {"key": "late", "value": "1"} in tags and {"key": "team", "value": "shop"} in tags, tags
+
+# --- capacity providers
+group = {"autoScalingGroupArn": "arn:aws:autoscaling:us-east-1:000000000000:autoScalingGroup:x:autoScalingGroupName/x"}
+own = ecs.create_capacity_provider(name="own", autoScalingGroupProvider=group, tags=[{"key": "a", "value": "b"}])["capacityProvider"]
+assert own["autoScalingGroupProvider"]["managedScaling"]["targetCapacity"] == 100, own
+model.refused(ecs.create_capacity_provider, "ClientException", "already exists", name="own", autoScalingGroupProvider=group)
+model.refused(ecs.create_capacity_provider, "InvalidParameterException", "cannot begin", name="fargate-x",
+              autoScalingGroupProvider=group)
+changed = ecs.update_capacity_provider(name="own", autoScalingGroupProvider={"managedDraining": "DISABLED"})["capacityProvider"]
+assert changed["autoScalingGroupProvider"]["managedDraining"] == "DISABLED", changed
+assert changed["autoScalingGroupProvider"]["autoScalingGroupArn"] == group["autoScalingGroupArn"], changed
+shown = ecs.describe_capacity_providers(include=["TAGS"])["capacityProviders"]
+assert [one["name"] for one in shown] == ["FARGATE", "FARGATE_SPOT", "own"], shown
+assert shown[-1]["tags"] == [{"key": "a", "value": "b"}], shown
+shown = ecs.describe_capacity_providers(capacityProviders=[own["capacityProviderArn"], "none"])
+assert [one["name"] for one in shown["capacityProviders"]] == ["own"] and shown["failures"][0]["reason"] == "MISSING", shown
+ecs.tag_resource(resourceArn=own["capacityProviderArn"], tags=[{"key": "c", "value": "d"}])
+assert len(ecs.list_tags_for_resource(resourceArn=own["capacityProviderArn"])["tags"]) == 2
+ecs.put_cluster_capacity_providers(cluster="blue", capacityProviders=["own"], defaultCapacityProviderStrategy=[
+    {"capacityProvider": "own", "weight": 1}])
+spread = ecs.run_task(cluster="blue", taskDefinition="calls:1")["tasks"][0]
+assert (spread["capacityProviderName"], spread["launchType"]) == ("own", "EC2"), spread
+model.refused(ecs.run_task, "InvalidParameterException", "was not found", cluster="blue", taskDefinition="calls:1",
+              capacityProviderStrategy=[{"capacityProvider": "none"}])
+model.refused(ecs.delete_capacity_provider, "ClientException", "in use", capacityProvider="own")
+ecs.put_cluster_capacity_providers(cluster="blue", capacityProviders=[], defaultCapacityProviderStrategy=[])
+gone = ecs.delete_capacity_provider(capacityProvider=own["capacityProviderArn"])["capacityProvider"]
+assert gone["status"] == "INACTIVE", gone
+for task in (started, spread):
+    ecs.stop_task(cluster="blue", task=task["taskArn"])
+ecs.get_waiter("tasks_stopped").wait(cluster="blue", tasks=[started["taskArn"], spread["taskArn"]], WaiterConfig=quick)
+
 # --- the rest
-settings = ecs.list_account_settings(effectiveSettings=True)["settings"]
+settings = ecs.list_account_settings(effectiveSettings=True, maxResults=100)["settings"]
 assert {"name": "taskLongArnFormat", "value": "enabled"}.items() <= settings[-1].items(), settings
+assert ecs.put_account_setting_default(name="containerInsights", value="enhanced")["setting"]["value"] == "enhanced"
+ecs.put_account_setting(name="awsvpcTrunking", value="enabled")
+own = ecs.list_account_settings()["settings"]
+assert [(one["name"], one["value"]) for one in own] == [("awsvpcTrunking", "enabled")], own
+assert ecs.delete_account_setting(name="awsvpcTrunking")["setting"]["value"] == "disabled"
+assert ecs.list_account_settings()["settings"] == []
+green = ecs.create_cluster(clusterName="green")["cluster"]
+assert green["settings"] == [{"name": "containerInsights", "value": "enhanced"}], green
+ecs.delete_cluster(cluster="green")
+model.refused(ecs.put_account_setting, "InvalidParameterException", "managed by AWS", name="guardDutyActivate", value="on")
+model.refused(ecs.tag_resource, "InvalidParameterException", "reserved", resourceArn=made["serviceArn"],
+              tags=[{"key": "aws:x", "value": "b"}])
 assert ecs.delete_cluster(cluster="blue")["cluster"]["status"] == "INACTIVE"
 
 called = {name for name, verdict in rows if verdict == "yes"}

@@ -72,6 +72,7 @@ pub async fn step(world: &World, changes: &mut Changes, rng: &mut Rng, log: &mut
                 ..ServiceConfiguration::default()
             },
             tags: BTreeMap::new(),
+            notes: Vec::new(),
             client: None,
             client_token: None,
         };
@@ -103,11 +104,10 @@ async fn change(
         6 => update.force_new_deployment = true,
         7 => {
             update.configuration = ConfigurationChange {
-                enable_execute_command: None,
                 minimum_healthy_percent: Some(rng.ms(101)),
                 maximum_percent: Some(100 + rng.ms(150)),
                 circuit_breaker: Some(breaker(rng)),
-                health_check_grace_period: None,
+                ..ConfigurationChange::default()
             };
         }
         8 => {

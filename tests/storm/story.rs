@@ -80,6 +80,7 @@ pub async fn run_document(control: &Control, document: &Value, count: u32) -> Op
     }
     let request = RunTask {
         enable_execute_command: false,
+        launch: neargate::domain::LaunchPlan::default(),
         cluster: "default".parse::<ClusterName>().unwrap(),
         definition: TaskDefinitionReference {
             family: "storm".parse::<Family>().unwrap(),

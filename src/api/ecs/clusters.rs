@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::error::EcsError;
 use super::input::Input;
-use super::{names, show};
+use super::{account, capacity_providers, names, show};
 use crate::control::{Control, ControlError};
 use crate::domain::{ClusterName, DEFAULT_CLUSTER};
 
@@ -24,7 +24,13 @@ const INCLUDES: [&str; 5] = [
 pub(super) async fn create(control: Control, input: Input) -> Result<Value, EcsError> {
     let name = input.text("clusterName").unwrap_or(DEFAULT_CLUSTER);
     let name: ClusterName = name.parse()?;
+    capacity_providers::check_of_cluster(&control, &input).await?;
     let mut kept = kept(&input)?;
+    if !kept.contains_key("settings")
+        && let Some(insights) = account::insights(&control).await?
+    {
+        kept.insert("settings".to_owned(), insights);
+    }
     let tags = input.tags()?;
     if !tags.is_empty() {
         kept.insert("tags".to_owned(), show::tags(&tags));
@@ -137,7 +143,28 @@ pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsErr
     Ok(json!({ "clusterArns": arns, "nextToken": page.next }))
 }
 
-/// The three operations that change what is given back.
+/// Has the capacity providers of a cluster replaced.
+pub(super) async fn put_capacity_providers(
+    control: Control,
+    input: Input,
+) -> Result<Value, EcsError> {
+    let cluster = input.cluster(&control).await?;
+    for name in ["capacityProviders", "defaultCapacityProviderStrategy"] {
+        if input.value(name).is_none() {
+            let mut capital = name.to_owned();
+            capital.replace_range(..1, &name[..1].to_ascii_uppercase());
+            return Err(EcsError::parameter(format!("{capital} can not be null.")));
+        }
+    }
+    capacity_providers::check_of_cluster(&control, &input).await?;
+    capacity_providers::check_unused(&control, &cluster, &input).await?;
+    let cluster = control
+        .keep_of_cluster(&cluster.name, &kept(&input)?)
+        .await?;
+    Ok(json!({ "cluster": show::cluster(&cluster, show::ClusterParts::ALL) }))
+}
+
+/// The two operations that change what is given back.
 pub(super) async fn change(control: Control, input: Input) -> Result<Value, EcsError> {
     let name = input.cluster(&control).await?.name;
     let cluster = control.keep_of_cluster(&name, &kept(&input)?).await?;

@@ -63,6 +63,14 @@ impl EcsError {
         Self::new(code, all.join("; "))
     }
 
+    /// The refusal to keep one more of something, under `code`; what else went wrong stays what it is.
+    pub(super) fn no_room(code: &'static str) -> impl FnOnce(ControlError) -> Self {
+        move |error| match error {
+            ControlError::Store(StoreError::Refused(why)) => Self::new(code, why),
+            other => other.into(),
+        }
+    }
+
     /// There is no such cluster.
     pub(super) fn no_cluster() -> Self {
         Self::new("ClusterNotFoundException", "Cluster not found.")

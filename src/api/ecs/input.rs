@@ -12,7 +12,9 @@ use serde_json::{Map, Value, json};
 use super::error::EcsError;
 use super::names;
 use crate::control::{Control, ControlError};
-use crate::domain::{Cluster, ClusterName, DEFAULT_CLUSTER};
+use crate::domain::{
+    Cluster, ClusterName, DEFAULT_CLUSTER, Tags, check_tag_count, is_reserved_tag,
+};
 use crate::store::PageRequest;
 
 /// What a parameter must be.
@@ -65,9 +67,6 @@ kinds!(
     list = List,
     map = Map
 );
-
-/// The most tags of anything.
-const MOST_TAGS: usize = 50;
 
 /// The parameters of a call.
 #[derive(Debug)]
@@ -218,7 +217,7 @@ impl Input {
                     "The tag key must have 1 to 128 characters, and the value 256 at most.",
                 ));
             }
-            if key.to_ascii_lowercase().starts_with("aws:") {
+            if is_reserved_tag(key) {
                 return Err(EcsError::parameter(
                     "Tag keys that begin with aws: are reserved for AWS.",
                 ));
@@ -233,8 +232,8 @@ impl Input {
 }
 
 /// Whether there are not too many.
-pub(super) fn check_tags(tags: &BTreeMap<String, String>) -> Result<(), EcsError> {
-    at_most("tags", tags.len(), MOST_TAGS)
+pub(super) fn check_tags(tags: &Tags) -> Result<(), EcsError> {
+    check_tag_count(tags).map_err(EcsError::parameter)
 }
 
 /// Whether a list is not too long.

@@ -11,10 +11,15 @@
 //! [`table`] has every operation that ECS has; [`input`] and [`mod@error`] how one is read and refused.
 
 mod account;
+mod capacity_providers;
 mod clusters;
 mod error;
+mod forms;
 mod input;
+mod instances;
+mod launch;
 mod names;
+mod service_deployments;
 mod services;
 mod show;
 mod sts;

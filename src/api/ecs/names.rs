@@ -4,8 +4,8 @@
 
 use super::error::EcsError;
 use crate::domain::{
-    ACCOUNT, ClusterName, FamilyRevision, REGION, ServiceKey, ServiceName, TaskDefinitionReference,
-    TaskId,
+    ACCOUNT, ClusterName, DeploymentId, FamilyRevision, REGION, ServiceKey, ServiceName,
+    ServiceRevisionId, TaskDefinitionReference, TaskId,
 };
 
 /// What follows on the account in an ARN: `task`, and `blue/0123…`.
@@ -86,9 +86,56 @@ pub(super) fn task_definition(text: &str) -> Result<TaskDefinitionReference, Ecs
     Ok(plain(text, "task-definition")?.parse()?)
 }
 
+/// A service and what is behind it in an ARN of this kind, which there must be.
+fn of_service<'a>(arn: &'a str, kind: &str) -> Result<(ServiceKey, &'a str), EcsError> {
+    let parts: Vec<&str> = plain(arn, kind)?.split('/').collect();
+    match parts.as_slice() {
+        &[cluster, name, id] if arn.starts_with("arn:") => {
+            let key = ServiceKey {
+                cluster: cluster.parse()?,
+                name: name.parse()?,
+            };
+            Ok((key, id))
+        }
+        _ => Err(EcsError::parameter(format!(
+            "Invalid identifier: the ARN of a {kind} is needed"
+        ))),
+    }
+}
+
+/// A deployment of a service, by its ARN.
+pub(super) fn service_deployment(arn: &str) -> Result<(ServiceKey, DeploymentId), EcsError> {
+    let (key, number) = of_service(arn, "service-deployment")?;
+    let id = DeploymentId::of_number(number).ok_or_else(|| {
+        EcsError::parameter("Invalid identifier: a service deployment has 19 digits")
+    })?;
+    Ok((key, id))
+}
+
+/// A revision of a service, by its ARN.
+pub(super) fn service_revision(arn: &str) -> Result<(ServiceKey, ServiceRevisionId), EcsError> {
+    let (key, number) = of_service(arn, "service-revision")?;
+    Ok((key, number.parse()?))
+}
+
+/// A capacity provider: its name or its ARN.
+pub(super) fn capacity_provider(text: &str) -> Result<&str, EcsError> {
+    plain(text, "capacity-provider")
+}
+
+/// The ID of a container instance of `cluster`: the ID itself or its ARN.
+pub(super) fn container_instance<'a>(
+    text: &'a str,
+    cluster: &ClusterName,
+) -> Result<&'a str, EcsError> {
+    within(text, "container-instance", cluster)
+}
+
 /// What has tags.
 pub(super) enum Tagged {
+    CapacityProvider(String),
     Cluster(ClusterName),
+    ContainerInstance(ClusterName, String),
     Task(ClusterName, TaskId),
     Service(ServiceKey),
     TaskDefinition(FamilyRevision),
@@ -104,7 +151,12 @@ pub(super) fn tagged(arn: &str) -> Result<Tagged, EcsError> {
         })
     };
     match kind {
+        "capacity-provider" => Ok(Tagged::CapacityProvider(name.to_owned())),
         "cluster" => Ok(Tagged::Cluster(name.parse()?)),
+        "container-instance" => {
+            let (cluster, id) = in_cluster()?;
+            Ok(Tagged::ContainerInstance(cluster.parse()?, id.to_owned()))
+        }
         "task" => {
             let (cluster, id) = in_cluster()?;
             Ok(Tagged::Task(cluster.parse()?, id.parse()?))
@@ -123,7 +175,7 @@ pub(super) fn tagged(arn: &str) -> Result<Tagged, EcsError> {
             Ok(Tagged::TaskDefinition(FamilyRevision { family, revision }))
         }
         _ => Err(EcsError::parameter(
-            "The specified resource has no tags here. Specify a cluster, a task, a service or a task definition.",
+            "The specified resource has no tags here. Specify a cluster, a capacity provider, a container instance, a task, a service or a task definition.",
         )),
     }
 }

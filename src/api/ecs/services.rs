@@ -4,11 +4,12 @@ use serde_json::{Value, json};
 
 use super::error::EcsError;
 use super::input::Input;
-use super::tasks::LAUNCH_TYPE;
-use super::{names, show};
+use super::{forms, launch, names, show};
 use crate::api::rest::request_hash;
 use crate::control::{Control, ControlError};
-use crate::domain::{ServiceKey, ServiceStatus, service_arn};
+use crate::domain::{
+    Cluster, ClusterName, LaunchPlan, LaunchType, Service, ServiceKey, ServiceStatus, service_arn,
+};
 use crate::shapes::{Document, ParsedService};
 use crate::store::{ClientToken, PageRequest, StoreError};
 
@@ -18,10 +19,15 @@ const MOST: usize = 10;
 const PAGE: u32 = 10;
 
 pub(super) async fn create(control: Control, input: Input) -> Result<Value, EcsError> {
-    let cluster = input.cluster(&control).await?.name;
+    let cluster = input.cluster(&control).await?;
     let definition = input.text("taskDefinition").map(names::task_definition);
     let definition = definition.transpose()?;
+    input.tags()?;
+    check(&input, &control, &cluster).await?;
+    let strategy = launch::default_strategy(&input, &cluster);
+    let cluster = cluster.name;
     let mut sent = input.into_map();
+    sent.extend(strategy.map(|strategy| ("capacityProviderStrategy".to_owned(), strategy)));
     sent.insert("cluster".to_owned(), json!(cluster));
     if let Some(definition) = &definition {
         sent.insert("taskDefinition".to_owned(), json!(definition.to_string()));
@@ -41,8 +47,9 @@ pub(super) async fn create(control: Control, input: Input) -> Result<Value, EcsE
 }
 
 pub(super) async fn update(control: Control, input: Input) -> Result<Value, EcsError> {
-    let cluster = input.cluster(&control).await?.name;
-    let key = names::service(input.required("service"), &cluster)?;
+    let cluster = input.cluster(&control).await?;
+    let key = names::service(input.required("service"), &cluster.name)?;
+    check(&input, &control, &cluster).await?;
     let definition = input.text("taskDefinition").map(names::task_definition);
     let definition = definition.transpose()?;
     let mut sent = input.into_map();
@@ -55,6 +62,16 @@ pub(super) async fn update(control: Control, input: Input) -> Result<Value, EcsE
     active(&control, &key).await?;
     let service = control.update_service(&key, parsed.request).await;
     shown(&control, &service.map_err(refused)?.key, true).await
+}
+
+/// Whether what is kept of a service can be read by others, and its strategy be followed.
+async fn check(input: &Input, control: &Control, cluster: &Cluster) -> Result<(), EcsError> {
+    for (name, form) in &forms::OF_SERVICES {
+        if let Some(sent) = input.value(name) {
+            form.check(sent, name)?;
+        }
+    }
+    launch::strategy(input, control, cluster).await.map(|_| ())
 }
 
 /// Whether a service can be changed.
@@ -155,18 +172,21 @@ async fn shown(control: &Control, key: &ServiceKey, with_tags: bool) -> Result<V
             .next()
             .map(|last| last.deployment.task_definition)
     };
-    let shown = show::service(&view, revision.as_ref(), &events, with_tags);
+    let now = control.now();
+    let shown = show::service(&view, revision.as_ref(), &events, with_tags, now);
     Ok(json!({ "service": shown }))
 }
 
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {
     let kinds = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
-    let launch_type = input.word("launchType", &kinds)?;
+    let launch_type = input
+        .word("launchType", &kinds)?
+        .and_then(LaunchType::parse);
     let strategy = input.word("schedulingStrategy", &["REPLICA", "DAEMON"])?;
     let managed_by = input.word("resourceManagementType", &["CUSTOMER", "ECS"])?;
     let page = input.page(PAGE)?;
     let cluster = input.cluster(&control).await?.name;
-    if launch_type.is_some_and(|kind| kind != LAUNCH_TYPE) || managed_by == Some("ECS") {
+    if managed_by == Some("ECS") {
         return Ok(json!({ "serviceArns": [] }));
     }
     let page = control.services(Some(cluster), page).await?;
@@ -175,7 +195,38 @@ pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsErr
         .iter()
         .map(|view| &view.service)
         .filter(|service| strategy.is_none_or(|wanted| wanted == show::strategy(service)))
+        .filter(|service| {
+            let plan = LaunchPlan::of_kept(&service.configuration.settings.kept);
+            launch_type.is_none_or(|wanted| plan == LaunchPlan::On(wanted))
+        })
         .map(|service| service_arn(&service.key))
         .collect();
+    Ok(json!({ "serviceArns": arns, "nextToken": page.next }))
+}
+
+/// The services that say that they belong to a namespace of Service Connect, of all clusters.
+pub(super) async fn by_namespace(control: Control, input: Input) -> Result<Value, EcsError> {
+    let page = input.page(PAGE)?;
+    let wanted = input.required("namespace");
+    let clusters = control
+        .clusters(PageRequest::first(PageRequest::MAX_LIMIT))
+        .await?
+        .items;
+    let of_cluster = |name: &ClusterName| {
+        let cluster = clusters.iter().find(|cluster| cluster.name == *name)?;
+        cluster.kept.get("serviceConnectDefaults")?["namespace"].as_str()
+    };
+    let is_in = |service: &Service| {
+        let kept = &service.configuration.settings.kept;
+        let Some(connect) = kept.get("serviceConnectConfiguration") else {
+            return false;
+        };
+        let own = connect["namespace"].as_str();
+        connect["enabled"] == true && own.or(of_cluster(&service.key.cluster)) == Some(wanted)
+    };
+    let page = control.services(None, page).await?;
+    let services = page.items.iter().map(|view| &view.service);
+    let found = services.filter(|service| is_in(service));
+    let arns: Vec<String> = found.map(|service| service_arn(&service.key)).collect();
     Ok(json!({ "serviceArns": arns, "nextToken": page.next }))
 }

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::tasks::LAUNCH_TYPE;
+use super::{forms, service_deployments};
 use crate::control::ServiceView;
 use crate::domain::{
     ACCOUNT, Cluster, ClusterName, ContainerDefinition, Event, FamilyRevision, InstanceId,
-    NetworkMode, REGION, RegisteredTaskDefinition, SchedulingStrategy, Service, Task, TaskSize,
-    TimestampMs, cluster_arn, container_arn, service_arn, task_arn, task_definition_arn,
+    LaunchPlan, LaunchType, NetworkMode, REGION, RegisteredTaskDefinition, RevisionSettings,
+    SchedulingStrategy, Service, ServiceConfiguration, ServiceDeploymentStatus, Task, TaskSize,
+    TimestampMs, cluster_arn, container_arn, service_arn, service_deployment_arn, task_arn,
+    task_definition_arn,
 };
 use crate::domain::{TaskDefinitionStatus, TaskId};
 use crate::shapes::{ServiceDeployment, Tag, container_uuid, uuid};
@@ -30,7 +32,7 @@ pub(super) fn time(at: TimestampMs) -> Value {
     json!(at.as_millis() as f64 / 1_000.0)
 }
 
-fn maybe_time(at: Option<TimestampMs>) -> Value {
+pub(super) fn maybe_time(at: Option<TimestampMs>) -> Value {
     at.map_or(Value::Null, time)
 }
 
@@ -47,14 +49,31 @@ pub(super) fn without_nulls(value: Value) -> Value {
     }
 }
 
+/// Adds the fields of `more` to those of `value`; what is there already is replaced.
+pub(super) fn add(value: &mut Value, more: Value) {
+    if let (Value::Object(fields), Value::Object(more)) = (value, more) {
+        fields.extend(more);
+    }
+}
+
 /// Whoever did something: there is one user.
 pub(super) fn root_arn() -> String {
     format!("arn:aws:iam::{ACCOUNT}:root")
 }
 
-/// The engine's host, as ECS would call it.
+/// The engine's host, as ECS would call it: 32 digits.
+pub(super) fn container_instance_id(instance: &InstanceId) -> String {
+    format!("{:0>32}", instance.as_str())
+}
+
+/// The same as an ARN.
 pub(super) fn container_instance_arn(cluster: &ClusterName, instance: &InstanceId) -> String {
-    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{instance:0>32}")
+    container_instance_arn_of(cluster, &container_instance_id(instance))
+}
+
+/// The ARN of a container instance.
+pub(super) fn container_instance_arn_of(cluster: &ClusterName, id: &str) -> String {
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{id}")
 }
 
 /// What was asked for is not there.
@@ -68,10 +87,7 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
 
 /// The tags that a document has.
 pub(super) fn tag_map(sent: Option<&Value>) -> BTreeMap<String, String> {
-    let all = sent.and_then(Value::as_array).into_iter().flatten();
-    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    all.map(|tag| (text(&tag["key"]), text(&tag["value"])))
-        .collect()
+    crate::domain::tags_of_document(sent)
 }
 
 pub(super) fn definition_tags(registered: &RegisteredTaskDefinition) -> Value {
@@ -114,7 +130,7 @@ pub(super) fn cluster(cluster: &Cluster, parts: ClusterParts) -> Value {
         "clusterArn": cluster_arn(&cluster.name),
         "clusterName": cluster.name,
         "status": "ACTIVE",
-        "registeredContainerInstancesCount": 0,
+        "registeredContainerInstancesCount": 1,
         "runningTasksCount": cluster.running_tasks,
         "pendingTasksCount": cluster.pending_tasks,
         "activeServicesCount": cluster.active_services,
@@ -129,7 +145,9 @@ pub(super) fn cluster(cluster: &Cluster, parts: ClusterParts) -> Value {
     })
 }
 
-pub(super) fn task(task: &Task, with_tags: bool) -> Value {
+pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value {
+    let launch = &task.spec.launch;
+    let is_fargate = launch.launch_type == LaunchType::Fargate;
     let arn = task_arn(&task.cluster, &task.id);
     let attachment = uuid(&format!("{:0>32}", task.id));
     let containers: Vec<Value> = task
@@ -158,9 +176,12 @@ pub(super) fn task(task: &Task, with_tags: bool) -> Value {
         "healthStatus": task.health_status().as_str(),
         "inferenceAccelerators": [],
         "lastStatus": task.last_status.as_str(),
-        "launchType": LAUNCH_TYPE,
-        "platformVersion": PLATFORM_VERSION,
-        "platformFamily": PLATFORM_FAMILY,
+        "launchType": launch.launch_type.as_str(),
+        "capacityProviderName": launch.capacity_provider,
+        "containerInstanceArn": launch.launch_type.has_instances()
+            .then(|| container_instance_arn(&task.cluster, instance)),
+        "platformVersion": is_fargate.then_some(PLATFORM_VERSION),
+        "platformFamily": is_fargate.then_some(PLATFORM_FAMILY),
         "overrides": overrides(task),
         "pullStartedAt": maybe_time(task.pull_started_at),
         "pullStoppedAt": maybe_time(task.pull_stopped_at),
@@ -306,22 +327,47 @@ fn network(sent: &Value) -> Option<Value> {
     } }))
 }
 
-pub(super) fn service(
-    view: &ServiceView,
-    revision: Option<&FamilyRevision>,
-    events: &[Event],
-    with_tags: bool,
-) -> Value {
+/// Where tasks with these settings say that they run, and what else of them is given back.
+pub(super) fn launch(settings: &RevisionSettings) -> Value {
+    let kept = |name: &str| settings.kept.get(name).cloned();
+    let (launch_type, strategy) = match LaunchPlan::of_kept(&settings.kept) {
+        LaunchPlan::On(launch_type) => (Some(launch_type), None),
+        LaunchPlan::Across(_) => (None, kept("capacityProviderStrategy")),
+    };
+    let is_fargate = launch_type.is_none_or(|one| one == LaunchType::Fargate);
+    let version = kept("platformVersion").filter(Value::is_string);
+    json!({
+        "launchType": launch_type.map(LaunchType::as_str),
+        "capacityProviderStrategy": strategy.filter(|sent| forms::STRATEGY.fits(sent)),
+        "platformVersion": is_fargate.then(|| version.unwrap_or_else(|| json!(PLATFORM_VERSION))),
+        "platformFamily": is_fargate.then_some(PLATFORM_FAMILY),
+        "networkConfiguration": settings.kept.get("networkConfiguration").and_then(network),
+        "serviceConnectConfiguration":
+            kept("serviceConnectConfiguration").filter(|sent| forms::SERVICE_CONNECT.fits(sent)),
+    })
+}
+
+/// How a service moves from one revision to the next.
+pub(super) fn deployment_configuration(configuration: &ServiceConfiguration) -> Value {
+    let breaker = configuration.circuit_breaker;
+    json!({
+        "deploymentCircuitBreaker": { "enable": breaker.enable, "rollback": breaker.rollback },
+        "maximumPercent": configuration.maximum_percent,
+        "minimumHealthyPercent": configuration.minimum_healthy_percent,
+        "strategy": "ROLLING",
+        "bakeTimeInMinutes": 0,
+    })
+}
+
+/// The deployments of a service that matter now, as they are at `now`.
+fn deployments(view: &ServiceView, now: TimestampMs) -> Vec<Value> {
     let service = &view.service;
-    let configuration = &service.configuration;
-    let wanted = service.wanted();
-    let shown = crate::shapes::Service::of(view, service.created_at);
-    let deployments: Vec<Value> = service
+    service
         .deployments
         .iter()
         .map(|one| {
-            let counted = ServiceDeployment::of(one, view, service.created_at);
-            json!({
+            let counted = ServiceDeployment::of(one, view, now);
+            let mut shown = json!({
                 "id": counted.id,
                 "status": counted.status,
                 "taskDefinition": task_definition_arn(&one.task_definition),
@@ -331,14 +377,28 @@ pub(super) fn service(
                 "failedTasks": counted.failed_tasks,
                 "createdAt": time(one.created_at),
                 "updatedAt": time(one.updated_at),
-                "launchType": LAUNCH_TYPE,
-                "platformVersion": PLATFORM_VERSION,
-                "platformFamily": PLATFORM_FAMILY,
                 "rolloutState": counted.rollout_state,
                 "rolloutStateReason": counted.rollout_state_reason,
-            })
+            });
+            add(&mut shown, launch(&one.settings));
+            shown
         })
-        .collect();
+        .collect()
+}
+
+/// A service as it is at `now`.
+pub(super) fn service(
+    view: &ServiceView,
+    revision: Option<&FamilyRevision>,
+    events: &[Event],
+    with_tags: bool,
+    now: TimestampMs,
+) -> Value {
+    let service = &view.service;
+    let configuration = &service.configuration;
+    let wanted = service.wanted();
+    let shown = crate::shapes::Service::of(view, now);
+    let deployments = deployments(view, now);
     let events: Vec<Value> = events
         .iter()
         .map(|event| {
@@ -349,8 +409,30 @@ pub(super) fn service(
             })
         })
         .collect();
-    let breaker = configuration.circuit_breaker;
-    json!({
+    let settings = &configuration.settings;
+    let kept = |name: &str, form: &forms::Form| {
+        settings
+            .kept
+            .get(name)
+            .filter(|sent| form.fits(sent))
+            .cloned()
+    };
+    let under_way = service
+        .primary()
+        .filter(|primary| primary.outcome() == ServiceDeploymentStatus::InProgress)
+        .map(|primary| service_deployment_arn(&service.key, &primary.id));
+    let mut revisions: Vec<_> = service
+        .deployments
+        .iter()
+        .map(|one| &one.service_revision)
+        .collect();
+    revisions.dedup();
+    let revisions = revisions
+        .into_iter()
+        .map(|id| service_deployments::counted(view, id, now));
+    let mut shown_service = json!({
+        "currentServiceDeployment": under_way,
+        "currentServiceRevisions": revisions.collect::<Vec<_>>(),
         "serviceArn": service_arn(&service.key),
         "serviceName": service.key.name,
         "clusterArn": cluster_arn(&service.key.cluster),
@@ -360,32 +442,29 @@ pub(super) fn service(
         "desiredCount": wanted,
         "runningCount": shown.running_count,
         "pendingCount": shown.pending_count,
-        "launchType": LAUNCH_TYPE,
-        "platformVersion": PLATFORM_VERSION,
-        "platformFamily": PLATFORM_FAMILY,
         "taskDefinition": revision.map(task_definition_arn),
-        "deploymentConfiguration": {
-            "deploymentCircuitBreaker": { "enable": breaker.enable, "rollback": breaker.rollback },
-            "maximumPercent": configuration.maximum_percent,
-            "minimumHealthyPercent": configuration.minimum_healthy_percent,
-            "strategy": "ROLLING",
-            "bakeTimeInMinutes": 0,
-        },
+        "deploymentConfiguration": deployment_configuration(configuration),
         "taskSets": [],
         "deployments": deployments,
         "events": events,
         "createdAt": time(service.created_at),
-        "networkConfiguration": configuration.kept.get("networkConfiguration").and_then(network),
-        "placementConstraints": [],
-        "placementStrategy": [],
+        "placementConstraints":
+            kept("placementConstraints", &forms::CONSTRAINTS).unwrap_or_else(|| json!([])),
+        "placementStrategy": kept("placementStrategy", &forms::PLACEMENT).unwrap_or_else(|| json!([])),
         "healthCheckGracePeriodSeconds": shown.health_check_grace_period_seconds,
         "schedulingStrategy": strategy(service),
         "deploymentController": { "type": "ECS" },
         "tags": if with_tags { tags(&service.tags) } else { json!([]) },
         "createdBy": root_arn(),
-        "enableECSManagedTags": false,
-        "propagateTags": if configuration.task_tags.is_empty() { "NONE" } else { "SERVICE" },
-        "enableExecuteCommand": configuration.enable_execute_command,
-        "availabilityZoneRebalancing": "DISABLED",
-    })
+        "enableECSManagedTags": settings.enable_ecs_managed_tags,
+        "propagateTags": settings.propagate_tags.as_str(),
+        "enableExecuteCommand": settings.enable_execute_command,
+        "availabilityZoneRebalancing":
+            kept("availabilityZoneRebalancing", &forms::Form::Text).unwrap_or_else(|| json!("DISABLED")),
+    });
+    let mut launched = launch(settings);
+    // It is told of deployments alone.
+    launched["serviceConnectConfiguration"] = Value::Null;
+    add(&mut shown_service, launched);
+    shown_service
 }

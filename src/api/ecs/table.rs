@@ -10,7 +10,10 @@ use serde_json::Value;
 
 use super::error::EcsError;
 use super::input::{Field, Input, flag, list, map, number, text, texts};
-use super::{account, clusters, services, tags, task_definitions, tasks};
+use super::{
+    account, capacity_providers, clusters, instances, service_deployments, services, tags,
+    task_definitions, tasks,
+};
 use crate::control::Control;
 
 type Answered = Pin<Box<dyn Future<Output = Result<Value, EcsError>> + Send>>;
@@ -59,29 +62,26 @@ const fn refuses(name: &'static str, why: &'static str) -> Operation {
 
 const NO_AGENT: &str =
     "the ECS agent makes this call, and there is none: the server speaks to the engine itself";
-const NO_ATTRIBUTES: &str = "there is one host, and nothing to choose it by";
 const NO_DAEMONS: &str = "there are no managed daemons; a service with schedulingStrategy DAEMON has one task on the host";
 const NO_EXPRESS: &str =
     "there is no load balancer that an Express service could have; use CreateService";
 const NO_GATEWAYS: &str = "there are no gateways";
-const NO_HOSTS: &str = "the host is the engine's, and is not managed through here yet";
-const NO_PROVIDERS: &str = "there is one host, whatever the capacity provider is called";
+const NO_HOOKS: &str = "no deployment waits for a hook: nothing would call one";
 const NO_TASK_SETS: &str = "deployments are rolling; there is no EXTERNAL controller yet";
-const DEPLOYMENTS: &str =
-    "not yet; DescribeServices shows the deployments, neargate service all that there ever were";
-const SETTINGS: &str = "account settings are AWS's defaults, and stay";
 
 /// What is refused in a task definition, a run or a service, [docs/task-definition-fields.md] and
 /// [docs/service-fields.md] say.
 #[rustfmt::skip]
 pub(super) static OPERATIONS: [Operation; 88] = [
     refuses("AssociateGatewayWithCluster", NO_GATEWAYS),
-    refuses("ContinueServiceDeployment", DEPLOYMENTS),
-    refuses("CreateCapacityProvider", NO_PROVIDERS),
+    refuses("ContinueServiceDeployment", NO_HOOKS),
+    does!("CreateCapacityProvider", capacity_providers::create, [
+        text("name").required(), text("cluster"), map("autoScalingGroupProvider"), map("managedInstancesProvider"), list("tags"),
+    ], "a name that tasks are spread among; nothing is scaled, and managedInstancesProvider is refused"),
     does!("CreateCluster", clusters::create, [
         text("clusterName"), list("tags"), list("settings"), map("configuration"), texts("capacityProviders"),
         list("defaultCapacityProviderStrategy"), map("serviceConnectDefaults"),
-    ], "settings, configuration and capacity providers are kept and given back, and have no effect"),
+    ], "settings and configuration are kept and given back, and have no effect"),
     refuses("CreateDaemon", NO_DAEMONS),
     refuses("CreateExpressGatewayService", NO_EXPRESS),
     refuses("CreateGateway", NO_GATEWAYS),
@@ -93,11 +93,14 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         number("healthCheckGracePeriodSeconds"), text("schedulingStrategy"), map("deploymentController"), list("tags"),
         flag("enableECSManagedTags"), text("propagateTags"), flag("enableExecuteCommand"),
         map("serviceConnectConfiguration"), list("volumeConfigurations"), list("vpcLatticeConfigurations"),
-    ], "of what has no effect, only networkConfiguration is given back; see [service-fields.md](service-fields.md)"),
+        list("gatewayConnectors"), map("monitoring"),
+    ], "what has no effect is given back, and told as an event; see [service-fields.md](service-fields.md)"),
     refuses("CreateTaskSet", NO_TASK_SETS),
-    refuses("DeleteAccountSetting", SETTINGS),
-    refuses("DeleteAttributes", NO_ATTRIBUTES),
-    refuses("DeleteCapacityProvider", NO_PROVIDERS),
+    does!("DeleteAccountSetting", account::delete, [text("name").required(), text("principalArn")], ""),
+    does!("DeleteAttributes", instances::delete_attributes, [text("cluster"), list("attributes").required()], ""),
+    does!("DeleteCapacityProvider", capacity_providers::delete, [
+        text("capacityProvider").required(), text("cluster"),
+    ], "gone at once"),
     does!("DeleteCluster", clusters::delete, [text("cluster").required()], "a deleted cluster is gone at once; `default` stays"),
     refuses("DeleteDaemon", NO_DAEMONS),
     refuses("DeleteDaemonTaskDefinition", NO_DAEMONS),
@@ -107,11 +110,15 @@ pub(super) static OPERATIONS: [Operation; 88] = [
     does!("DeleteTaskDefinitions", task_definitions::delete, [texts("taskDefinitions").required()],
         "a deleted revision is gone at once; its tasks keep their own copy"),
     refuses("DeleteTaskSet", NO_TASK_SETS),
-    refuses("DeregisterContainerInstance", NO_HOSTS),
+    refuses("DeregisterContainerInstance", NO_AGENT),
     does!("DeregisterTaskDefinition", task_definitions::deregister, [text("taskDefinition").required()], ""),
-    refuses("DescribeCapacityProviders", NO_PROVIDERS),
+    does!("DescribeCapacityProviders", capacity_providers::describe, [
+        texts("capacityProviders"), text("cluster"), texts("include"), number("maxResults"), text("nextToken"),
+    ], ""),
     does!("DescribeClusters", clusters::describe, [texts("clusters"), texts("include")], "`statistics` is empty"),
-    refuses("DescribeContainerInstances", NO_HOSTS),
+    does!("DescribeContainerInstances", instances::describe, [
+        text("cluster"), texts("containerInstances").required(), texts("include"),
+    ], "the host of the engine, once in each cluster; what all clusters reserve is reserved of it"),
     refuses("DescribeDaemon", NO_DAEMONS),
     refuses("DescribeDaemonDeployments", NO_DAEMONS),
     refuses("DescribeDaemonRevisions", NO_DAEMONS),
@@ -120,43 +127,56 @@ pub(super) static OPERATIONS: [Operation; 88] = [
     refuses("DescribeGateway", NO_GATEWAYS),
     refuses("DescribeGatewayResources", NO_GATEWAYS),
     refuses("DescribeGatewayRoute", NO_GATEWAYS),
-    refuses("DescribeServiceDeployments", DEPLOYMENTS),
-    refuses("DescribeServiceRevisions", DEPLOYMENTS),
+    does!("DescribeServiceDeployments", service_deployments::describe, [
+        texts("serviceDeploymentArns").required(),
+    ], "of the newest 1,000 of a service"),
+    does!("DescribeServiceRevisions", service_deployments::revisions, [
+        texts("serviceRevisionArns").required(),
+    ], "of the newest 1,000 of a service"),
     does!("DescribeServices", services::describe, [
         text("cluster"), texts("services").required(), texts("include"),
-    ], "`launchType` is always FARGATE"),
+    ], ""),
     does!("DescribeTaskDefinition", task_definitions::describe, [
         text("taskDefinition").required(), texts("include"),
     ], "`requiresAttributes` has the two that say how the task is connected"),
     refuses("DescribeTaskSets", NO_TASK_SETS),
     does!("DescribeTasks", tasks::describe, [text("cluster"), texts("tasks").required(), texts("include")],
-        "stopped tasks stay; `launchType` is always FARGATE; the network interface is one that EC2 does not know"),
+        "stopped tasks stay; the network interface is one that EC2 does not know"),
     refuses("DisassociateGatewayFromCluster", NO_GATEWAYS),
     refuses("DiscoverPollEndpoint", NO_AGENT),
-    refuses("ExecuteCommand", "there is no Session Manager that would carry it; use neargate exec TASK, or REST's exec"),
+    refuses("ExecuteCommand", "there is no Session Manager that would carry it; use neargate exec TASK -- COMMAND, or REST's exec, a WebSocket"),
     does!("GetTaskProtection", tasks::protection, [text("cluster").required(), texts("tasks").required()],
         "`tasks` is required"),
     does!("ListAccountSettings", account::list, [
         text("name"), text("value"), text("principalArn"), flag("effectiveSettings"), text("nextToken"),
         number("maxResults"),
-    ], "AWS's defaults, always"),
-    refuses("ListAttributes", NO_ATTRIBUTES),
+    ], "without own ones, AWS's defaults"),
+    does!("ListAttributes", instances::list_attributes, [
+        text("cluster"), text("targetType").required(), text("attributeName"), text("attributeValue"), text("nextToken"),
+        number("maxResults"),
+    ], ""),
     does!("ListClusters", clusters::list, [text("nextToken"), number("maxResults")], ""),
-    refuses("ListContainerInstances", NO_HOSTS),
+    does!("ListContainerInstances", instances::list, [
+        text("cluster"), text("filter"), text("nextToken"), number("maxResults"), text("status"),
+    ], "there is one; `filter` is refused"),
     refuses("ListDaemonDeployments", NO_DAEMONS),
     refuses("ListDaemonTaskDefinitions", NO_DAEMONS),
     refuses("ListDaemons", NO_DAEMONS),
     refuses("ListGatewayClusterAssociations", NO_GATEWAYS),
     refuses("ListGatewayRoutes", NO_GATEWAYS),
     refuses("ListGateways", NO_GATEWAYS),
-    refuses("ListServiceDeployments", DEPLOYMENTS),
+    does!("ListServiceDeployments", service_deployments::list, [
+        text("service").required(), text("cluster"), texts("status"), map("createdAt"), text("nextToken"), number("maxResults"),
+    ], "a page can be shorter than maxResults where a filter is given"),
     does!("ListServices", services::list, [
         text("cluster"), text("nextToken"), number("maxResults"), text("launchType"), text("schedulingStrategy"),
         text("resourceManagementType"),
     ], ""),
-    refuses("ListServicesByNamespace", "there is no Cloud Map and no Service Connect"),
+    does!("ListServicesByNamespace", services::by_namespace, [
+        text("namespace").required(), text("nextToken"), number("maxResults"),
+    ], "by what their serviceConnectConfiguration says; a page can be shorter than maxResults"),
     does!("ListTagsForResource", tags::list, [text("resourceArn").required()],
-        "of clusters, tasks, services and task definitions"),
+        ""),
     does!("ListTaskDefinitionFamilies", task_definitions::families, [
         text("familyPrefix"), text("status"), text("nextToken"), number("maxResults"),
     ], ""),
@@ -167,12 +187,18 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         text("cluster"), text("containerInstance"), text("family"), text("nextToken"), number("maxResults"),
         text("startedBy"), text("serviceName"), text("desiredStatus"), text("launchType"), text("daemonName"),
     ], "stopped tasks stay listed"),
-    refuses("PutAccountSetting", SETTINGS),
-    refuses("PutAccountSettingDefault", SETTINGS),
-    refuses("PutAttributes", NO_ATTRIBUTES),
-    does!("PutClusterCapacityProviders", clusters::change, [
+    does!("PutAccountSetting", account::put, [
+        text("name").required(), text("value").required(), text("principalArn"),
+    ], "`containerInsights` says what new clusters have; the others have no effect"),
+    does!("PutAccountSettingDefault", account::put_default, [
+        text("name").required(), text("value").required(),
+    ], "the same"),
+    does!("PutAttributes", instances::put_attributes, [
+        text("cluster"), list("attributes").required(),
+    ], "of the container instance of a cluster, ten at most; no task is placed by them"),
+    does!("PutClusterCapacityProviders", clusters::put_capacity_providers, [
         text("cluster").required(), texts("capacityProviders"), list("defaultCapacityProviderStrategy"),
-    ], "kept and given back, without effect"),
+    ], "the strategy decides which capacity provider a task names"),
     refuses("RegisterContainerInstance", NO_AGENT),
     refuses("RegisterDaemonTaskDefinition", NO_DAEMONS),
     does!("RegisterTaskDefinition", task_definitions::register, [
@@ -188,26 +214,36 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         list("placementConstraints"), list("placementStrategy"), text("platformVersion"), text("propagateTags"),
         text("referenceId"), text("startedBy"), list("tags"), text("taskDefinition").required(), text("clientToken"),
         list("volumeConfigurations"),
-    ], "networkConfiguration may be left out; it, placement, capacity providers and referenceId have no effect; overrides \
+    ], "networkConfiguration may be left out; it, placement and referenceId have no effect; overrides \
         of resourceRequirements and environmentFiles are refused"),
-    refuses("StartTask", "there is one host; use RunTask"),
-    refuses("StopServiceDeployment", DEPLOYMENTS),
+    does!("StartTask", tasks::start, [
+        text("cluster"), texts("containerInstances").required(), flag("enableECSManagedTags"), flag("enableExecuteCommand"),
+        text("group"), map("networkConfiguration"), map("overrides"), text("propagateTags"), text("referenceId"),
+        text("startedBy"), list("tags"), text("taskDefinition").required(), list("volumeConfigurations"),
+    ], "on the host of the engine; its launch type is EC2"),
+    does!("StopServiceDeployment", service_deployments::stop, [
+        text("serviceDeploymentArn").required(), text("stopType"),
+    ], "of the one that is IN_PROGRESS; with ABORT, the tasks that there are go on"),
     does!("StopTask", tasks::stop, [text("cluster"), text("task").required(), text("reason")], ""),
     refuses("SubmitAttachmentStateChanges", NO_AGENT),
     refuses("SubmitContainerStateChange", NO_AGENT),
     refuses("SubmitTaskStateChange", NO_AGENT),
     does!("TagResource", tags::tag, [text("resourceArn").required(), list("tags").required()],
-        "of clusters; other things keep the tags that they were made with"),
+        "bills go by the tags that a task was run with"),
     does!("UntagResource", tags::untag, [text("resourceArn").required(), texts("tagKeys").required()],
-        "of clusters"),
-    refuses("UpdateCapacityProvider", NO_PROVIDERS),
+        ""),
+    does!("UpdateCapacityProvider", capacity_providers::update, [
+        text("name").required(), text("cluster"), map("autoScalingGroupProvider"), map("managedInstancesProvider"),
+    ], "kept and given back"),
     does!("UpdateCluster", clusters::change, [
         text("cluster").required(), list("settings"), map("configuration"), map("serviceConnectDefaults"),
     ], "kept and given back, without effect"),
     does!("UpdateClusterSettings", clusters::change, [text("cluster").required(), list("settings").required()],
         "kept and given back, without effect"),
     refuses("UpdateContainerAgent", NO_AGENT),
-    refuses("UpdateContainerInstancesState", NO_HOSTS),
+    does!("UpdateContainerInstancesState", instances::set_state, [
+        text("cluster"), texts("containerInstances").required(), text("status").required(),
+    ], "while it is DRAINING, RunTask and StartTask start nothing in the cluster, and services neither; the tasks that there are go on"),
     refuses("UpdateDaemon", NO_DAEMONS),
     refuses("UpdateExpressGatewayService", NO_EXPRESS),
     refuses("UpdateGateway", NO_GATEWAYS),
@@ -216,9 +252,10 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         list("capacityProviderStrategy"), map("deploymentConfiguration"), text("availabilityZoneRebalancing"),
         map("networkConfiguration"), list("placementConstraints"), list("placementStrategy"), text("platformVersion"),
         flag("forceNewDeployment"), number("healthCheckGracePeriodSeconds"), map("deploymentController"),
-        flag("enableExecuteCommand"), flag("enableECSManagedTags"), list("loadBalancers"), list("serviceRegistries"),
-        map("serviceConnectConfiguration"), list("volumeConfigurations"), list("vpcLatticeConfigurations"),
-    ], "propagateTags is refused: it stays as it was made; see [service-fields.md](service-fields.md)"),
+        flag("enableExecuteCommand"), flag("enableECSManagedTags"), list("loadBalancers"), text("propagateTags"),
+        list("serviceRegistries"), map("serviceConnectConfiguration"), list("volumeConfigurations"),
+        list("vpcLatticeConfigurations"), list("gatewayConnectors"), map("monitoring"),
+    ], "see [service-fields.md](service-fields.md)"),
     refuses("UpdateServicePrimaryTaskSet", NO_TASK_SETS),
     does!("UpdateTaskProtection", tasks::protect, [
         text("cluster").required(), texts("tasks").required(), flag("protectionEnabled").required(),

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::error::EcsError;
 use super::input::Input;
-use super::{names, show};
+use super::{names, show, tags};
 use crate::control::{Control, ControlError};
 use crate::domain::{
     FamilyRevision, RegisteredTaskDefinition, TaskDefinitionReference, TaskDefinitionStatus,
@@ -17,6 +17,7 @@ use crate::store::{Page, TaskDefinitionFilter};
 const MOST_DELETED: usize = 10;
 
 pub(super) async fn register(control: Control, input: Input) -> Result<Value, EcsError> {
+    input.tags()?;
     let sent = Value::Object(input.into_map());
     let ParsedTaskDefinition {
         definition,
@@ -46,10 +47,12 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
         }
         found => found?,
     };
-    Ok(json!({
-        "taskDefinition": show::definition(&found),
-        "tags": with_tags.then(|| show::definition_tags(&found)),
-    }))
+    let tags = if with_tags {
+        Some(show::tags(&tags::of_definition(&control, &found).await?))
+    } else {
+        None
+    };
+    Ok(json!({ "taskDefinition": show::definition(&found), "tags": tags }))
 }
 
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {

@@ -3,13 +3,13 @@
 use serde_json::{Map, Value, json};
 
 use super::error::EcsError;
-use super::input::Input;
-use super::{names, show};
+use super::input::{Input, check_tags};
+use super::{forms, instances, launch, names, show, tags};
 use crate::api::rest::order;
 use crate::control::{Control, ControlError, RunTask};
 use crate::domain::{
-    ClusterName, DesiredStatus, DurationMs, RegisteredTaskDefinition, Task, TaskDefinitionStatus,
-    TaskId, task_arn,
+    Cluster, ClusterName, DesiredStatus, DurationMs, LaunchPlan, LaunchType,
+    RegisteredTaskDefinition, Task, TaskDefinitionStatus, TaskId, managed_tags, task_arn,
 };
 use crate::shapes::{Document, ParsedRunTask};
 use crate::store::TaskFilter;
@@ -22,13 +22,13 @@ const MOST_PROTECTED: usize = 10;
 const PROTECTED_MINUTES: i64 = 120;
 /// The longest `reason`, as in ECS.
 const LONGEST_REASON: usize = 1_024;
-const LAUNCH_TYPES: [&str; 4] = ["EC2", "FARGATE", "EXTERNAL", "MANAGED_INSTANCES"];
-/// The kind of host that this one passes for.
-pub(super) const LAUNCH_TYPE: &str = "FARGATE";
+/// Container instances that one call can start tasks on, as in ECS.
+const MOST_INSTANCES: usize = 10;
 
-/// What has no effect on one host, beside the host's own network: it is accepted, and not given back.
-const WITHOUT_EFFECT: [&str; 9] = [
+/// What is read here already, or has no effect on one host: it is accepted, and not given back.
+const READ_OR_WITHOUT_EFFECT: [&str; 10] = [
     "capacityProviderStrategy",
+    "containerInstances",
     "enableECSManagedTags",
     "launchType",
     "networkConfiguration",
@@ -43,42 +43,130 @@ const OVERRIDES_KEPT: [&str; 3] = ["executionRoleArn", "taskRoleArn", "ephemeral
 
 pub(super) async fn run(control: Control, input: Input) -> Result<Value, EcsError> {
     input.number("count", 1, MOST_RUN)?;
-    check_launch(&input)?;
-    let cluster = input.cluster(&control).await?.name;
+    let cluster = input.cluster(&control).await?;
+    let plan = launch::plan(&input, &control, &cluster).await?;
+    let (tasks, failures) = match begin(&control, input, &cluster, plan, None).await? {
+        Begun::Tasks(tasks) => (tasks, Vec::new()),
+        Begun::Failed(failure) => (Vec::new(), vec![failure]),
+        Begun::Draining => {
+            return Err(EcsError::parameter(
+                "No Container Instances were found in your cluster: the one that it has is DRAINING.",
+            ));
+        }
+    };
+    let tasks: Vec<Value> = tasks
+        .iter()
+        .map(|task| show::task(task, control.instance_id(), true))
+        .collect();
+    Ok(json!({ "tasks": tasks, "failures": failures }))
+}
+
+/// Starts a task on each container instance that is named: the host, or none.
+pub(super) async fn start(control: Control, input: Input) -> Result<Value, EcsError> {
+    let cluster = input.cluster(&control).await?;
+    let named = input.some_texts("containerInstances", MOST_INSTANCES)?;
+    let named: Vec<String> = named.into_iter().map(str::to_owned).collect();
+    let (mut here, mut failures) = (Vec::new(), Vec::new());
+    for text in named {
+        if instances::is_it(&control, &cluster, &text)? {
+            here.push(show::container_instance_arn(
+                &cluster.name,
+                control.instance_id(),
+            ));
+        } else {
+            failures.push(instances::missing(&cluster, &text));
+        }
+    }
+    let count = u32::try_from(here.len()).unwrap_or_default();
+    if count == 0 {
+        return Ok(json!({ "tasks": [], "failures": failures }));
+    }
+    let plan = LaunchPlan::On(LaunchType::Ec2);
+    let tasks = match begin(&control, input, &cluster, plan, Some(count)).await? {
+        Begun::Tasks(tasks) => tasks,
+        Begun::Failed(failure) => {
+            failures.push(failure);
+            Vec::new()
+        }
+        Begun::Draining => {
+            let inactive =
+                |arn| json!({ "arn": arn, "reason": "INACTIVE", "detail": "it is DRAINING" });
+            failures.extend(here.into_iter().map(inactive));
+            Vec::new()
+        }
+    };
+    let tasks: Vec<Value> = tasks
+        .iter()
+        .map(|task| show::task(task, control.instance_id(), true))
+        .collect();
+    Ok(json!({ "tasks": tasks, "failures": failures }))
+}
+
+/// What became of a request for tasks.
+enum Begun {
+    Tasks(Vec<Task>),
+    /// One of ECS's `failures`, which is no mistake of the call's.
+    Failed(Value),
+    /// The cluster's container instance takes none.
+    Draining,
+}
+
+/// Has tasks run as `input` says; so many of them if `count` says so.
+async fn begin(
+    control: &Control,
+    input: Input,
+    cluster: &Cluster,
+    plan: LaunchPlan,
+    count: Option<u32>,
+) -> Result<Begun, EcsError> {
+    for (name, form) in &forms::OF_SERVICES {
+        if let Some(sent) = input.value(name) {
+            form.check(sent, name)?;
+        }
+    }
+    input.tags()?;
+    let managed = input.flag("enableECSManagedTags").unwrap_or_default();
+    let cluster = cluster.name.clone();
     let wanted = names::task_definition(input.required("taskDefinition"))?;
     let propagate = input.word("propagateTags", &["TASK_DEFINITION", "SERVICE", "NONE"])?;
     let propagate = propagate == Some("TASK_DEFINITION");
     let mut sent = input.into_map();
     sent.insert("cluster".to_owned(), json!(cluster));
     sent.insert("taskDefinition".to_owned(), json!(wanted.to_string()));
-    sent.retain(|name, _| !WITHOUT_EFFECT.contains(&name.as_str()));
+    sent.retain(|name, _| !READ_OR_WITHOUT_EFFECT.contains(&name.as_str()));
+    sent.extend(count.map(|count| ("count".to_owned(), json!(count))));
     let kept = take_kept(&mut sent);
     let parsed = ParsedRunTask::parse(&Document::from_value(&Value::Object(sent)))
         .map_err(|faults| EcsError::faults("InvalidParameterException", &faults))?;
     let mut request = order(parsed);
+    request.launch = plan;
     if let Value::Object(overrides) = &mut request.overrides_document {
         overrides.extend(kept);
     }
     // A repeated call gets the first one's answer, whatever has become of the definition since.
     if request.client_token.is_none() || propagate {
-        let definition = runnable(&control, &request).await?;
+        let definition = runnable(control, &request).await?;
         if propagate {
-            let mut tags = show::tag_map(definition.document.get("tags"));
+            let mut tags = tags::of_definition(control, &definition).await?;
             tags.extend(std::mem::take(&mut request.tags));
             request.tags = tags;
+            check_tags(&request.tags)?;
         }
     }
+    if managed {
+        request.tags.extend(managed_tags(&cluster, None));
+    }
     match control.run_task(request).await {
-        Ok(tasks) => {
-            let tasks: Vec<Value> = tasks.iter().map(|task| show::task(task, true)).collect();
-            Ok(json!({ "tasks": tasks, "failures": [] }))
+        Ok(tasks) => Ok(Begun::Tasks(tasks)),
+        Err(ControlError::Conflict { message, .. }) if message.ends_with("is DRAINING") => {
+            Ok(Begun::Draining)
         }
         // A task that no empty host could take is no mistake of the call's.
         Err(ControlError::Conflict { message, .. }) if message.starts_with("RESOURCE:") => {
             let (reason, detail) = message.split_once(": ").unwrap_or((&message, ""));
             let arn = show::container_instance_arn(&cluster, control.instance_id());
             let failure = json!({ "arn": arn, "reason": reason, "detail": detail });
-            Ok(json!({ "tasks": [], "failures": [failure] }))
+            Ok(Begun::Failed(failure))
         }
         Err(ControlError::NotFound { .. }) => Err(EcsError::client("TaskDefinition not found.")),
         Err(ControlError::Conflict { message, .. }) if message.ends_with("is INACTIVE") => {
@@ -100,21 +188,6 @@ async fn runnable(
         Err(ControlError::NotFound { .. }) => Err(EcsError::client("TaskDefinition not found.")),
         found => Ok(found?),
     }
-}
-
-/// Where the tasks are to run: anything that ECS knows means the one host.
-fn check_launch(input: &Input) -> Result<(), EcsError> {
-    let launch_type = input.word("launchType", &LAUNCH_TYPES)?;
-    let strategy = input.value("capacityProviderStrategy");
-    let has_strategy = strategy
-        .and_then(Value::as_array)
-        .is_some_and(|all| !all.is_empty());
-    if launch_type.is_some() && has_strategy {
-        return Err(EcsError::parameter(
-            "Specifying both a launch type and capacity provider strategy is not supported. Remove one and try again.",
-        ));
-    }
-    Ok(())
 }
 
 /// Takes from `overrides` what is only given back.
@@ -163,7 +236,9 @@ pub(super) async fn stop(control: Control, input: Input) -> Result<Value, EcsErr
         return Err(EcsError::parameter("The referenced task was not found."));
     }
     let task = control.stop_task(&id, reason).await?;
-    Ok(json!({ "task": show::task(&task, true) }))
+    let mut tasks = [task];
+    tags::renew(&control, &mut tasks).await?;
+    Ok(json!({ "task": show::task(&tasks[0], control.instance_id(), true) }))
 }
 
 /// A task of `cluster`; one of another cluster is not there.
@@ -186,10 +261,17 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
     for text in input.some_texts("tasks", MOST)? {
         let id = names::task(text, &cluster)?;
         match find(&control, &cluster, &id).await? {
-            Some(task) => tasks.push(show::task(&task, with_tags)),
+            Some(task) => tasks.push(task),
             None => failures.push(show::missing(&task_arn(&cluster, &id))),
         }
     }
+    if with_tags {
+        tags::renew(&control, &mut tasks).await?;
+    }
+    let tasks: Vec<Value> = tasks
+        .iter()
+        .map(|task| show::task(task, control.instance_id(), with_tags))
+        .collect();
     Ok(json!({ "tasks": tasks, "failures": failures }))
 }
 
@@ -197,9 +279,14 @@ pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsErr
     let desired = input
         .word("desiredStatus", &["RUNNING", "PENDING", "STOPPED"])?
         .unwrap_or("RUNNING");
-    let launch_type = input.word("launchType", &LAUNCH_TYPES)?;
+    let launch_type = launch::launch_type(&input)?;
     let page = input.page(100)?;
-    let cluster = input.cluster(&control).await?.name;
+    let cluster = input.cluster(&control).await?;
+    let is_here = match input.text("containerInstance") {
+        Some(text) => instances::is_it(&control, &cluster, text)?,
+        None => true,
+    };
+    let cluster = cluster.name;
     let group = match input.text("serviceName") {
         Some(text) => {
             let key = names::service(text, &cluster)?;
@@ -211,10 +298,8 @@ pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsErr
         }
         None => None,
     };
-    // No task is ever to be PENDING, and none is on another kind of host.
-    let elsewhere = launch_type.is_some_and(|kind| kind != LAUNCH_TYPE)
-        || input.text("daemonName").is_some()
-        || input.text("containerInstance").is_some();
+    // No task is ever to be PENDING, and none is on another host.
+    let elsewhere = !is_here || input.text("daemonName").is_some();
     let Some(desired_status) = DesiredStatus::parse(desired).filter(|_| !elsewhere) else {
         return Ok(json!({ "taskArns": [] }));
     };
@@ -230,6 +315,7 @@ pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsErr
     let arns: Vec<String> = page
         .items
         .iter()
+        .filter(|task| launch_type.is_none_or(|wanted| task.spec.launch.launch_type == wanted))
         .map(|task| task_arn(&task.cluster, &task.id))
         .collect();
     Ok(json!({ "taskArns": arns, "nextToken": page.next }))

@@ -1,6 +1,7 @@
 //! ECS's protocol as its clients see it, in this process; the real clients are in `tests/ecs.rs`.
 
 mod fuzz;
+mod operations;
 
 use std::path::Path;
 
@@ -577,21 +578,4 @@ async fn what_is_kept_of_a_cluster_is_given_back() {
     assert_eq!(gone["cluster"]["status"], "INACTIVE");
     let said = refused(&api, "DeleteCluster", json!({ "cluster": "blue" })).await;
     assert_eq!(said, "ClusterNotFoundException: Cluster not found.");
-}
-
-#[tokio::test]
-async fn account_settings_are_the_defaults() {
-    let api = Api::new().await;
-    let all = done(
-        &api,
-        "ListAccountSettings",
-        json!({ "effectiveSettings": true }),
-    )
-    .await;
-    assert_eq!(all["settings"].as_array().unwrap().len(), 10);
-    let one = json!({ "effectiveSettings": true, "name": "taskLongArnFormat" });
-    let one = done(&api, "ListAccountSettings", one).await;
-    assert_eq!(one["settings"][0]["value"], "enabled");
-    let own = done(&api, "ListAccountSettings", json!({})).await;
-    assert_eq!(own, json!({ "settings": [] }));
 }

@@ -17,7 +17,7 @@ use super::openapi::Common;
 use super::problem::ApiError;
 use super::{Rest, idempotence};
 use crate::control::{Control, RunTask};
-use crate::domain::{DesiredStatus, DurationMs, LastStatus, ServiceName};
+use crate::domain::{DesiredStatus, DurationMs, LastStatus, LaunchPlan, ServiceName};
 use crate::shapes::{
     Page, ParsedRunTask, Problem, RunTaskRequest, RunTaskResponse, StopTaskRequest, Task,
     UpdateTaskProtectionRequest,
@@ -92,6 +92,7 @@ pub(in crate::api) fn order(parsed: ParsedRunTask) -> RunTask {
         overrides: parsed.overrides,
         overrides_document: parsed.overrides_document,
         enable_execute_command: parsed.enable_execute_command,
+        launch: LaunchPlan::default(),
         tags: parsed.tags,
         started_by: parsed.started_by,
         group: Some(parsed.group),

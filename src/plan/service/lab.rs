@@ -31,6 +31,7 @@ pub(super) fn target(number: u32) -> DeploymentTarget {
     DeploymentTarget {
         task_definition: revision(number),
         service_revision: format!("{number:019}").parse().unwrap(),
+        settings: crate::domain::RevisionSettings::default(),
     }
 }
 
@@ -39,6 +40,7 @@ pub(super) struct Lab {
     pub(super) service: Service,
     pub(super) tasks: Vec<ServiceTask>,
     pub(super) now: TimestampMs,
+    pub(super) is_draining: bool,
     ids: u128,
     pub(super) said: Vec<String>,
     pub(super) retired: Vec<Deployment>,
@@ -68,6 +70,7 @@ impl Lab {
             },
             tasks: Vec::new(),
             now: at(0),
+            is_draining: false,
             ids: 0,
             said: Vec::new(),
             retired: Vec::new(),
@@ -83,9 +86,13 @@ impl Lab {
     }
 
     pub(super) fn deploy(&mut self, number: u32) {
+        self.deploy_to(target(number));
+    }
+
+    pub(super) fn deploy_to(&mut self, target: DeploymentTarget) {
         let id = DeploymentId::generate(&self.next_id());
         let occasion = self.occasion(DeploymentCause::User);
-        self.service.deploy(id, target(number), occasion);
+        self.service.deploy(id, target, occasion);
     }
 
     /// What `neargate service rollback` does, where there is something to go back to.
@@ -115,6 +122,7 @@ impl Lab {
             service: &self.service,
             tasks: &self.tasks,
             next_deployment: &next,
+            is_draining: self.is_draining,
             now: self.now,
         };
         let plan = plan(world);
@@ -178,6 +186,11 @@ impl Lab {
             .filter(|deployment| deployment.task_definition == revision(number))
             .map(|deployment| deployment.id.to_string())
             .collect();
+        self.fail_of(&broken);
+    }
+
+    /// The same of the tasks of these deployments.
+    pub(super) fn fail_of(&mut self, broken: &[String]) {
         for task in &mut self.tasks {
             if broken.contains(&task.deployment) && task.last_status != LastStatus::Stopped {
                 task.last_status = LastStatus::Stopped;

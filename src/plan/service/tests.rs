@@ -1,8 +1,8 @@
 use super::lab::{Lab, at, target};
 use super::*;
 use crate::domain::{
-    DesiredStatus, SchedulingStrategy, ServiceConfiguration, ServiceDeploymentStatus,
-    ServiceRevisionId, StopCode,
+    DesiredStatus, PropagateTags, SchedulingStrategy, ServiceConfiguration,
+    ServiceDeploymentStatus, ServiceRevisionId, StopCode,
 };
 
 fn breaker() -> ServiceConfiguration {
@@ -405,4 +405,55 @@ fn a_daemon_has_one_task() {
     let mut lab = Lab::new(7, daemon);
     lab.settle();
     assert_eq!(lab.running(1), 1);
+}
+
+#[test]
+fn on_a_draining_host_nothing_is_started_and_nothing_is_taken_away() {
+    let mut lab = Lab::new(2, ServiceConfiguration::default());
+    lab.settle();
+    let tasks = lab.live();
+    lab.is_draining = true;
+    lab.deploy(2);
+    lab.service.desired_count = 3;
+    lab.settle();
+    assert_eq!(lab.live(), tasks, "nothing could take their place");
+    let waiting = lab.service.waiting.clone().unwrap();
+    assert!(waiting.contains("DRAINING"), "{waiting}");
+    lab.is_draining = false;
+    lab.settle();
+    assert_eq!((lab.running(1), lab.running(2)), (0, 3));
+}
+
+#[test]
+fn a_rollback_brings_the_whole_revision_back_not_only_what_it_ran() {
+    let mut lab = Lab::new(1, breaker());
+    lab.settle();
+    assert_eq!(lab.service.last_completed, Some(target(1)));
+    // The same task definition with other settings is another revision, and fails.
+    let mut other = target(1);
+    other.service_revision = "0000000000000000009".parse().unwrap();
+    other.settings.enable_execute_command = true;
+    other.settings.propagate_tags = PropagateTags::Service;
+    let settings = &mut lab.service.configuration.settings;
+    settings.clone_from(&other.settings);
+    lab.deploy_to(other.clone());
+    for _ in 0..10 {
+        lab.round();
+        let of_new: Vec<_> = lab.service.deployments[..1]
+            .iter()
+            .map(|one| one.id.to_string())
+            .collect();
+        if lab.says("rolling back") > 0 {
+            break;
+        }
+        lab.fail_of(&of_new);
+        lab.pass(400);
+    }
+    assert_eq!(lab.says("rolling back"), 1, "{:#?}", lab.said);
+    lab.settle();
+    let settings = &lab.service.configuration.settings;
+    assert_eq!(*settings, target(1).settings, "exec and tags are as before");
+    let primary = lab.service.primary().unwrap();
+    assert_eq!(primary.settings, target(1).settings);
+    assert_eq!(primary.rollout_state, RolloutState::Completed);
 }

@@ -43,16 +43,11 @@ impl ParsedService<CreateService> {
             faults: form,
         } = form::<CreateServiceRequest>(document, &CREATE);
         let mut faults = Faults::default();
-        let mut warnings = support::judge_service(&value, &mut faults);
-        if request.propagate_tags == Some(PropagateTags::TaskDefinition) {
-            warnings.push(
-                "propagateTags: `TASK_DEFINITION` has no effect yet: a service's tasks get its own tags, or none"
-                    .to_owned(),
-            );
-        }
+        let warnings = support::judge_service(&value, &mut faults);
         let mut parsed = create(&request, around, &mut faults);
         if let Some(request) = &mut parsed {
-            request.configuration.kept = kept(&value);
+            request.configuration.settings.keep(&kept(&value));
+            request.notes.clone_from(&warnings);
         }
         let client_token = request.client_token;
         let parsed = parsed.map(|request| Self {
@@ -76,6 +71,7 @@ impl ParsedService<UpdateService> {
         let warnings = support::judge_service(&value, &mut faults);
         let parsed = update(&request, &mut faults).map(|request| UpdateService {
             kept: kept(&value),
+            notes: warnings.clone(),
             ..request
         });
         let parsed = parsed.map(|request| Self {
@@ -132,15 +128,17 @@ fn create(
             ..ServiceConfiguration::default()
         },
     };
-    if request.propagate_tags == Some(PropagateTags::Service) {
-        configuration.task_tags = tags.clone();
-    }
     let desired_count = request.desired_count.unwrap_or_default();
     let change = change(
         request.deployment_configuration.as_ref(),
         request.health_check_grace_period_seconds,
-        request.enable_execute_command,
     );
+    let change = ConfigurationChange {
+        enable_execute_command: request.enable_execute_command,
+        propagate_tags: request.propagate_tags.map(Into::into),
+        enable_ecs_managed_tags: request.enable_ecs_managed_tags,
+        ..change
+    };
     change.apply(&mut configuration);
     faults.extend(configuration.faults(desired_count).iter().cloned());
     Some(CreateService {
@@ -152,6 +150,7 @@ fn create(
         desired_count,
         configuration,
         tags,
+        notes: Vec::new(),
         client: None,
         client_token: None,
     })
@@ -169,8 +168,13 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
     let change = change(
         request.deployment_configuration.as_ref(),
         request.health_check_grace_period_seconds,
-        request.enable_execute_command,
     );
+    let change = ConfigurationChange {
+        enable_execute_command: request.enable_execute_command,
+        propagate_tags: request.propagate_tags.map(Into::into),
+        enable_ecs_managed_tags: request.enable_ecs_managed_tags,
+        ..change
+    };
     // What stays was checked when it was set.
     let mut changed = ServiceConfiguration::default();
     change.apply(&mut changed);
@@ -185,6 +189,16 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
     })
 }
 
+impl From<PropagateTags> for domain::PropagateTags {
+    fn from(sent: PropagateTags) -> Self {
+        match sent {
+            PropagateTags::TaskDefinition => Self::TaskDefinition,
+            PropagateTags::Service => Self::Service,
+            PropagateTags::None => Self::None,
+        }
+    }
+}
+
 /// The fields that a revision of a service keeps, as they were sent.
 fn kept(sent: &Value) -> BTreeMap<String, Value> {
     let given = |name: &str| sent.get(name).filter(|value| !value.is_null()).cloned();
@@ -197,7 +211,6 @@ fn kept(sent: &Value) -> BTreeMap<String, Value> {
 fn change(
     configuration: Option<&DeploymentConfiguration>,
     grace_period_seconds: Option<u32>,
-    enable_execute_command: Option<bool>,
 ) -> ConfigurationChange {
     let breaker = configuration.and_then(|sent| sent.deployment_circuit_breaker);
     ConfigurationChange {
@@ -208,6 +221,6 @@ fn change(
             rollback: breaker.rollback,
         }),
         health_check_grace_period: grace_period_seconds.map(DurationMs::from_secs),
-        enable_execute_command,
+        ..ConfigurationChange::default()
     }
 }

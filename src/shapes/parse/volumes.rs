@@ -56,7 +56,8 @@ fn name(text: Option<&str>, path: &str, faults: &mut Faults) -> Option<VolumeNam
     text.parse().map_err(no_name).ok()
 }
 
-/// What is refused of a volume as a whole, such as EFS, is refused elsewhere; see `support`.
+/// What is refused of a volume as a whole is refused elsewhere; see `support`. A file system of AWS becomes the cluster's
+/// volume of that name: it is shared and outlives its tasks, as the file system would.
 fn source(volume: &Volume, path: &str, faults: &mut Faults) -> VolumeSource {
     let source_path = volume
         .host
@@ -79,6 +80,17 @@ fn source(volume: &Volume, path: &str, faults: &mut Faults) -> VolumeSource {
         );
         return VolumeSource::Host {
             path: text.to_owned(),
+        };
+    }
+    let is_of_aws = volume.efs_volume_configuration.is_some()
+        || volume.s3files_volume_configuration.is_some()
+        || volume
+            .fsx_windows_file_server_volume_configuration
+            .is_some();
+    if is_of_aws {
+        return VolumeSource::Cluster {
+            autoprovision: true,
+            labels: BTreeMap::new(),
         };
     }
     let Some(docker) = docker else {

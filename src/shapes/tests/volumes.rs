@@ -1,6 +1,7 @@
 //! Volumes, mount points and `volumesFrom`.
 
 use super::{check, yaml};
+use crate::domain::VolumeSource;
 
 const VOLUMES: &str = "\
 family: app
@@ -120,4 +121,43 @@ containerDefinitions:
             r#"{"host":{"path":"/srv/../data"}}"#,
         ]
     );
+}
+
+#[test]
+fn a_file_system_of_aws_is_the_clusters_volume_of_that_name_and_that_is_said() {
+    let document = "\
+family: app
+cpu: 256
+memory: 512
+proxyConfiguration: {type: APPMESH, containerName: app}
+volumes:
+  - {name: data, efsVolumeConfiguration: {fileSystemId: fs-1, transitEncryption: ENABLED}}
+containerDefinitions:
+  - name: app
+    image: app
+    mountPoints: [{sourceVolume: data, containerPath: /data}]
+";
+    let parsed = yaml(document).unwrap();
+    let source = &parsed.definition.volumes[0].source;
+    assert!(
+        matches!(
+            source,
+            VolumeSource::Cluster {
+                autoprovision: true,
+                ..
+            }
+        ),
+        "{source:?}"
+    );
+    assert_eq!(
+        parsed.document["volumes"][0]["efsVolumeConfiguration"]["fileSystemId"],
+        "fs-1"
+    );
+    let said = parsed.warnings.join("\n");
+    for what in [
+        "volumes[0].efsVolumeConfiguration: ",
+        "proxyConfiguration: ",
+    ] {
+        assert!(said.contains(what), "{said}");
+    }
 }

@@ -12,6 +12,8 @@ use crate::api::rest::tests::Api;
 fn valid(operation: &str) -> Value {
     let id = "0123456789abcdef0123456789abcdef";
     let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
+    let deployment =
+        "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/0000000000000000001";
     match operation {
         "RegisterTaskDefinition" => hello(),
         "RunTask" => json!({
@@ -57,6 +59,44 @@ fn valid(operation: &str) -> Value {
             "cluster": "default", "settings": [{ "name": "containerInsights", "value": "enabled" }],
         }),
         "StopTask" => json!({ "task": id, "reason": "enough" }),
+        "ListServiceDeployments" => json!({
+            "service": "web", "status": ["SUCCESSFUL"], "createdAt": { "before": 1.5e9, "after": 0 }, "maxResults": 3,
+        }),
+        "DescribeServiceDeployments" => json!({ "serviceDeploymentArns": [deployment] }),
+        "StopServiceDeployment" => {
+            json!({ "serviceDeploymentArn": deployment, "stopType": "ABORT" })
+        }
+        "DescribeServiceRevisions" => json!({ "serviceRevisionArns": [
+            "arn:aws:ecs:us-east-1:000000000000:service-revision/default/web/0000000000000000001",
+        ] }),
+        "CreateCapacityProvider" => json!({
+            "name": "own", "tags": [{ "key": "a", "value": "b" }],
+            "autoScalingGroupProvider": { "autoScalingGroupArn": "x", "managedScaling": { "status": "ENABLED", "targetCapacity": 9 } },
+        }),
+        "UpdateCapacityProvider" => json!({
+            "name": "own", "autoScalingGroupProvider": { "managedScaling": { "status": "ENABLED" } },
+        }),
+        "DeleteCapacityProvider" => json!({ "capacityProvider": "own" }),
+        "DescribeCapacityProviders" => {
+            json!({ "capacityProviders": ["FARGATE"], "include": ["TAGS"] })
+        }
+        "PutAttributes" | "DeleteAttributes" => json!({
+            "cluster": cluster, "attributes": [{ "name": "a", "value": "b", "targetId": id, "targetType": "container-instance" }],
+        }),
+        "ListAttributes" => json!({
+            "targetType": "container-instance", "attributeName": "a", "attributeValue": "b", "maxResults": 2,
+        }),
+        "DescribeContainerInstances" => json!({ "containerInstances": [id], "include": ["TAGS"] }),
+        "UpdateContainerInstancesState" => {
+            json!({ "containerInstances": [id], "status": "DRAINING" })
+        }
+        "StartTask" => {
+            json!({ "containerInstances": [id], "taskDefinition": "hello", "enableECSManagedTags": true })
+        }
+        "PutAccountSetting" | "PutAccountSettingDefault" => {
+            json!({ "name": "containerInsights", "value": "enabled" })
+        }
+        "DeleteAccountSetting" => json!({ "name": "containerInsights" }),
         "TagResource" => json!({ "resourceArn": cluster, "tags": [{ "key": "a", "value": "b" }] }),
         "UntagResource" => json!({ "resourceArn": cluster, "tagKeys": ["a"] }),
         "ListTagsForResource" => json!({ "resourceArn": cluster }),
