@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod backup;
 mod bill;
 mod bounds;
 mod capacity;
