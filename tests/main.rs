@@ -46,6 +46,7 @@ mod service;
 mod storm;
 mod terminal;
 mod top;
+mod upgrade;
 mod usage;
 mod volumes;
 mod watching;
