@@ -1,7 +1,11 @@
-//! The thin binary: the command line, with the server behind `serve`.
+//! The thin binary: the command line, with the server behind `serve`, and the data folder behind `restore`.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    neargate::cli::run(std::env::args_os(), neargate::serve::start)
+    let local = neargate::cli::Local {
+        serve: neargate::serve::start,
+        restore: neargate::serve::restore,
+    };
+    neargate::cli::run(std::env::args_os(), &local)
 }

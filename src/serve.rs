@@ -1,4 +1,5 @@
-//! The composition root: builds the server from its parts, runs it, and takes it down in the right order.
+//! The composition root: builds the server from its parts, runs it, and takes it down in the right order. What works on
+//! the data folder while no server runs is here as well (`restore`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -36,6 +37,10 @@ use crate::meter::sheet::{PriceBook, SheetText};
 use crate::reconcile::{Limits, Parts, Reconciler};
 use crate::store::{KeptLogs, Store, StoreError};
 use crate::telemetry;
+
+mod restore;
+
+pub use restore::restore;
 
 /// `neargate serve`: returns when the server was told to stop and has stopped.
 pub fn start(args: ServeArgs) -> LocalBoxFuture<'static, Result<()>> {
@@ -376,7 +381,10 @@ fn cannot_open(error: StoreError, choices: &Choices) -> anyhow::Error {
             format!("run the newer Neargate again, or name another folder than {folder}")
         }
         StoreError::Damaged(_) => {
-            format!("put a copy of {folder} that is whole in its place; nothing was changed in it")
+            format!(
+                "put a backup in its place: neargate restore FILE --force --data-dir {folder}; the database that is \
+                 there now is kept beside it, and nothing was changed in it"
+            )
         }
         _ => format!(
             "make sure that {folder} can be written, or name another folder with --data-dir"

@@ -8,6 +8,7 @@
 
 mod harness;
 
+mod backup;
 mod bill;
 mod bounds;
 mod capacity;
@@ -45,6 +46,7 @@ mod service;
 mod storm;
 mod terminal;
 mod top;
+mod upgrade;
 mod usage;
 mod volumes;
 mod watching;

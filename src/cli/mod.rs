@@ -2,8 +2,8 @@
 //!
 //! Every command but `serve` does what any other client could do: it asks a running Neargate over HTTP and
 //! shows the answer. Nothing here opens the database or talks to an engine, so what a command can do, a
-//! script with `curl` can do too. `serve` is the exception: its arguments are read here, and the server
-//! itself is started by a function that `main` hands in, so that this room never imports the server.
+//! script with `curl` can do too. `serve` and `restore` are the exceptions: their arguments are read here, and what
+//! they do is in functions that `main` hands in, so that this room never imports the server.
 //!
 //! Two rules hold for every command. stdout is data and stderr is talk: whatever a script reads goes to the
 //! one, everything that is said to a person goes to the other. And every error says the fact first and ends
@@ -11,6 +11,7 @@
 
 mod apply;
 mod backoff;
+mod backup;
 mod bill;
 mod client;
 mod clusters;
@@ -32,6 +33,7 @@ mod progress;
 mod protect;
 mod ps;
 mod register;
+mod restore;
 mod rightsize;
 mod run;
 mod sanitise;
@@ -62,12 +64,25 @@ use client::Client;
 use console::{Console, Format};
 use failure::Failure;
 
+pub use restore::RestoreArgs;
 pub use serve::{DEFAULT_LISTEN, ServeArgs, TokenError, default_data_dir};
 pub use token::{InvalidToken, Token};
 
 /// Starts a server and returns when it has stopped. An error whose text has a line that begins with `hint: `
 /// is shown with that line as its hint.
 pub type Serve = fn(ServeArgs) -> LocalBoxFuture<'static, anyhow::Result<()>>;
+
+/// Restores a backup and returns what there is to say about it, line by line. Errors are as those of [`Serve`].
+pub type Restore = fn(RestoreArgs) -> LocalBoxFuture<'static, anyhow::Result<Vec<String>>>;
+
+/// What is done in this process instead of by a server.
+#[derive(Clone, Copy, Debug)]
+pub struct Local {
+    /// `neargate serve`.
+    pub serve: Serve,
+    /// `neargate restore`.
+    pub restore: Restore,
+}
 
 /// Where a Neargate is looked for unless `--endpoint` or `NEARGATE_ENDPOINT` says otherwise.
 const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:6327";
@@ -143,6 +158,8 @@ enum Command {
     Secret(secret::SecretArgs),
     Clusters(clusters::ClustersArgs),
     Status(status::StatusArgs),
+    Backup(backup::BackupArgs),
+    Restore(RestoreArgs),
     Completions(completions::CompletionsArgs),
 }
 
@@ -164,7 +181,7 @@ impl Session {
 /// Does what `args` say, the first of which is the program's name, and returns how that went:
 /// 0 for well, 1 for a failure, 2 for a command line that makes no sense, and for a task that was waited
 /// for, its own exit code.
-pub fn run(args: impl Iterator<Item = OsString>, serve: Serve) -> ExitCode {
+pub fn run(args: impl Iterator<Item = OsString>, local: &Local) -> ExitCode {
     let cli = match Cli::try_parse_from(args) {
         Ok(cli) => cli,
         Err(error) => {
@@ -175,7 +192,7 @@ pub fn run(args: impl Iterator<Item = OsString>, serve: Serve) -> ExitCode {
     };
     let console = Console::of_process(cli.global.output, cli.global.verbose);
     let colour = console.colours_talk();
-    match carry_out(cli, console, serve) {
+    match carry_out(cli, console, local) {
         Ok(code) => ExitCode::from(code),
         Err(failure) => {
             let _ = std::io::stderr().write_all(failure.render(colour).as_bytes());
@@ -184,7 +201,7 @@ pub fn run(args: impl Iterator<Item = OsString>, serve: Serve) -> ExitCode {
     }
 }
 
-fn carry_out(cli: Cli, mut console: Console, serve: Serve) -> Result<u8, Failure> {
+fn carry_out(cli: Cli, mut console: Console, local: &Local) -> Result<u8, Failure> {
     let command = match cli.command {
         None => {
             console.text(INTRODUCTION)?;
@@ -199,10 +216,23 @@ fn carry_out(cli: Cli, mut console: Console, serve: Serve) -> Result<u8, Failure
                 .enable_all()
                 .build();
             let runtime = runtime.map_err(|error| Failure::runtime(&error))?;
-            return match runtime.block_on(serve(args.normalised())) {
+            return match runtime.block_on((local.serve)(args.normalised())) {
                 Ok(()) => Ok(0),
                 Err(error) => Err(Failure::from_server(&error)),
             };
+        }
+        Some(Command::Restore(args)) => {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            let runtime = runtime.map_err(|error| Failure::runtime(&error))?;
+            let lines = runtime
+                .block_on((local.restore)(args))
+                .map_err(|error| Failure::from_server(&error))?;
+            for line in &lines {
+                console.talk(line);
+            }
+            return console.finish(0);
         }
         Some(command) => command,
     };
@@ -255,8 +285,9 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Secret(args) => secret::execute(session, args).await,
         Command::Clusters(args) => clusters::execute(session, args).await,
         Command::Status(_) => status::execute(session).await,
-        // Both need no server to ask, and were dealt with before one was looked for.
-        Command::Serve(_) | Command::Completions(_) => Ok(0),
+        Command::Backup(args) => Box::pin(backup::execute(session, args)).await,
+        // These need no server to ask, and were dealt with before one was looked for.
+        Command::Serve(_) | Command::Restore(_) | Command::Completions(_) => Ok(0),
     }
 }
 

@@ -154,6 +154,7 @@ fn fold(task: &mut Task, seen: &Observation) -> Ends {
             // What is left of an attempt that has ended is as good as gone.
             Some(observed) if observed.attempt < record.attempt => {}
             Some(observed) => {
+                catch_up(record, observed);
                 let lived = record.last_status != ContainerStatus::Stopped;
                 fold_container(record, observed);
                 if let (true, Some(policy)) = (lived, &container.restart_policy)
@@ -181,6 +182,15 @@ fn fold(task: &mut Task, seen: &Observation) -> Ends {
         record.reason.get_or_insert_with(|| failure.reason.clone());
     }
     ends
+}
+
+/// An attempt that is not recorded was made before an older backup was restored: the count goes on from there.
+fn catch_up(record: &mut ContainerRecord, observed: &ContainerObservation) {
+    if observed.attempt > record.attempt && record.last_status != ContainerStatus::Stopped {
+        record.attempt = observed.attempt;
+        record.last_status = ContainerStatus::Pending;
+        record.health = HealthStatus::Unknown;
+    }
 }
 
 /// Whether a container that has ended may be started again, if it has.

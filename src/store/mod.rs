@@ -10,6 +10,7 @@
 //! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
 //! either, run `scripts/sqlx prepare`.
 
+mod backup;
 mod bill;
 mod books;
 mod client_token;
@@ -44,6 +45,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub use backup::{Backup, Restored};
 pub use bill::IssuedBill;
 pub use client_token::{ClientToken, TOKENS_KEPT};
 pub use error::StoreError;
@@ -92,6 +94,8 @@ struct Tuning {
     prune_every: u64,
     /// The most pages that the database may have; `None` for as many as the disk has room for.
     max_pages: Option<u32>,
+    /// Up to this size, each start looks at all of the database: `quick_check` goes through about 100 MiB in a second.
+    examined_bytes: u64,
 }
 
 impl Default for Tuning {
@@ -102,6 +106,7 @@ impl Default for Tuning {
             events_kept: EVENTS_KEPT,
             prune_every: 10_000,
             max_pages: None,
+            examined_bytes: 256 * 1_048_576,
         }
     }
 }

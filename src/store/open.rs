@@ -3,6 +3,9 @@
 //! Nothing is written before it is certain that nobody else uses the folder, that the database is whole
 //! and that it is not newer than this binary. A damaged database is named and left as it is: what could be
 //! saved from it is for a person to decide.
+//!
+//! Whether it is whole is looked at whenever that takes a moment (`Tuning::examined_bytes`); a larger one is only looked at
+//! if the store was not closed in order, so that a start never takes long for nothing.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions, TryLockError};
 use std::io::{self, Read as _, Write as _};
@@ -17,14 +20,16 @@ use tokio::sync::watch;
 
 use super::seal::KeyFile;
 use super::writer::{Kept, Writer};
-use super::{LogStore, Store, StoreError, Tuning, cluster, event};
+use super::{LogStore, Store, StoreError, Tuning, backup, cluster, event};
 use crate::domain::{IdSource, InstanceId, TimestampMs};
 
 /// The migrations that this binary carries.
-static MIGRATOR: Migrator = sqlx::migrate!();
+pub(super) static MIGRATOR: Migrator = sqlx::migrate!();
 
-const DATABASE: &str = "neargate.db";
-const LOCK: &str = "neargate.lock";
+pub(super) const DATABASE: &str = "neargate.db";
+pub(super) const LOCK: &str = "neargate.lock";
+/// What is only there if there was a database.
+const TRACES: [&str; 3] = ["secret.key", "metadata.key", "logs"];
 
 /// Somebody with a database shell may hold the database for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -51,8 +56,10 @@ impl Store {
         make_folder(data_dir)?;
         let lock = Lock::take(&data_dir.join(LOCK))?;
         let database = data_dir.join(DATABASE);
+        refuse_fragments(data_dir, &database)?;
+        backup::remove(&data_dir.join(backup::DRAFT))?;
         make_file(&database)?;
-        examine(&database).await?;
+        examine(&database, tuning.examined_bytes).await?;
 
         let options = writing(&database, &tuning);
         let mut connection = options.connect().await?;
@@ -129,7 +136,7 @@ pub(super) struct Lock {
 impl Lock {
     /// Takes the lock and leaves the number of this process in it. The file itself is never removed:
     /// whoever removed it could take the lock away from somebody who has just opened it.
-    fn take(path: &PathBuf) -> Result<Self, StoreError> {
+    pub(super) fn take(path: &PathBuf) -> Result<Self, StoreError> {
         let mut file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -156,14 +163,14 @@ impl Lock {
     }
 }
 
-fn common(database: &Path) -> SqliteConnectOptions {
+pub(super) fn common(database: &Path) -> SqliteConnectOptions {
     SqliteConnectOptions::new()
         .filename(database)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
 }
 
-fn writing(database: &Path, tuning: &Tuning) -> SqliteConnectOptions {
+pub(super) fn writing(database: &Path, tuning: &Tuning) -> SqliteConnectOptions {
     let options = common(database)
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode, less than FULL loses the newest commits when the power fails.
@@ -178,19 +185,47 @@ fn writing(database: &Path, tuning: &Tuning) -> SqliteConnectOptions {
     }
 }
 
+/// Bytes of a file; 0 if there is none.
+pub(super) fn length_of(file: &Path) -> Result<u64, StoreError> {
+    match fs::metadata(file) {
+        Ok(metadata) => Ok(metadata.len()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(at(file, &error)),
+    }
+}
+
+/// Refuses a folder whose database has gone, or is being put in its place: a new one would be another Neargate, and what
+/// the engine has would be nobody's.
+fn refuse_fragments(data_dir: &Path, database: &Path) -> Result<(), StoreError> {
+    if data_dir.join(backup::READY).exists() {
+        return Err(StoreError::Damaged(
+            "a restore was begun and did not come to its end".to_owned(),
+        ));
+    }
+    let trace = TRACES.iter().find(|name| data_dir.join(name).exists());
+    match trace {
+        Some(trace) if length_of(database)? == 0 => Err(StoreError::Damaged(format!(
+            "{DATABASE} is missing or empty, and {trace} says that there was one"
+        ))),
+        _ => Ok(()),
+    }
+}
+
 /// Looks at the database without changing it: is it whole, and does this binary know its schema?
-async fn examine(database: &Path) -> Result<(), StoreError> {
-    let length = fs::metadata(database).map_err(|error| at(database, &error))?;
-    if length.len() == 0 {
+/// One with more than `small` bytes is taken to be whole if it was closed in order.
+pub(super) async fn examine(database: &Path, small: u64) -> Result<(), StoreError> {
+    let length = length_of(database)?;
+    if length == 0 {
         return Ok(());
     }
+    let looks_at_all = length <= small || length_of(&backup::beside(database, backup::WAL))? > 0;
     let mut connection = common(database).read_only(true).connect().await?;
-    let result = examine_through(&mut connection).await;
+    let result = examine_through(&mut connection, looks_at_all).await;
     let closed = connection.close().await;
     result.and(closed.map_err(StoreError::from))
 }
 
-async fn examine_through(db: &mut SqliteConnection) -> Result<(), StoreError> {
+async fn examine_through(db: &mut SqliteConnection, looks_at_all: bool) -> Result<(), StoreError> {
     let migrated = sqlx::query_scalar!(
         r#"SELECT count(*) AS "tables!: i64" FROM sqlite_schema WHERE name = '_sqlx_migrations'"#
     )
@@ -206,6 +241,9 @@ async fn examine_through(db: &mut SqliteConnection) -> Result<(), StoreError> {
         if found > known {
             return Err(StoreError::NewerDatabase { found, known });
         }
+    }
+    if !looks_at_all {
+        return Ok(());
     }
     // Not a query that can be described ahead of time.
     let report: Vec<String> = sqlx::query_scalar("PRAGMA quick_check(10)")
@@ -347,21 +385,62 @@ mod tests {
             fixture.created().await;
         }
         fixture.store.close().await;
-        let database = data(&fixture).join(DATABASE);
-        let mut bytes = fs::read(&database).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..].fill(0x55);
-        fs::write(&database, &bytes).unwrap();
+        damage(&fixture);
         let error = refused(&fixture).await;
         assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
 
         fs::write(
-            &database,
+            data(&fixture).join(DATABASE),
             "no database at all, and long enough for a header",
         )
         .unwrap();
         let error = refused(&fixture).await;
         assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
+    }
+
+    /// Overwrites the end of the database, where records of tasks are.
+    fn damage(fixture: &Fixture) {
+        let database = data(fixture).join(DATABASE);
+        let mut bytes = fs::read(&database).unwrap();
+        let end = bytes.len() - bytes.len() / 8;
+        bytes[end..].fill(0x55);
+        fs::write(&database, &bytes).unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_large_database_is_looked_at_when_it_was_not_closed_in_order() {
+        let fixture = Fixture::new().await;
+        for _ in 0..50 {
+            fixture.created().await;
+        }
+        fixture.store.close().await;
+        damage(&fixture);
+        let log = data(&fixture).join("neargate.db-wal");
+        let examined = |small| {
+            let database = data(&fixture).join(DATABASE);
+            async move { examine(&database, small).await }
+        };
+        assert_eq!(examined(0).await, Ok(()), "it would take too long");
+        assert!(matches!(
+            examined(u64::MAX).await,
+            Err(StoreError::Damaged(_))
+        ));
+        // What a crash leaves: SQLite ignores what is no log of this database.
+        fs::write(&log, [0; 64]).unwrap();
+        assert!(matches!(examined(0).await, Err(StoreError::Damaged(_))));
+    }
+
+    #[tokio::test]
+    async fn a_folder_that_has_lost_its_database_is_not_taken_for_a_new_one() {
+        for trace in TRACES {
+            let fixture = Fixture::new().await;
+            fixture.store.close().await;
+            fs::remove_file(data(&fixture).join(DATABASE)).unwrap();
+            fs::write(data(&fixture).join(trace), "").unwrap();
+            let error = open(&data(&fixture)).await.err().unwrap();
+            assert!(error.to_string().contains(trace), "{error}");
+            assert!(!data(&fixture).join(DATABASE).exists());
+        }
     }
 
     #[tokio::test]

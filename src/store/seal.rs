@@ -56,6 +56,11 @@ impl KeyFile {
         Self(folder.join(KEY_FILE))
     }
 
+    /// Whether there is one.
+    pub(super) fn exists(&self) -> bool {
+        self.0.exists()
+    }
+
     /// The key; `None` when there is no file. It is read anew each time: that takes microseconds, and the key
     /// does not lie in memory for as long as the server lives.
     pub(super) fn read(&self) -> Result<Option<Key>, StoreError> {

@@ -3,11 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use neargate::domain::{
-    ContainerStatus, EndEvidence, EventKind, LastStatus, Task, TaskId, TaskUse, TimestampMs,
+    ContainerName, ContainerStatus, EndEvidence, EventKind, HealthStatus, LastStatus, Task, TaskId,
+    TaskUse, TimestampMs,
 };
 use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome, Snapshot};
 use neargate::store::EventFilter;
 
+use super::rules;
 use super::world::World;
 
 const INSTANCE: &str = "neargate.instance";
@@ -51,8 +53,16 @@ pub struct Ledger {
     pub removed: BTreeSet<String>,
     /// Which volume each name has stood for.
     volumes: BTreeMap<String, u64>,
+    /// Whose each container is, by the daemon's ID.
+    owners: BTreeMap<String, Owner>,
+    /// Containers whose health check has answered at some time.
+    checked: BTreeSet<String>,
+    /// Whether the daemon's clock was set at some time.
+    clock_was_set: bool,
     /// What was asked of the daemon to change, lately.
     pub asked: VecDeque<String>,
+    /// All that happened, where somebody wants to compare.
+    pub trace: Option<Vec<String>>,
 }
 
 const CALLS_SHOWN: usize = 60;
@@ -149,8 +159,42 @@ impl Ledger {
         groups(&world.daemon.snapshot())?;
         self.events(world).await?;
         self.records(world, &before).await?;
-        self.volumes(&world.daemon.snapshot())?;
-        self.leftovers(&world.daemon.containers())
+        let seen = world.daemon.snapshot();
+        self.volumes(&seen)?;
+        self.leftovers(&seen.containers)?;
+        self.agree(world, &seen)
+    }
+
+    /// What is recorded agrees with what is there.
+    fn agree(&mut self, world: &World, seen: &Snapshot) -> Result<(), String> {
+        let is_answered = |one: &&ContainerSnapshot| {
+            one.health
+                .is_some_and(|health| health != HealthStatus::Unknown)
+        };
+        let answered = seen.containers.iter().filter(is_answered);
+        self.checked.extend(answered.map(|one| one.id.clone()));
+        self.clock_was_set |= seen.now != seen.daemon_time;
+        rules::labels(&seen.containers)?;
+        let usages = self.tasks.values().filter_map(|known| known.usage.as_ref());
+        rules::reservations(world, usages)?;
+        rules::owners(seen, self.tasks())?;
+        for task in self.tasks() {
+            if !task.is_finished() {
+                rules::start_order(seen, task, &self.checked)?;
+            }
+        }
+        let signalled = std::mem::take(&mut *world.signals.lock().unwrap());
+        for one in &signalled {
+            rules::signal(one, |id| self.runs_as(id), !self.clock_was_set)?;
+        }
+        Ok(())
+    }
+
+    /// The task and the name of a container, by the daemon's ID.
+    fn runs_as(&self, id: &str) -> Option<(&Task, ContainerName)> {
+        let (task, name) = self.owners.get(id)?;
+        let known = self.tasks.get(&task.parse::<TaskId>().ok()?)?;
+        Some((&known.task, name.parse().ok()?))
     }
 
     fn calls(&mut self, world: &World) -> Result<(), String> {
@@ -158,6 +202,9 @@ impl Ledger {
         for call in world.daemon.take_calls() {
             self.calls_missed |= call.number != self.next_call;
             self.next_call = call.number + 1;
+            if let Some(trace) = &mut self.trace {
+                trace.push(format!("{call:?}"));
+            }
             if call.kind.changes() {
                 self.asked.truncate(CALLS_SHOWN);
                 let (at, kind, subject) = (call.at, call.kind, &call.subject);
@@ -201,6 +248,7 @@ impl Ledger {
         let mut sandboxes: BTreeMap<&str, String> = BTreeMap::new();
         for one in all {
             let Some(owner) = owner(one) else { continue };
+            self.owners.insert(one.id.clone(), owner.clone());
             if one.running {
                 if let Some(other) = live.insert(owner.clone(), &one.id) {
                     return Err(format!(
@@ -267,6 +315,10 @@ impl Ledger {
                     ));
                 }
                 self.last_seq = event.seq;
+                rules::no_secret("an event", &event.event.message)?;
+                if let Some(trace) = &mut self.trace {
+                    trace.push(format!("{event:?}"));
+                }
                 if event.event.kind != EventKind::TaskStateChange {
                     continue;
                 }
@@ -295,6 +347,7 @@ impl Ledger {
     }
 
     async fn records(&mut self, world: &World, before: &[ContainerSnapshot]) -> Result<(), String> {
+        let mut untold = Vec::new();
         for (id, known) in &mut self.tasks {
             if known.task.is_finished()
                 && known
@@ -306,6 +359,7 @@ impl Ledger {
             }
             let task = world.store.task(id).await.unwrap().unwrap();
             let usage = world.store.usage(id).await.unwrap();
+            rules::words(&task)?;
             let old = &known.task;
             if task.last_status < old.last_status
                 || task.version < old.version
@@ -325,10 +379,7 @@ impl Ledger {
                 }
             }
             if !known.history.contains(&task.last_status) {
-                return Err(format!(
-                    "each change of state has its event: task {id} is {}, and its events say {:?}",
-                    task.last_status, known.history
-                ));
+                untold.push(id.clone());
             }
             match (&known.usage, &usage) {
                 (Some(old), Some(new))
@@ -358,6 +409,20 @@ impl Ledger {
             }
             known.task = task;
             known.usage = usage;
+        }
+        if untold.is_empty() {
+            return Ok(());
+        }
+        // An event is there as soon as the state is: what came after the events were read is read by now.
+        self.events(world).await?;
+        for known in untold.iter().map(|id| &self.tasks[id]) {
+            let (task, history) = (&known.task, &known.history);
+            if !history.contains(&task.last_status) {
+                return Err(format!(
+                    "each change of state has its event: task {} is {}, and its events say {history:?}",
+                    task.id, task.last_status
+                ));
+            }
         }
         Ok(())
     }

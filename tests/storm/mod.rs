@@ -1,16 +1,26 @@
 //! A storm: the real store, control, loop and Docker adapter, over a daemon that does everything that a
 //! daemon has ever done to anybody, while Neargate itself is killed between any two awaits.
 //!
-//! One seed decides what happens, in virtual time. A seed that fails is printed with its story, and
-//! `NEARGATE_TEST_SEED=…` tells it again; the database works on threads of its own, so the order in which two
-//! tasks get their turn within the same millisecond may differ. `NEARGATE_TEST_SEEDS=N` runs more seeds than
-//! `make test` does, `NEARGATE_TEST_FIRST_SEED` says from which on.
+//! One seed decides what happens, in virtual time: what the world is like, and each step by itself, so that steps can be
+//! left out and the others stay what they are. A seed that fails is printed with the shortest story that still fails, and
+//! with what to type to have it told again (`NEARGATE_TEST_SEED`, `NEARGATE_TEST_STEPS`). `NEARGATE_TEST_SEEDS=N` runs
+//! more seeds than `make test` does, `NEARGATE_TEST_FIRST_SEED` says from which on, `NEARGATE_TEST_TRACE` names a file for
+//! everything that was asked of the daemon and recorded.
+//!
+//! The database works on threads of its own. So that they cannot change the order of things, `make sim SEED=…` runs all
+//! threads on one processor and lets each run until it waits (`SCHED_FIFO`): then most seeds are told the same each time.
+//! Elsewhere two tasks may get their turn within the same millisecond in either order: more
+//! days for the same seeds, and none that cannot happen.
 
+mod backups;
+mod bugs;
 mod ledger;
 mod mortal;
 mod regressions;
+mod rules;
 mod schedules;
 mod services;
+mod shrink;
 mod story;
 mod world;
 
@@ -24,6 +34,7 @@ use neargate::engine::docker::Settings;
 use neargate::engine::sim::{Fault, SimConfig};
 use neargate::reconcile::Limits;
 
+use bugs::Bug;
 use ledger::Ledger;
 use world::{Rng, World};
 
@@ -32,6 +43,8 @@ const WORKLOAD: &str = "neargate/workload:latest";
 /// Seeds that `make test` runs, as long as there is time.
 const SEEDS: u64 = 200;
 const TIME: Duration = Duration::from_secs(25);
+/// How many seeds that fail are told as short as they can be.
+const SHRUNK: usize = 2;
 /// Threads that seeds run on.
 const THREADS: usize = 2;
 /// Until everything must have come to its end once faults have stopped.
@@ -41,10 +54,54 @@ fn variable(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
+/// What is told: the story of a seed, or a part of it.
+#[derive(Clone, Debug)]
+struct Tale {
+    seed: u64,
+    /// Which steps; all, if nobody says.
+    steps: Option<Vec<usize>>,
+    bug: Option<Bug>,
+}
+
+impl Tale {
+    fn of(seed: u64) -> Self {
+        Self {
+            seed,
+            steps: None,
+            bug: None,
+        }
+    }
+
+    fn with(self, bug: Bug) -> Self {
+        Self {
+            bug: Some(bug),
+            ..self
+        }
+    }
+
+    fn with_steps(&self, steps: Vec<usize>) -> Self {
+        Self {
+            steps: Some(steps),
+            ..self.clone()
+        }
+    }
+}
+
+/// How many steps the story of a seed has.
+fn length(seed: u64) -> usize {
+    15 + Rng::of_step(seed, usize::MAX / 2).below(60)
+}
+
 #[test]
 fn whatever_happens_nothing_is_lost_doubled_or_left_over() {
     if let Some(seed) = variable("NEARGATE_TEST_SEED") {
-        if let Err(error) = storm(seed) {
+        let steps = std::env::var("NEARGATE_TEST_STEPS").ok();
+        let steps = steps.map(|text| text.split(',').filter_map(|one| one.parse().ok()).collect());
+        let tale = Tale {
+            steps,
+            ..Tale::of(seed)
+        };
+        if let Err(error) = storm(&tale) {
             panic!("seed {seed}: {error}");
         }
         return;
@@ -62,7 +119,11 @@ fn whatever_happens_nothing_is_lost_doubled_or_left_over() {
                     if seed >= first + wanted.unwrap_or(SEEDS) {
                         return;
                     }
-                    if let Err(error) = storm(seed) {
+                    if let Err(error) = storm(&Tale::of(seed)) {
+                        println!(
+                            "seed {seed} fails: {}",
+                            error.lines().next().unwrap_or_default()
+                        );
                         failed.lock().unwrap().push((seed, error));
                     }
                 }
@@ -72,20 +133,23 @@ fn whatever_happens_nothing_is_lost_doubled_or_left_over() {
     let failed = failed.into_inner().unwrap();
     let run = (next.into_inner() - first).min(wanted.unwrap_or(SEEDS));
     println!("{run} seeds in {:?}", begun.elapsed());
-    for (seed, error) in &failed {
+    for (number, (seed, error)) in failed.iter().enumerate() {
         println!("seed {seed}: {error}\n");
+        if number < SHRUNK {
+            println!("{}\n", shrink::shortest(&Tale::of(*seed), error));
+        }
     }
     let seeds: Vec<u64> = failed.iter().map(|(seed, _)| *seed).collect();
     assert!(
         failed.is_empty(),
-        "these of {run} seeds fail; NEARGATE_TEST_SEED=… tells one again: {seeds:?}"
+        "these of {run} seeds fail; make sim SEED=… tells one again: {seeds:?}"
     );
 }
 
 /// The story of a seed, from its beginning to its end.
-fn storm(seed: u64) -> Result<(), String> {
+fn storm(tale: &Tale) -> Result<(), String> {
     let log = Mutex::new(Vec::new());
-    let told = catch_unwind(AssertUnwindSafe(|| in_virtual_time(tell(seed, &log))));
+    let told = catch_unwind(AssertUnwindSafe(|| in_virtual_time(tell(tale, &log))));
     let error = match told {
         Ok(Ok(())) => return Ok(()),
         Ok(Err(error)) => error,
@@ -118,7 +182,8 @@ fn in_virtual_time<T>(story: impl Future<Output = T>) -> T {
     })
 }
 
-async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
+async fn tell(tale: &Tale, told: &Mutex<Vec<String>>) -> Result<(), String> {
+    let seed = tale.seed;
     let mut rng = Rng::new(seed);
     let mut config = SimConfig {
         call_latency_ms: if rng.one_in(2) { 0 } else { rng.ms(20) },
@@ -128,6 +193,10 @@ async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
     };
     if rng.one_in(2) {
         "cgroupfs".clone_into(&mut config.info.cgroup_driver);
+    }
+    if rng.one_in(3) {
+        // Then tasks wait for room.
+        (config.info.cpus, config.info.memory_bytes) = (1, 1 << 30);
     }
     let settings = Settings {
         warm_sandboxes: rng.ms(3),
@@ -140,8 +209,18 @@ async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
         ..Limits::default()
     };
     let mut world = World::new(seed, config, settings, limits).await;
+    if let Some(bug) = tale.bug {
+        world.plant(bug).await;
+    }
+    let trace = std::env::var_os("NEARGATE_TEST_TRACE");
     let mut ledger = Ledger::default();
-    let result = live_through(&mut world, &mut ledger, &mut rng, told).await;
+    ledger.trace = trace.is_some().then(Vec::new);
+    let steps = tale.steps.clone();
+    let steps = steps.unwrap_or_else(|| (0..length(seed)).collect());
+    let result = live_through(&mut world, &mut ledger, seed, &steps, told).await;
+    if let (Some(file), Some(lines)) = (trace, &ledger.trace) {
+        std::fs::write(file, lines.join("\n")).unwrap();
+    }
     result.map_err(|error| {
         let asked: Vec<String> = ledger.asked.into_iter().rev().collect();
         format!("{error}\nlast asked of the daemon:\n{}", asked.join("\n"))
@@ -151,16 +230,17 @@ async fn tell(seed: u64, told: &Mutex<Vec<String>>) -> Result<(), String> {
 async fn live_through(
     world: &mut World,
     ledger: &mut Ledger,
-    rng: &mut Rng,
+    seed: u64,
+    steps: &[usize],
     told: &Mutex<Vec<String>>,
 ) -> Result<(), String> {
     world.start();
-    let steps = 15 + rng.below(60);
     let mut changes = services::Changes::default();
     let mut runs = schedules::Runs::default();
-    for _ in 0..steps {
+    for step in steps {
         let at = world.now();
         let mut log = Vec::new();
+        let rng = &mut Rng::of_step(seed, *step);
         if rng.one_in(6) {
             services::step(world, &mut changes, rng, &mut log).await;
         }
@@ -168,9 +248,8 @@ async fn live_through(
             schedules::step(world, rng, &mut log).await;
         }
         story::step(world, ledger, rng, &mut log).await;
-        told.lock()
-            .unwrap()
-            .extend(log.into_iter().map(|line| format!("{at} {line}")));
+        let lines = log.into_iter().map(|line| format!("{step:3} {at} {line}"));
+        told.lock().unwrap().extend(lines);
         ledger.check(world).await?;
         services::check(world, ledger, &changes).await?;
         schedules::check(world, ledger, &mut runs).await?;

@@ -19,6 +19,8 @@ use neargate::engine::sim::SimDaemon;
 use neargate::engine::{EngineError, LogLine, PullProgress, TerminalSize};
 use tokio_util::sync::CancellationToken;
 
+use super::bugs::{Bug, Signalled};
+
 /// Ends a life at a call.
 #[derive(Clone, Copy, Debug)]
 pub struct Fuse {
@@ -32,11 +34,64 @@ pub struct Mortal {
     inner: SimDaemon,
     life: CancellationToken,
     fuse: Arc<Mutex<Option<Fuse>>>,
+    signals: Signals,
+    /// The one that is planted, if any.
+    bug: Option<Bug>,
 }
 
+/// What the daemon was asked to send, until somebody looks.
+pub type Signals = Arc<Mutex<Vec<Signalled>>>;
+
 impl Mortal {
-    pub fn new(inner: SimDaemon, life: CancellationToken, fuse: Arc<Mutex<Option<Fuse>>>) -> Self {
-        Self { inner, life, fuse }
+    pub fn new(
+        inner: SimDaemon,
+        life: CancellationToken,
+        fuse: Arc<Mutex<Option<Fuse>>>,
+        signals: Signals,
+    ) -> Self {
+        Self {
+            inner,
+            life,
+            fuse,
+            signals,
+            bug: None,
+        }
+    }
+
+    /// The same, with a bug in what is asked and told.
+    pub fn with_bug(self, bug: Option<Bug>) -> Self {
+        Self { bug, ..self }
+    }
+
+    fn has(&self, bug: Bug) -> bool {
+        self.bug == Some(bug)
+    }
+
+    async fn send(&self, id: &str, signal: &str) -> Result<(), EngineError> {
+        let seen = self.inner.snapshot();
+        let running = seen.containers.into_iter().filter(|one| one.running);
+        self.signals.lock().unwrap().push(Signalled {
+            at: seen.now,
+            id: id.to_owned(),
+            signal: signal.to_owned(),
+            running: running.map(|one| (one.id, one.started_at)).collect(),
+        });
+        self.call(self.inner.signal_container(id, signal)).await
+    }
+
+    /// The containers of the same task that run beside `id`.
+    fn beside(&self, id: &str) -> Vec<String> {
+        let all = self.inner.containers();
+        let task = |id: &str| {
+            let one = all.iter().find(|one| one.id == id)?;
+            one.labels.get("neargate.task").cloned()
+        };
+        let this = task(id);
+        let others = all.iter().filter(|one| one.running && one.id != id);
+        others
+            .filter(|one| this.is_some() && task(&one.id) == this)
+            .map(|one| one.id.clone())
+            .collect()
     }
 
     /// Whether this is the last call, and if so, whether it is carried out.
@@ -109,7 +164,13 @@ impl Daemon for Mortal {
     }
 
     async fn create_container(&self, spec: &ContainerSpec) -> Result<String, EngineError> {
-        self.call(self.inner.create_container(spec)).await
+        match self.bug {
+            None => self.call(self.inner.create_container(spec)).await,
+            Some(bug) => {
+                let spec = bug.created(spec);
+                self.call(self.inner.create_container(&spec)).await
+            }
+        }
     }
 
     async fn start_container(&self, id: &str) -> Result<(), EngineError> {
@@ -117,7 +178,16 @@ impl Daemon for Mortal {
     }
 
     async fn signal_container(&self, id: &str, signal: &str) -> Result<(), EngineError> {
-        self.call(self.inner.signal_container(id, signal)).await
+        self.send(id, signal).await?;
+        if self.has(Bug::KillsWithoutWaiting) && signal != "SIGKILL" {
+            self.send(id, "SIGKILL").await?;
+        }
+        if self.has(Bug::StopsInAnyOrder) {
+            for other in self.beside(id) {
+                self.send(&other, signal).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn rename_container(&self, id: &str, name: &str) -> Result<(), EngineError> {
@@ -125,6 +195,9 @@ impl Daemon for Mortal {
     }
 
     async fn remove_container(&self, id: &str) -> Result<(), EngineError> {
+        if self.has(Bug::ForgetsToRemove) {
+            return Ok(());
+        }
         self.call(self.inner.remove_container(id)).await
     }
 
@@ -133,7 +206,14 @@ impl Daemon for Mortal {
     }
 
     async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError> {
-        self.call(self.inner.inspect_container(id)).await
+        let mut seen = self.call(self.inner.inspect_container(id)).await?;
+        if let (Some(bug), Some(seen)) = (self.bug, &mut seen) {
+            bug.inspected(seen);
+            if bug == Bug::StartsWhatHasEnded && seen.status == "exited" {
+                self.call(self.inner.start_container(&seen.id)).await?;
+            }
+        }
+        Ok(seen)
     }
 
     async fn list_containers(&self, label: &str) -> Result<Vec<ContainerSummary>, EngineError> {

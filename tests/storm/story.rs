@@ -230,6 +230,9 @@ fn container(rng: &mut Rng, index: usize, essential: bool) -> Value {
             "interval": 5, "timeout": 2, "retries": 1,
         });
     }
+    if rng.one_in(5) {
+        one["secrets"] = json!([{ "name": "PASSWORD", "valueFrom": "storm/password" }]);
+    }
     if rng.one_in(3) {
         one["restartPolicy"] = json!({ "enabled": true, "ignoredExitCodes": [2] });
     }

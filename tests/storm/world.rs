@@ -12,10 +12,10 @@ use futures_util::future::BoxFuture;
 use neargate::bell::Bell;
 use neargate::clock::Clock;
 use neargate::control::Control;
-use neargate::domain::{IdSource, Policy, TimestampMs};
+use neargate::domain::{Capacity, IdSource, Policy, TimestampMs};
 use neargate::engine::docker::{DockerEngine, Settings};
 use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
-use neargate::engine::{Engine, EngineStatus, NoSecrets};
+use neargate::engine::{Engine, EngineStatus};
 use neargate::reconcile::{Limits, Parts, Reconciler};
 use neargate::store::{Store, StoreError};
 use tempfile::TempDir;
@@ -23,7 +23,9 @@ use tokio::task::JoinHandle;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::mortal::{Fuse, Mortal};
+use super::bugs::Bug;
+use super::mortal::{Fuse, Mortal, Signals};
+use super::rules::StormSecrets;
 
 /// Random numbers from a seed.
 pub struct Rng(u64);
@@ -31,6 +33,13 @@ pub struct Rng(u64);
 impl Rng {
     pub fn new(seed: u64) -> Self {
         Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x5bd1_e995)
+    }
+
+    /// Those of one step of a seed's story: they do not depend on other steps.
+    pub fn of_step(seed: u64, step: usize) -> Self {
+        let step = u64::try_from(step).unwrap();
+        let mut both = Self::new(seed.rotate_left(32) ^ (step + 1));
+        Self(both.next())
     }
 
     pub fn next(&mut self) -> u64 {
@@ -111,6 +120,12 @@ pub struct World {
     pub settings: Settings,
     pub limits: Limits,
     pub life: Option<Life>,
+    /// What tasks may reserve together.
+    pub host: Capacity,
+    /// What the daemon was asked to send to containers.
+    pub signals: Signals,
+    /// The one that is planted, if any.
+    pub bug: Option<Bug>,
     folder: TempDir,
     ids: Arc<dyn IdSource>,
 }
@@ -126,6 +141,10 @@ const LONGEST_STEP: Duration = Duration::from_millis(500);
 impl World {
     pub async fn new(seed: u64, config: SimConfig, settings: Settings, limits: Limits) -> Self {
         let clock = StormClock(Instant::now());
+        let host = Capacity {
+            cpu_units: u64::from(config.info.cpus) * 1_024,
+            memory_mib: config.info.memory_bytes / 1_048_576,
+        };
         let daemon = SimDaemon::new(config, Arc::new(clock));
         daemon.add_image(super::WORKLOAD);
         tokio::spawn(daemon.drive());
@@ -146,9 +165,17 @@ impl World {
             settings,
             limits,
             life: None,
+            host,
+            signals: Signals::default(),
+            bug: None,
             folder,
             ids,
         }
+    }
+
+    /// The data folder.
+    pub fn folder(&self) -> &std::path::Path {
+        self.folder.path()
     }
 
     pub fn now(&self) -> TimestampMs {
@@ -160,14 +187,20 @@ impl World {
         let over = CancellationToken::new();
         let stop = CancellationToken::new();
         let fuse = Arc::new(Mutex::new(None));
-        let daemon = Mortal::new(self.daemon.clone(), over.clone(), Arc::clone(&fuse));
+        let daemon = Mortal::new(
+            self.daemon.clone(),
+            over.clone(),
+            Arc::clone(&fuse),
+            Arc::clone(&self.signals),
+        )
+        .with_bug(self.bug);
         let engine: Arc<dyn Engine> = DockerEngine::new(
             "sim",
             Arc::new(daemon),
             self.store.instance_id().clone(),
             Arc::clone(&self.ids),
             self.settings.clone(),
-            Arc::new(NoSecrets),
+            Arc::new(StormSecrets),
         );
         let (bell, clock) = (Bell::default(), Arc::new(self.clock));
         let engine_status = EngineStatus::new(self.now());
@@ -240,6 +273,23 @@ impl World {
             }
         }
         panic!("the folder stays locked");
+    }
+
+    /// Puts a backup in the place of what was recorded, as an operator would.
+    pub async fn restore(&mut self, backup: &[u8]) {
+        self.store.close().await;
+        let file = self.folder.path().join("backup");
+        std::fs::write(&file, backup).unwrap();
+        for _ in 0..LOCK_TRIES {
+            match Store::restore(self.folder.path(), &file, true, self.now()).await {
+                Err(StoreError::Locked { .. }) => std::thread::park_timeout(LOCK_PAUSE),
+                restored => {
+                    restored.unwrap();
+                    break;
+                }
+            }
+        }
+        self.reopen().await;
     }
 
     /// Until nothing is left to be done at the present time.

@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::problem::{ApiError, Kind};
-use super::{Rest, files};
+use super::{Rest, backup, files};
 
 /// Refuses a request when too many are in work, and gives up on one that takes too long. An answer that is
 /// streamed counts and is timed until it begins.
@@ -38,7 +38,11 @@ pub(super) async fn limit(State(rest): State<Arc<Rest>>, request: Request, next:
 /// Whether a request takes as long as there is something to send, which has bounds of its own.
 fn is_transfer(request: &Request) -> bool {
     let route = request.extensions().get::<MatchedPath>();
-    *request.method() == Method::PUT && route.is_some_and(|route| route.as_str() == files::PATH)
+    match route.map(MatchedPath::as_str) {
+        Some(files::PATH) => *request.method() == Method::PUT,
+        Some(backup::PATH) => true,
+        _ => false,
+    }
 }
 
 /// The right to stream an answer, for as long as it is kept.

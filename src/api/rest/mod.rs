@@ -5,6 +5,7 @@
 //! around them: [`observe`] (identifiers, headers, figures, problems), [`guard`] (who may call), [`limit`]
 //! (how much at once). [`extract`] is how a handler gets its input, [`problem`] how it refuses.
 
+mod backup;
 mod bill;
 mod clusters;
 mod events;
@@ -110,6 +111,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(bill::routes())
         .merge(secrets::routes())
         .merge(events::routes())
+        .merge(backup::routes())
         .merge(server::routes())
         .merge(openapi::routes())
 }

@@ -333,6 +333,13 @@ impl Client {
         self.check(response).await.map(drop)
     }
 
+    /// A copy of the server's database. It takes as long as it takes to make one.
+    pub(in crate::cli) async fn backup(&self) -> Result<ByteStream, ClientError> {
+        let request = self.request(Method::POST, &["v1", "backup"], &[])?;
+        let response = request.send().await.map_err(|error| self.lost(&error))?;
+        Ok(self.stream_of(self.check(response).await?))
+    }
+
     /// What a task uses now.
     pub(in crate::cli) async fn task_stats(
         &self,

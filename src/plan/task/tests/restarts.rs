@@ -273,3 +273,33 @@ fn nobody_knows_how_it_ended_and_so_it_is_not_started_again() {
     let end = look(&task, &[("web", ContainerState::Lost)], 9_010).task;
     assert_eq!(end.stop_code, Some(StopCode::TerminationNotice));
 }
+
+#[test]
+fn an_attempt_that_an_older_backup_does_not_know_is_where_the_count_goes_on() {
+    let before = running(vec![restarted("web")]);
+    let seen = attempt(5, ContainerState::Running, 60_000);
+    let found = plan(&before, Sighting::Seen(&seen), at(61_000)).task;
+    assert_eq!(
+        (
+            web(&found).attempt,
+            web(&found).restart_count,
+            web(&found).last_status,
+            web(&found).started_at
+        ),
+        (5, 5, ContainerStatus::Running, Some(at(60_000)))
+    );
+    let ended = attempt(5, exited(1, 70_000), 60_000);
+    let again = plan(&found, Sighting::Seen(&ended), at(70_010)).task;
+    assert_eq!((web(&again).attempt, web(&again).restart_count), (6, 5));
+    // One that was created and not started yet is the one that is due.
+    let made = attempt(5, ContainerState::Created, 0);
+    let found = plan(&before, Sighting::Seen(&made), at(61_000)).task;
+    assert_eq!(
+        (
+            web(&found).attempt,
+            web(&found).restart_count,
+            web(&found).last_status
+        ),
+        (5, 0, ContainerStatus::Pending)
+    );
+}
