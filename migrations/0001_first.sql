@@ -495,6 +495,45 @@ BEGIN
     SELECT RAISE(ABORT, 'a bill that was issued is never deleted');
 END;
 
+-- Budgets: what tasks may cost.
+CREATE TABLE budgets (
+    name        TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64),
+    -- JSON of the domain's types: `BudgetDefinition`, `BudgetState`.
+    definition  TEXT    NOT NULL CHECK (json_type(definition) = 'object'),
+    state       TEXT    NOT NULL CHECK (json_type(state) = 'object'),
+    -- No new tasks before that; also in `state`, here to be found by.
+    stops_until INTEGER,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    version     INTEGER NOT NULL CHECK (version >= 1)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX budgets_that_stop ON budgets (stops_until) WHERE stops_until IS NOT NULL;
+
+CREATE TRIGGER budgets_count_up BEFORE UPDATE ON budgets
+WHEN NEW.version <> OLD.version + 1 OR NEW.name IS NOT OLD.name OR NEW.created_at IS NOT OLD.created_at
+BEGIN
+    SELECT RAISE(ABORT, 'a budget is only changed by whoever has seen its newest version');
+END;
+
+-- Intervals that were opened and closed, in the order in which that was recorded, until all budgets have counted them.
+CREATE TABLE usage_changes (
+    seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    task_id TEXT    NOT NULL,
+    is_end  INTEGER NOT NULL CHECK (is_end IN (0, 1))
+) STRICT;
+
+CREATE TRIGGER usage_changes_begin AFTER INSERT ON usage_intervals WHEN EXISTS (SELECT 1 FROM budgets)
+BEGIN
+    INSERT INTO usage_changes (task_id, is_end) VALUES (NEW.task_id, 0);
+END;
+
+CREATE TRIGGER usage_changes_end AFTER UPDATE OF closed_at ON usage_intervals
+WHEN OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND EXISTS (SELECT 1 FROM budgets)
+BEGIN
+    INSERT INTO usage_changes (task_id, is_end) VALUES (NEW.task_id, 1);
+END;
+
 -- AUTOINCREMENT, so that a number is not given again after the events that had it were pruned.
 CREATE TABLE events (
     seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -10,6 +10,7 @@ mod harness;
 
 mod bill;
 mod bounds;
+mod budget;
 mod capacity;
 mod cli;
 mod cp;

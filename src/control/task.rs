@@ -89,6 +89,7 @@ impl Control {
             .apply(spec)
             .map_err(ControlError::Invalid)?;
         self.check_spec(&spec, &request.overrides)?;
+        self.check_budgets(&request.cluster, &request.tags).await?;
         let tasks: Vec<Task> = (0..request.count)
             .map(|_| self.new_task(&request, &spec))
             .collect();

@@ -12,6 +12,7 @@
 
 mod bill;
 mod books;
+mod budget;
 mod client_token;
 mod clock;
 mod cluster;
@@ -44,6 +45,7 @@ use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 pub use bill::IssuedBill;
+pub use budget::{BudgetPulse, BudgetRecord, LedgerLook};
 pub use client_token::{ClientToken, TOKENS_KEPT};
 pub use error::StoreError;
 pub use event::{EVENTS_KEPT, EventFilter};

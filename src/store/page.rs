@@ -92,6 +92,7 @@ const VERSION: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
     Bills,
+    Budgets,
     Clusters,
     Deployments,
     Families,
@@ -109,6 +110,7 @@ impl List {
     const fn name(self) -> &'static str {
         match self {
             Self::Bills => "bills",
+            Self::Budgets => "budgets",
             Self::Clusters => "clusters",
             Self::Deployments => "deployments",
             Self::Families => "families",

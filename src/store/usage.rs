@@ -286,7 +286,7 @@ async fn close(
     .ok_or_else(|| StoreError::not_found(format!("usage interval of task `{task}`")))
 }
 
-fn parse_evidence(word: &str) -> Option<EndEvidence> {
+pub(super) fn parse_evidence(word: &str) -> Option<EndEvidence> {
     [
         EndEvidence::Engine,
         EndEvidence::NeverStarted,

@@ -6,6 +6,7 @@
 //! (how much at once). [`extract`] is how a handler gets its input, [`problem`] how it refuses.
 
 mod bill;
+mod budgets;
 mod clusters;
 mod events;
 mod exec;
@@ -108,6 +109,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(forward::routes())
         .merge(usage::routes())
         .merge(bill::routes())
+        .merge(budgets::routes())
         .merge(secrets::routes())
         .merge(events::routes())
         .merge(server::routes())

@@ -38,6 +38,8 @@ pub(super) fn target(number: u32) -> DeploymentTarget {
 pub(super) struct Lab {
     pub(super) service: Service,
     pub(super) tasks: Vec<ServiceTask>,
+    /// What keeps new tasks from beginning.
+    pub(super) held: Option<Hold>,
     pub(super) now: TimestampMs,
     ids: u128,
     pub(super) said: Vec<String>,
@@ -67,6 +69,7 @@ impl Lab {
                 version: 1,
             },
             tasks: Vec::new(),
+            held: None,
             now: at(0),
             ids: 0,
             said: Vec::new(),
@@ -114,6 +117,7 @@ impl Lab {
         let world = ServiceWorld {
             service: &self.service,
             tasks: &self.tasks,
+            held: self.held.as_ref(),
             next_deployment: &next,
             now: self.now,
         };
