@@ -518,20 +518,22 @@ END;
 
 -- Intervals that were opened and closed, in the order in which that was recorded, until all budgets have counted them.
 CREATE TABLE usage_changes (
-    seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
-    task_id TEXT    NOT NULL,
-    is_end  INTEGER NOT NULL CHECK (is_end IN (0, 1))
+    seq           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    task_id       TEXT    NOT NULL,
+    -- Its end by that change, and the one before it, if that was moved.
+    closed_at     INTEGER,
+    was_closed_at INTEGER CHECK (was_closed_at IS NULL OR closed_at IS NOT NULL)
 ) STRICT;
 
 CREATE TRIGGER usage_changes_begin AFTER INSERT ON usage_intervals WHEN EXISTS (SELECT 1 FROM budgets)
 BEGIN
-    INSERT INTO usage_changes (task_id, is_end) VALUES (NEW.task_id, 0);
+    INSERT INTO usage_changes (task_id) VALUES (NEW.task_id);
 END;
 
 CREATE TRIGGER usage_changes_end AFTER UPDATE OF closed_at ON usage_intervals
-WHEN OLD.closed_at IS NULL AND NEW.closed_at IS NOT NULL AND EXISTS (SELECT 1 FROM budgets)
+WHEN NEW.closed_at IS NOT OLD.closed_at AND EXISTS (SELECT 1 FROM budgets)
 BEGIN
-    INSERT INTO usage_changes (task_id, is_end) VALUES (NEW.task_id, 1);
+    INSERT INTO usage_changes (task_id, closed_at, was_closed_at) VALUES (NEW.task_id, NEW.closed_at, OLD.closed_at);
 END;
 
 -- AUTOINCREMENT, so that a number is not given again after the events that had it were pruned.

@@ -199,15 +199,15 @@ impl Control {
         }
         self.store
             .ledger_since(0, |look| match look {
-                LedgerLook::Ended(seq, record) => {
-                    sums.iter_mut()
-                        .flatten()
-                        .for_each(|sum| sum.closed(seq, &record));
+                LedgerLook::Ended(seq, record, was) => {
+                    for sum in sums.iter_mut().flatten() {
+                        sum.closed(seq, &record, was);
+                    }
                 }
                 LedgerLook::Open(record) => {
-                    sums.iter_mut()
-                        .flatten()
-                        .for_each(|sum| sum.open(&record, now));
+                    for sum in sums.iter_mut().flatten() {
+                        sum.open(&record, now);
+                    }
                 }
             })
             .await?;

@@ -84,13 +84,26 @@ impl<'a> BudgetSums<'a> {
         }
     }
 
-    /// A task that has ended; `seq` is the number of that change in the ledger. What is counted already is not again.
-    pub fn closed(&mut self, seq: i64, record: &UsageRecord) {
+    /// A task that has ended; `seq` is the number of that change in the ledger. What is counted already is not again. If its
+    /// end was moved, it `was` at another time, until which it was counted.
+    pub fn closed(&mut self, seq: i64, record: &UsageRecord, was: Option<TimestampMs>) {
         if seq <= self.until_seq {
             return;
         }
         self.until_seq = seq;
         self.ended(record);
+        let Some(was) = was.filter(|_| self.covers(record)) else {
+            return;
+        };
+        let mut before = record.usage.interval.clone();
+        before.closed = before.closed.map(|(_, evidence)| (was, evidence));
+        let sheet = self.sheet;
+        let take = |sum: &mut PeriodSum| {
+            let cost = cost_between(sheet, &before, sum.from, sum.to);
+            sum.closed_nano = sum.closed_nano.saturating_sub(cost);
+        };
+        take(&mut self.present);
+        self.earlier.iter_mut().for_each(take);
     }
 
     /// A task that had ended before anybody counted.
@@ -299,15 +312,15 @@ mod tests {
         // Today: the rest, each told twice, and one that was counted before.
         let mut sums = BudgetSums::new(&budget, Some(&counted), sheet, at(NOW));
         let later = records.iter().filter(|one| !ended_by(one, evening));
-        sums.closed(7, &record(9_999, "default", yesterday, Some(evening)));
+        sums.closed(7, &record(9_999, "default", yesterday, Some(evening)), None);
         for (place, record) in later.enumerate() {
             if record.usage.interval.closed.is_none() {
                 sums.open(record, at(NOW));
                 continue;
             }
             let seq = 8 + i64::try_from(place).unwrap();
-            sums.closed(seq, record);
-            sums.closed(seq, record);
+            sums.closed(seq, record, None);
+            sums.closed(seq, record, None);
         }
         let earlier = sums.earlier.unwrap();
         let expected = billed(&records, yesterday, yesterday + DAY, NOW);
@@ -315,6 +328,19 @@ mod tests {
         let expected = billed(&records, yesterday + DAY, yesterday + 2 * DAY, NOW);
         assert_eq!(i128::from(sums.present.total_nano()), expected);
         assert!(sums.hourly_nano > 0);
+    }
+
+    #[test]
+    fn an_end_that_was_moved_is_counted_as_it_is_now() {
+        let (book, budget) = (PriceBook::default(), budget());
+        let sheet = book.sheet(None).unwrap();
+        let first = record(1, "default", NOW - 7_200_000, Some(NOW - 1_000));
+        let moved = record(1, "default", NOW - 7_200_000, Some(NOW - 5_000));
+        let mut sums = BudgetSums::new(&budget, None, sheet, at(NOW));
+        sums.closed(1, &first, None);
+        sums.closed(2, &moved, Some(at(NOW - 1_000)));
+        let expected = billed(&[moved], 20_620 * DAY, 20_621 * DAY, NOW);
+        assert_eq!(i128::from(sums.present.total_nano()), expected);
     }
 
     #[test]

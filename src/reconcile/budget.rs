@@ -108,16 +108,18 @@ impl Reconciler {
         let before = self.earlier_beat().await?;
         let seq = store
             .ledger_since(0, |look| match look {
-                LedgerLook::Ended(seq, record) => {
-                    sums.iter_mut()
-                        .for_each(|(_, sum)| sum.closed(seq, &record));
+                LedgerLook::Ended(seq, record, was) => {
+                    for (_, sum) in &mut sums {
+                        sum.closed(seq, &record, was);
+                    }
                 }
                 LedgerLook::Open(record) => {
                     let interval = &record.usage.interval;
                     let until =
                         self.alive_until(&interval.task_id, interval.opened_at, before, now);
-                    sums.iter_mut()
-                        .for_each(|(_, sum)| sum.open(&record, until));
+                    for (_, sum) in &mut sums {
+                        sum.open(&record, until);
+                    }
                 }
             })
             .await?;

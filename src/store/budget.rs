@@ -39,8 +39,8 @@ pub struct BudgetPulse {
 /// Something in the ledger.
 #[derive(Clone, Debug)]
 pub enum LedgerLook {
-    /// A task that has ended, with the number of that change.
-    Ended(i64, UsageRecord),
+    /// A task that has ended, with the number of that change; and when it had ended before that, if its end was moved.
+    Ended(i64, UsageRecord, Option<TimestampMs>),
     /// A task that goes on.
     Open(UsageRecord),
 }
@@ -56,13 +56,14 @@ macro_rules! budget_rows {
     };
 }
 
-/// The intervals that `$rest` picks, with the names that they are counted by; `$seq` is the number of the change.
+/// The intervals that `$rest` picks, with the names that they are counted by; `$change` is the number of the change, and what
+/// was the end before it.
 macro_rules! ledger_rows {
-    ($seq:literal, $rest:literal $(, $argument:expr)*) => {
+    ($change:literal, $rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             LedgerRow,
-            "SELECT " + $seq + r#" AS "seq!: i64", i.task_id, i.cluster, i.family, i.revision, i.cpu_units, i.memory_mib,
-                    i.opened_at, i.closed_at, i.end_evidence, t.task_group, t.tags "# + $rest
+            "SELECT " + $change + r#" i.task_id, i.cluster, i.family, i.revision, i.cpu_units, i.memory_mib,
+                    i.opened_at, i.end_evidence, t.task_group, t.tags "# + $rest
             $(, $argument)*
         )
     };
@@ -219,18 +220,19 @@ impl Store {
         let mut transaction = self.readers().begin().await?;
         let seq = last_change(&mut transaction).await?;
         let mut ended = ledger_rows!(
-            "c.seq",
+            r#"c.seq AS "seq!: i64", c.closed_at AS "closed_at: i64", c.was_closed_at AS "was_closed_at: i64","#,
             "FROM usage_changes c JOIN usage_intervals i ON i.task_id = c.task_id JOIN tasks t ON t.id = i.task_id
-              WHERE c.seq > ?1 AND c.is_end = 1 ORDER BY c.seq",
+              WHERE c.seq > ?1 AND c.closed_at IS NOT NULL ORDER BY c.seq",
             after
         )
         .fetch(&mut *transaction);
         while let Some(row) = ended.try_next().await? {
-            look(LedgerLook::Ended(row.seq, row.record()?));
+            let was = row.was_closed_at.map(TimestampMs::from_millis);
+            look(LedgerLook::Ended(row.seq, row.record()?, was));
         }
         drop(ended);
         let mut open = ledger_rows!(
-            "0",
+            r#"0 AS "seq!: i64", i.closed_at AS "closed_at: i64", NULL AS "was_closed_at: i64","#,
             "FROM usage_intervals i INDEXED BY usage_intervals_by_closing JOIN tasks t ON t.id = i.task_id
               WHERE i.closed_at IS NULL"
         )
@@ -254,7 +256,7 @@ impl Store {
         let seq = last_change(&mut transaction).await?;
         // What ended in the very moment in which a period begins may have begun in it.
         let mut ended = ledger_rows!(
-            "0",
+            r#"0 AS "seq!: i64", i.closed_at AS "closed_at: i64", NULL AS "was_closed_at: i64","#,
             "FROM usage_intervals i INDEXED BY usage_intervals_by_closing JOIN tasks t ON t.id = i.task_id
               WHERE i.closed_at >= ?1",
             from
@@ -350,6 +352,7 @@ struct LedgerRow {
     memory_mib: i64,
     opened_at: i64,
     closed_at: Option<i64>,
+    was_closed_at: Option<i64>,
     end_evidence: Option<String>,
     task_group: String,
     tags: String,
@@ -456,8 +459,8 @@ mod tests {
         let seq = fixture
             .store
             .ledger_since(after, |look| match look {
-                LedgerLook::Ended(seq, record) => {
-                    assert!(record.usage.interval.closed.is_some());
+                LedgerLook::Ended(seq, record, was) => {
+                    assert!(record.usage.interval.closed.is_some() && was.is_none());
                     ends.push(seq);
                 }
                 LedgerLook::Open(_) => open += 1,
