@@ -29,6 +29,7 @@ mod kill;
 mod limits;
 mod logs;
 mod metadata;
+mod metrics;
 mod network;
 mod phases;
 mod port_forward;

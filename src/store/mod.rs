@@ -33,6 +33,7 @@ mod task;
 mod task_definition;
 mod task_list;
 mod task_row;
+mod totals;
 mod usage;
 mod writer;
 
@@ -56,6 +57,7 @@ pub use service::ServiceRecord;
 pub use task::Created;
 pub use task_definition::TaskDefinitionFilter;
 pub use task_list::TaskFilter;
+pub use totals::{ServiceCounts, Total, TotalName, UsageTotals};
 pub use usage::UsageFilter;
 pub use writer::WriteCounts;
 

@@ -33,6 +33,7 @@ mod stats;
 mod task_definitions;
 mod tasks;
 mod usage;
+mod usage_metrics;
 
 #[cfg(test)]
 pub(super) mod tests;
