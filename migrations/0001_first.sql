@@ -512,6 +512,132 @@ BEGIN
     SELECT RAISE(ABORT, 'a bill that was issued is never deleted');
 END;
 
+-- What tasks that have ended reserved and used, by cluster and by service. 500 of each have a row of their own, in the order in
+-- which they were made, and keep it; row 0 is for all others. So what Prometheus is shown has bounds, and costs nothing to sum up.
+CREATE TABLE usage_totals (
+    id            INTEGER NOT NULL PRIMARY KEY,
+    scope         TEXT    NOT NULL CHECK (scope IN ('cluster', 'service')),
+    seq           INTEGER NOT NULL CHECK (seq BETWEEN 0 AND 500),
+    cluster       TEXT    NOT NULL,
+    service       TEXT    NOT NULL,
+    cpu_unit_ms   INTEGER NOT NULL DEFAULT 0 CHECK (cpu_unit_ms >= 0),
+    mib_ms        INTEGER NOT NULL DEFAULT 0 CHECK (mib_ms >= 0),
+    -- Used: CPU time in seconds and nanoseconds, memory in KiB × seconds and KiB × milliseconds, since one number is too small.
+    cpu_s         INTEGER NOT NULL DEFAULT 0 CHECK (cpu_s >= 0),
+    cpu_ns        INTEGER NOT NULL DEFAULT 0 CHECK (cpu_ns BETWEEN 0 AND 999999999),
+    memory_kib_s  INTEGER NOT NULL DEFAULT 0 CHECK (memory_kib_s >= 0),
+    memory_kib_ms INTEGER NOT NULL DEFAULT 0 CHECK (memory_kib_ms BETWEEN 0 AND 999),
+    UNIQUE (scope, seq),
+    UNIQUE (scope, cluster, service)
+) STRICT;
+
+INSERT INTO usage_totals (id, scope, seq, cluster, service) VALUES (1, 'cluster', 0, '', ''), (2, 'service', 0, '', '');
+
+CREATE TRIGGER usage_totals_name_cluster AFTER INSERT ON clusters
+WHEN NOT EXISTS (SELECT 1 FROM usage_totals WHERE scope = 'cluster' AND cluster = NEW.name AND service = '')
+BEGIN
+    INSERT INTO usage_totals (scope, seq, cluster, service)
+    SELECT 'cluster', max(seq) + 1, NEW.name, '' FROM usage_totals WHERE scope = 'cluster' HAVING max(seq) < 500;
+END;
+
+CREATE TRIGGER usage_totals_name_service AFTER INSERT ON services
+WHEN NOT EXISTS (SELECT 1 FROM usage_totals WHERE scope = 'service' AND cluster = NEW.cluster AND service = NEW.name)
+BEGIN
+    INSERT INTO usage_totals (scope, seq, cluster, service)
+    SELECT 'service', max(seq) + 1, NEW.cluster, NEW.name FROM usage_totals WHERE scope = 'service' HAVING max(seq) < 500;
+END;
+
+-- The rows that a task counts in: its cluster's, and its service's if it belongs to one.
+CREATE VIEW usage_totals_of_tasks (task_id, total_id) AS
+SELECT t.id, coalesce((SELECT u.id FROM usage_totals u
+                                   WHERE u.scope = 'cluster' AND u.cluster = t.cluster AND u.service = ''), 1)
+  FROM tasks t
+UNION ALL
+SELECT t.id, coalesce((SELECT u.id FROM usage_totals u
+                                   WHERE u.scope = 'service' AND u.cluster = t.cluster AND u.service = substr(t.task_group, 9)), 2)
+  FROM tasks t WHERE t.task_group GLOB 'service:*';
+
+CREATE TRIGGER usage_totals_end AFTER UPDATE OF closed_at ON usage_intervals
+WHEN NEW.closed_at IS NOT OLD.closed_at
+BEGIN
+    UPDATE usage_totals
+       SET cpu_unit_ms = cpu_unit_ms + NEW.cpu_units * (NEW.closed_at - coalesce(OLD.closed_at, NEW.opened_at)),
+           mib_ms = mib_ms + NEW.memory_mib * (NEW.closed_at - coalesce(OLD.closed_at, NEW.opened_at))
+     WHERE id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.task_id);
+    UPDATE usage_totals
+       SET cpu_s = usage_totals.cpu_s + m.cpu_ns / 1000000000 + (usage_totals.cpu_ns + m.cpu_ns % 1000000000) / 1000000000,
+           cpu_ns = (usage_totals.cpu_ns + m.cpu_ns % 1000000000) % 1000000000,
+           memory_kib_s = memory_kib_s + m.memory_kib_ms / 1000 + (usage_totals.memory_kib_ms + m.memory_kib_ms % 1000) / 1000,
+           memory_kib_ms = (usage_totals.memory_kib_ms + m.memory_kib_ms % 1000) % 1000
+      FROM usage_measured m
+     WHERE m.task_id = NEW.task_id AND OLD.closed_at IS NULL
+       AND id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.task_id);
+END;
+
+-- What is measured of a task that has ended already: with its end, or after it.
+CREATE TRIGGER usage_totals_first AFTER INSERT ON usage_measured
+WHEN EXISTS (SELECT 1 FROM usage_intervals WHERE task_id = NEW.task_id AND closed_at IS NOT NULL)
+BEGIN
+    UPDATE usage_totals
+       SET cpu_s = cpu_s + NEW.cpu_ns / 1000000000 + (cpu_ns + NEW.cpu_ns % 1000000000) / 1000000000,
+           cpu_ns = (cpu_ns + NEW.cpu_ns % 1000000000) % 1000000000,
+           memory_kib_s = memory_kib_s + NEW.memory_kib_ms / 1000 + (memory_kib_ms + NEW.memory_kib_ms % 1000) / 1000,
+           memory_kib_ms = (memory_kib_ms + NEW.memory_kib_ms % 1000) % 1000
+     WHERE id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.task_id);
+END;
+
+CREATE TRIGGER usage_totals_more AFTER UPDATE ON usage_measured
+WHEN EXISTS (SELECT 1 FROM usage_intervals WHERE task_id = NEW.task_id AND closed_at IS NOT NULL)
+BEGIN
+    UPDATE usage_totals
+       SET cpu_s = cpu_s + (NEW.cpu_ns - OLD.cpu_ns) / 1000000000 + (cpu_ns + (NEW.cpu_ns - OLD.cpu_ns) % 1000000000) / 1000000000,
+           cpu_ns = (cpu_ns + (NEW.cpu_ns - OLD.cpu_ns) % 1000000000) % 1000000000,
+           memory_kib_s = memory_kib_s + (NEW.memory_kib_ms - OLD.memory_kib_ms) / 1000 + (memory_kib_ms + (NEW.memory_kib_ms - OLD.memory_kib_ms) % 1000) / 1000,
+           memory_kib_ms = (memory_kib_ms + (NEW.memory_kib_ms - OLD.memory_kib_ms) % 1000) % 1000
+     WHERE id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.task_id);
+END;
+
+-- Budgets: what tasks may cost.
+CREATE TABLE budgets (
+    name        TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 64),
+    -- JSON of the domain's types: `BudgetDefinition`, `BudgetState`.
+    definition  TEXT    NOT NULL CHECK (json_type(definition) = 'object'),
+    state       TEXT    NOT NULL CHECK (json_type(state) = 'object'),
+    -- No new tasks before that; also in `state`, here to be found by.
+    stops_until INTEGER,
+    created_at  INTEGER NOT NULL,
+    updated_at  INTEGER NOT NULL,
+    version     INTEGER NOT NULL CHECK (version >= 1)
+) STRICT, WITHOUT ROWID;
+
+CREATE INDEX budgets_that_stop ON budgets (stops_until) WHERE stops_until IS NOT NULL;
+
+CREATE TRIGGER budgets_count_up BEFORE UPDATE ON budgets
+WHEN NEW.version <> OLD.version + 1 OR NEW.name IS NOT OLD.name OR NEW.created_at IS NOT OLD.created_at
+BEGIN
+    SELECT RAISE(ABORT, 'a budget is only changed by whoever has seen its newest version');
+END;
+
+-- Intervals that were opened and closed, in the order in which that was recorded, until all budgets have counted them.
+CREATE TABLE usage_changes (
+    seq           INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    task_id       TEXT    NOT NULL,
+    -- Its end by that change, and the one before it, if that was moved.
+    closed_at     INTEGER,
+    was_closed_at INTEGER CHECK (was_closed_at IS NULL OR closed_at IS NOT NULL)
+) STRICT;
+
+CREATE TRIGGER usage_changes_begin AFTER INSERT ON usage_intervals WHEN EXISTS (SELECT 1 FROM budgets)
+BEGIN
+    INSERT INTO usage_changes (task_id) VALUES (NEW.task_id);
+END;
+
+CREATE TRIGGER usage_changes_end AFTER UPDATE OF closed_at ON usage_intervals
+WHEN NEW.closed_at IS NOT OLD.closed_at AND EXISTS (SELECT 1 FROM budgets)
+BEGIN
+    INSERT INTO usage_changes (task_id, closed_at, was_closed_at) VALUES (NEW.task_id, NEW.closed_at, OLD.closed_at);
+END;
+
 -- AUTOINCREMENT, so that a number is not given again after the events that had it were pruned.
 CREATE TABLE events (
     seq     INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,

@@ -228,7 +228,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     api::check_listen(choices.listen, choices.token.as_ref())
         .map_err(|refused| anyhow!("{refused}\nhint: {}", refused.hint()))?;
 
-    let prices = prices(&choices)?;
+    let prices = Arc::new(prices(&choices)?);
 
     // Signals are listened for first, so that one that comes during the start is not lost.
     let told_to_stop = told_to_stop()?;
@@ -257,6 +257,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
         ids: Arc::clone(&ids),
         clock: Arc::clone(&clock),
         policy: choices.policy.clone(),
+        prices: Arc::clone(&prices),
         limits: choices.limits,
     });
     let started_at = clock.now();

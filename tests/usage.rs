@@ -113,6 +113,54 @@ fn a_task_without_a_size_is_sampled_and_says_so() {
     );
 }
 
+/// Does something to the database of a server that is down.
+fn damage(server: &Server, sql: &'static str) {
+    use sqlx::ConnectOptions as _;
+    let file = server.data_dir().join("neargate.db");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .unwrap();
+    runtime.block_on(async {
+        let options = sqlx::sqlite::SqliteConnectOptions::new().filename(file);
+        let mut db = options.foreign_keys(false).connect().await.unwrap();
+        sqlx::raw_sql(sql).execute(&mut db).await.unwrap();
+        sqlx::Connection::close(db).await.unwrap();
+    });
+}
+
+#[test]
+fn books_that_do_not_agree_are_told_with_exit_code_1() {
+    let mut server = Server::start_sim();
+    server.register_workload("job", &["exit", "--after-ms", "10"]);
+    for _ in 0..2 {
+        server.wait_for(&server.run("job"), "STOPPED");
+    }
+    let right = server.cli(&["usage", "verify"]);
+    assert!(right.ok().contains("2 tasks, 2 intervals"), "{right:#?}");
+    server.shut_down();
+    // Whoever goes past the database's own guards: an interval is gone, and another one is longer than its task was.
+    damage(
+        &server,
+        "DROP TRIGGER usage_intervals_stay; DROP TRIGGER usage_intervals_close_once;
+         DELETE FROM usage_intervals WHERE task_id = (SELECT min(task_id) FROM usage_intervals);
+         UPDATE usage_intervals SET closed_at = closed_at + 60000;",
+    );
+    server.boot();
+    let wrong = server.cli(&["usage", "verify"]);
+    assert_eq!(wrong.code, 1, "{wrong:#?}");
+    for word in [
+        "2 tasks, 1 intervals",
+        "has no interval",
+        "ended at another time",
+    ] {
+        assert!(wrong.stdout.contains(word), "no `{word}` in {wrong:#?}");
+    }
+    let (status, answer) = server.get("/v1/usage/verification");
+    assert_eq!(status, 200, "the question was answered");
+    assert_eq!(answer["holds"], false, "{answer:#}");
+}
+
 /// Tasks that are run while Neargate dies.
 const TASKS: usize = 200;
 const KILLS: usize = 10;

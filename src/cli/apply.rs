@@ -222,6 +222,13 @@ fn read(path: &Path) -> Result<Wanted, Failure> {
     })
 }
 
+/// The document in `source`, or what is wrong with its form.
+pub(super) fn document(source: &Source) -> Result<Document, Failure> {
+    let bytes = source.read()?;
+    Document::read(&bytes, format(source.syntax()))
+        .map_err(|faults| of_faults(&source.name(), &faults))
+}
+
 const fn format(syntax: Syntax) -> Format {
     match syntax {
         Syntax::Yaml => Format::Yaml,
@@ -229,7 +236,7 @@ const fn format(syntax: Syntax) -> Format {
     }
 }
 
-fn of_faults(file: &str, faults: &Faults) -> Failure {
+pub(super) fn of_faults(file: &str, faults: &Faults) -> Failure {
     let problem = Problem {
         status: 400,
         errors: ProblemError::list(faults),

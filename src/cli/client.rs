@@ -4,6 +4,7 @@
 //! size. Redirects are not followed, because they could carry the token elsewhere; a proxy from the
 //! environment is not asked for what is on this machine. `calls` lists what the API can be asked.
 
+mod budgets;
 mod calls;
 mod error;
 mod lines;

@@ -13,6 +13,7 @@ mod apply;
 mod backoff;
 mod backup;
 mod bill;
+mod budget;
 mod client;
 mod clusters;
 mod completions;
@@ -153,6 +154,7 @@ enum Command {
     Events(events::EventsArgs),
     Usage(usage::UsageArgs),
     Bill(bill::BillArgs),
+    Budget(budget::BudgetArgs),
     Rightsize(rightsize::RightsizeArgs),
     Definitions(definitions::DefinitionsArgs),
     Secret(secret::SecretArgs),
@@ -280,6 +282,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Events(args) => events::execute(session, args).await,
         Command::Usage(args) => usage::execute(session, args).await,
         Command::Bill(args) => bill::execute(session, args).await,
+        Command::Budget(args) => budget::execute(session, args).await,
         Command::Rightsize(args) => rightsize::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,
         Command::Secret(args) => secret::execute(session, args).await,

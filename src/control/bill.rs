@@ -139,7 +139,11 @@ impl Control {
         }
     }
 
-    fn price_sheet(&self, path: &str, name: Option<&str>) -> Result<PriceSheet, ControlError> {
+    pub(super) fn price_sheet(
+        &self,
+        path: &str,
+        name: Option<&str>,
+    ) -> Result<PriceSheet, ControlError> {
         self.prices
             .sheet(name)
             .cloned()

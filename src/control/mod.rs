@@ -6,6 +6,7 @@
 
 mod backup;
 mod bill;
+mod budget;
 mod cluster;
 mod error;
 mod event;
@@ -27,6 +28,7 @@ mod verify;
 use std::sync::Arc;
 
 pub use bill::BillQuery;
+pub use budget::{BudgetView, PutBudget};
 pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
@@ -102,11 +104,8 @@ impl Control {
 
     /// The same use cases, with the operator's prices.
     #[must_use]
-    pub fn with_prices(self, prices: PriceBook) -> Self {
-        Self {
-            prices: Arc::new(prices),
-            ..self
-        }
+    pub fn with_prices(self, prices: Arc<PriceBook>) -> Self {
+        Self { prices, ..self }
     }
 
     /// Whether the operator lets tasks of such a definition have what they ask for.

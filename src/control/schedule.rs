@@ -130,6 +130,7 @@ impl Control {
                 .map_err(ControlError::Invalid)?;
             for task in tasks.iter().take(1) {
                 self.check_spec(&task.spec, &target.overrides)?;
+                self.check_budgets(&task.cluster, &task.tags).await?;
             }
             let run = ScheduleRun::started(now, RunCause::User, &tasks, None, now);
             let record = ScheduleRecord {

@@ -102,6 +102,7 @@ impl Control {
             ));
         }
         let launches = request.launch.launches(request.count, &BTreeMap::new());
+        self.check_budgets(&request.cluster, &request.tags).await?;
         let tasks: Vec<Task> = launches
             .into_iter()
             .map(|launch| {

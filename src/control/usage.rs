@@ -1,13 +1,29 @@
 //! Use cases of the meter.
 
 use super::{Control, ControlError};
-use crate::domain::{TaskId, TaskUse, TimestampMs};
-use crate::store::{Page, PageRequest, UsageFilter};
+use crate::domain::{DurationMs, TaskId, TaskUse, TimestampMs};
+use crate::engine::EngineState;
+use crate::store::{Page, PageRequest, UsageFilter, UsageTotals};
+
+/// How late the end of a task may be noticed, where figures must not be taken back.
+const LAG: DurationMs = DurationMs::from_secs(10);
 
 impl Control {
     /// What a task has reserved and used; `None` while it was not handed to the engine.
     pub async fn task_usage(&self, id: &TaskId) -> Result<Option<TaskUse>, ControlError> {
         Ok(self.store.usage(id).await?)
+    }
+
+    /// What tasks came to since the beginning, by cluster and by service. Of those that go on, what lies back further than
+    /// [`LAG`], and nothing from when on the engine did not answer: they may have ended.
+    pub async fn usage_totals(&self) -> Result<UsageTotals, ControlError> {
+        let (engine, since) = self.engine_status.get();
+        let seen = match engine {
+            EngineState::Ok(_) => self.now(),
+            EngineState::Unknown | EngineState::Away { .. } => since,
+        };
+        let until = TimestampMs::from_millis(seen.as_millis() - LAG.as_millis());
+        Ok(self.store.usage_totals(until).await?)
     }
 
     /// The usage of the tasks whose intervals lie at least partly between `from` and `to`.

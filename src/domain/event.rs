@@ -37,12 +37,14 @@ pub enum EventKind {
     ServiceEvent,
     /// Something about a schedule: `(schedule nightly) the run for … has started …`
     ScheduleEvent,
+    /// Something about a budget: a threshold was reached, or its user changed it.
+    BudgetEvent,
     /// Something about the server: started, engine away, engine back.
     Server,
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 16] = [
+const KINDS: [(EventKind, &str); 17] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -64,6 +66,7 @@ const KINDS: [(EventKind, &str); 16] = [
     (EventKind::ImageRemoved, "ImageRemoved"),
     (EventKind::ServiceEvent, "ServiceEvent"),
     (EventKind::ScheduleEvent, "ScheduleEvent"),
+    (EventKind::BudgetEvent, "BudgetEvent"),
     (EventKind::Server, "Server"),
 ];
 

@@ -117,6 +117,10 @@ text_newtype!(
     ScheduleName, "schedule name", is_schedule_name, "use up to 64 letters, digits and the characters . _ -"
 );
 text_newtype!(
+    /// The name of a budget.
+    BudgetName, "budget name", is_schedule_name, "use up to 64 letters, digits and the characters . _ -"
+);
+text_newtype!(
     /// A task's identifier: 32 lower-case hexadecimal digits, as in an ECS task ARN.
     TaskId, "task ID", |t| is_hex(t, 32), "a task ID has 32 hexadecimal digits, in lower case"
 );

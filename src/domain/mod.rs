@@ -6,6 +6,7 @@
 
 mod arn;
 mod books;
+mod budget;
 mod capacity;
 mod clock;
 mod cluster;
@@ -35,6 +36,10 @@ pub use arn::{
     service_revision_arn, task_arn, task_definition_arn,
 };
 pub use books::{Books, BooksCheck, Stretch, UsageSum};
+pub use budget::{
+    Budget, BudgetAction, BudgetDefinition, BudgetPeriod, BudgetScope, BudgetState, Counted,
+    HIGHEST_THRESHOLD, Hold, MOST_BUDGETS, MOST_THRESHOLDS,
+};
 pub use capacity::{Capacity, Shortage};
 pub use clock::{ClockReading, ClockStretch};
 pub use cluster::{Cluster, DEFAULT_CLUSTER};
@@ -46,8 +51,8 @@ pub use deployment::{
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
-    ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId,
-    InvalidName, RuntimeName, ScheduleName, SecretName, ServiceName, ServiceRevisionId,
+    BudgetName, ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource,
+    InstanceId, InvalidName, RuntimeName, ScheduleName, SecretName, ServiceName, ServiceRevisionId,
     TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};

@@ -7,6 +7,7 @@
 
 pub mod advice;
 pub mod bill;
+pub mod budget;
 pub mod money;
 pub mod sheet;
 

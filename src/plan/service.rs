@@ -13,8 +13,8 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget,
-    DurationMs, EventKind, FAILED_HEALTH_CHECKS, HealthStatus, LastStatus, NewEvent, Occasion,
-    RolloutState, Service, ServiceStatus, ServiceTask, TaskFailure, TaskId, TimestampMs,
+    DurationMs, EventKind, FAILED_HEALTH_CHECKS, HealthStatus, Hold, LastStatus, NewEvent,
+    Occasion, RolloutState, Service, ServiceStatus, ServiceTask, TaskFailure, TaskId, TimestampMs,
     has_failed,
 };
 
@@ -25,6 +25,8 @@ pub struct ServiceWorld<'a> {
     pub service: &'a Service,
     /// Its tasks that have not stopped, and those that have and were not taken note of; oldest first.
     pub tasks: &'a [ServiceTask],
+    /// What keeps new tasks of it from beginning, if anything does.
+    pub held: Option<&'a Hold>,
     /// The ID of a deployment that may have to be begun.
     pub next_deployment: &'a DeploymentId,
     /// Whether its cluster's container instance is DRAINING: no task is started there. The tasks that there are go on, since
@@ -123,10 +125,14 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
         .iter()
         .filter(|task| task.last_status != LastStatus::Stopped)
         .collect();
-    round.replace_unhealthy(&live);
+    if world.held.is_none() {
+        round.replace_unhealthy(&live);
+    }
     round.scale_in(&live);
-    round.replace_older(&live);
-    round.start(&live);
+    if world.held.is_none() || round.missing(&live) == 0 {
+        round.replace_older(&live);
+    }
+    round.start(&live, world.held);
     round.tell_stopped();
     round.conclude(&live);
     round.plan
@@ -386,8 +392,19 @@ impl Round {
         upper.saturating_sub(u32::try_from(occupied).unwrap_or(u32::MAX))
     }
 
-    /// Starts what the PRIMARY deployment lacks, as far as the upper bound allows, and after failures with a pause.
-    fn start(&mut self, live: &[&ServiceTask]) {
+    /// How many tasks the PRIMARY deployment lacks.
+    fn missing(&self, live: &[&ServiceTask]) -> u32 {
+        let of_primary = live
+            .iter()
+            .filter(|task| self.goes_on(task) && self.is_of_primary(task))
+            .count();
+        let wanted = self.plan.service.wanted();
+        wanted.saturating_sub(u32::try_from(of_primary).unwrap_or(u32::MAX))
+    }
+
+    /// Starts what the PRIMARY deployment lacks, as far as the upper bound allows, and after failures with a pause. While a
+    /// budget is spent nothing is started, and nothing that runs is ended for the sake of what would be.
+    fn start(&mut self, live: &[&ServiceTask], held: Option<&Hold>) {
         let service = &self.plan.service;
         let Some(primary) = service.primary() else {
             return;
@@ -396,13 +413,7 @@ impl Round {
         {
             return;
         }
-        let of_primary = live
-            .iter()
-            .filter(|task| self.goes_on(task) && self.is_of_primary(task))
-            .count();
-        let missing = service
-            .wanted()
-            .saturating_sub(u32::try_from(of_primary).unwrap_or(u32::MAX));
+        let missing = self.missing(live);
         if missing == 0 {
             return;
         }
@@ -410,6 +421,11 @@ impl Round {
             let waiting = "the container instance of its cluster is DRAINING: no task is started";
             self.plan.service.waiting = Some(waiting.to_owned());
             self.is_held_back = true;
+        if let Some(hold) = held {
+            let wait = tasks(missing as usize, "waits", "wait");
+            self.plan.service.waiting = Some(format!("{wait}: {}", hold.reason));
+            self.is_held_back = true;
+            self.wake(hold.until);
             return;
         }
         if let Some(at) = next_start(primary)

@@ -14,7 +14,7 @@ use tokio::sync::OnceCell;
 
 use super::Reconciler;
 use crate::domain::{
-    ClockReading, ClockStretch, ContainerState, Observation, Task, TimestampMs, UsageChange,
+    ClockReading, ClockStretch, ContainerState, Observation, Task, TaskId, TimestampMs, UsageChange,
 };
 use crate::engine::EngineState;
 use crate::meter::Clocks;
@@ -30,7 +30,7 @@ pub(super) struct Pulse {
 
 impl Reconciler {
     /// Reads what is on record, once, before anything is noted.
-    async fn earlier_beat(&self) -> Result<Option<TimestampMs>, StoreError> {
+    pub(super) async fn earlier_beat(&self) -> Result<Option<TimestampMs>, StoreError> {
         let read = async {
             let stretches = self.parts.store.clock_stretches().await?;
             let last = stretches.last().map(ClockStretch::last_wall);
@@ -106,6 +106,19 @@ impl Reconciler {
             Ok(_) => self.meters.seen_alive(now),
             Err(error) => tracing::warn!(%error, "the heartbeat cannot be recorded"),
         }
+    }
+
+    /// The same as [`Reconciler::last_alive`], of a task that the process `before` this one may have seen last.
+    pub(super) fn alive_until(
+        &self,
+        task: &TaskId,
+        opened_at: TimestampMs,
+        before: Option<TimestampMs>,
+        now: TimestampMs,
+    ) -> TimestampMs {
+        let began_since = before.is_none_or(|before| opened_at > before);
+        let seen = self.meters.last_alive(task);
+        seen.or(before.filter(|_| !began_since)).unwrap_or(now)
     }
 
     /// When a task was last seen to run, by the wall clock.

@@ -5,6 +5,7 @@
 //! else exists. The loop never answers a request, and holds nothing that it could not lose: what is worth
 //! keeping is a row in the store before the engine is asked for anything.
 
+mod budget;
 mod clean;
 mod heartbeat;
 mod images;
@@ -27,6 +28,7 @@ use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
 use crate::domain::{DurationMs, IdSource, Policy};
 use crate::engine::{Engine, EngineStatus};
+use crate::meter::sheet::PriceBook;
 use crate::store::{KeptLogs, Store};
 
 /// What the loop works with.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// What the operator lets tasks have.
     pub policy: Policy,
+    /// What things cost, for budgets.
+    pub prices: Arc<PriceBook>,
     /// The limits.
     pub limits: Limits,
 }
@@ -127,6 +131,7 @@ impl Reconciler {
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
         let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
+        let _budgets = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_budgets()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {

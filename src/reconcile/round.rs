@@ -176,6 +176,13 @@ impl Reconciler {
         if let Some(why) = self.parts.policy.refuses(&task.spec) {
             return Ok(Some(Shortage::Never(why)));
         }
+        let service = task.service().map(|service| service.name);
+        let hold = self
+            .hold(&task.cluster, service.as_ref(), &task.tags)
+            .await?;
+        if let Some(hold) = hold {
+            return Ok(Some(Shortage::Now(hold.reason)));
+        }
         let host = match self.parts.engine_status.capacity() {
             Ok(host) => host,
             Err(why) => return Ok(Some(Shortage::Now(why))),

@@ -131,10 +131,14 @@ impl Reconciler {
             Ok(tasks) => tasks,
             Err(faults) => return Ok(Err(told(&faults))),
         };
-        Ok(match tasks.first().and_then(|task| self.never_fits(task)) {
-            Some(why) => Err(why),
-            None => Ok(tasks),
-        })
+        let Some(first) = tasks.first() else {
+            return Ok(Ok(tasks));
+        };
+        if let Some(why) = self.never_fits(first) {
+            return Ok(Err(why));
+        }
+        let hold = self.hold(&first.cluster, None, &first.tags).await?;
+        Ok(hold.map_or(Ok(tasks), |hold| Err(hold.reason)))
     }
 
     /// Why no empty host could take a task, if so.

@@ -26,9 +26,12 @@ impl Reconciler {
         let tasks = store.service_tasks(key).await?;
         let is_draining = store.is_draining(&key.cluster).await?;
         let now = self.parts.clock.now();
+        let tags = &service.configuration.task_tags;
+        let held = self.hold(&key.cluster, Some(&key.name), tags).await?;
         let mut plan = plan::plan(ServiceWorld {
             service: &service,
             tasks: &tasks,
+            held: held.as_ref(),
             next_deployment: &DeploymentId::generate(self.parts.ids.as_ref()),
             is_draining,
             now,

@@ -11,6 +11,7 @@
 
 mod advice;
 mod bill;
+mod budget;
 mod cluster;
 mod container_definition;
 mod deployment;
@@ -46,6 +47,7 @@ pub use advice::{Advice, AdvisedSize, Rightsizing};
 pub use bill::{
     Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed, IssuedBill, IssuedBillSummary,
 };
+pub use budget::{Budget, BudgetAction, BudgetPeriod, PutBudgetRequest};
 pub use cluster::{Cluster, CreateClusterRequest};
 pub use container_definition::{
     AppProtocol, ContainerDefinition, ContainerDependency, ContainerRestartPolicy,
@@ -68,7 +70,7 @@ pub use linux::{
 pub use log::LogLine;
 pub use metadata::{ContainerMetadata, TaskMetadata, container_uuid, uuid};
 pub use page::Page;
-pub use parse::{ParsedRunTask, ParsedSchedule, ParsedService, ParsedTaskDefinition};
+pub use parse::{ParsedBudget, ParsedRunTask, ParsedSchedule, ParsedService, ParsedTaskDefinition};
 pub use problem::{Problem, ProblemError};
 pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,

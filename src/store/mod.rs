@@ -13,6 +13,7 @@
 mod backup;
 mod bill;
 mod books;
+mod budget;
 mod client_token;
 mod clock;
 mod cluster;
@@ -34,6 +35,7 @@ mod task;
 mod task_definition;
 mod task_list;
 mod task_row;
+mod totals;
 mod usage;
 mod writer;
 
@@ -47,6 +49,7 @@ use tokio::sync::watch;
 
 pub use backup::{Backup, Restored};
 pub use bill::IssuedBill;
+pub use budget::{BudgetPulse, BudgetRecord, LedgerLook};
 pub use client_token::{ClientToken, TOKENS_KEPT};
 pub use error::StoreError;
 pub use event::{EVENTS_KEPT, EventFilter};
@@ -58,6 +61,7 @@ pub use service::ServiceRecord;
 pub use task::Created;
 pub use task_definition::TaskDefinitionFilter;
 pub use task_list::TaskFilter;
+pub use totals::{ServiceCounts, Total, TotalName, UsageTotals};
 pub use usage::UsageFilter;
 pub use writer::WriteCounts;
 

@@ -106,6 +106,7 @@ const VERSION: u8 = 1;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
     Bills,
+    Budgets,
     Clusters,
     Deployments,
     Families,
@@ -125,6 +126,7 @@ impl List {
     const fn name(self) -> &'static str {
         match self {
             Self::Bills => "bills",
+            Self::Budgets => "budgets",
             Self::Clusters => "clusters",
             Self::Deployments => "deployments",
             Self::Families => "families",

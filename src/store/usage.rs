@@ -305,7 +305,7 @@ async fn confirm(
     Ok(())
 }
 
-fn parse_evidence(word: &str) -> Option<EndEvidence> {
+pub(super) fn parse_evidence(word: &str) -> Option<EndEvidence> {
     [
         EndEvidence::Engine,
         EndEvidence::NeverStarted,

@@ -18,7 +18,6 @@ use crate::control::BillQuery;
 use crate::domain::TimestampMs;
 use crate::meter::bill::GroupBy;
 use crate::shapes::{Bill, IssuedBill, IssuedBillSummary, Page, Problem, Rightsizing};
-use crate::store::UsageFilter;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new()
@@ -55,10 +54,7 @@ struct GetBill {
 impl GetBill {
     fn read(self, now: TimestampMs) -> Result<(BillQuery, Format), ApiError> {
         let mut check = Check::default();
-        let filter = UsageFilter {
-            cluster: check.parse("cluster", self.cluster.as_deref()),
-            family: check.parse("family", self.family.as_deref()),
-        };
+        let filter = check.usage_filter(self.cluster.as_deref(), self.family.as_deref());
         let from = check.moment("from", self.from.as_deref(), now);
         let to = check.moment("to", self.to.as_deref(), now);
         let group_by = self.group_by.as_deref();
@@ -250,10 +246,7 @@ async fn get_rightsize(
     let control = &rest.state.control;
     let now = control.now();
     let mut check = Check::default();
-    let filter = UsageFilter {
-        cluster: check.parse("cluster", query.cluster.as_deref()),
-        family: check.parse("family", query.family.as_deref()),
-    };
+    let filter = check.usage_filter(query.cluster.as_deref(), query.family.as_deref());
     let from = check.moment("from", query.from.as_deref(), now);
     let to = check.moment("to", query.to.as_deref(), now);
     let margin = check.number("marginPercent", query.margin_percent.as_deref(), 0..=1_000);

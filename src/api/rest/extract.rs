@@ -25,7 +25,7 @@ use super::{Rest, moment};
 use crate::api::ApiLimits;
 use crate::domain::{ClientName, Faults, InvalidName, SecretValue, TimestampMs};
 use crate::shapes::{Document, Format, Limits};
-use crate::store::PageRequest;
+use crate::store::{PageRequest, UsageFilter};
 
 /// The most parameters that a query may have.
 const MOST_PARAMS: usize = 32;
@@ -194,6 +194,18 @@ impl Check {
             .parse()
             .map_err(|error: T::Err| self.0.add(name, error.to_string()))
             .ok()
+    }
+
+    /// Whose usage is wanted.
+    pub(super) fn usage_filter(
+        &mut self,
+        cluster: Option<&str>,
+        family: Option<&str>,
+    ) -> UsageFilter {
+        UsageFilter {
+            cluster: self.parse("cluster", cluster),
+            family: self.parse("family", family),
+        }
     }
 
     /// One of a few words, which `parse` knows.

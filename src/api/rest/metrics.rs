@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use axum::http::StatusCode;
 use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -13,6 +13,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::{Registry, Unit};
 
 use super::Rest;
+use super::usage_metrics::UsageMetrics;
 use crate::control::ControlError;
 use crate::engine::EngineState;
 use crate::store::PageRequest;
@@ -53,6 +54,7 @@ pub(super) struct Metrics {
     waiting: Gauge,
     tasks: Family<TaskState, Gauge>,
     last_event: Counter,
+    usage: UsageMetrics,
 }
 
 impl Metrics {
@@ -70,6 +72,7 @@ impl Metrics {
             waiting: Gauge::default(),
             tasks: Family::default(),
             last_event: Counter::default(),
+            usage: UsageMetrics::default(),
             registry,
         };
         metrics.registered()
@@ -150,7 +153,7 @@ impl Metrics {
             .inc();
     }
 
-    /// All figures, as Prometheus reads them. Reads one row per cluster and no tasks.
+    /// All figures, as Prometheus reads them. Reads a row for each cluster, service and task that goes on, and no history.
     pub(super) async fn text(&self, rest: &Rest) -> Result<String, String> {
         let control = &rest.state.control;
         let up = matches!(control.engine_status().0, EngineState::Ok(_));
@@ -169,7 +172,9 @@ impl Metrics {
             .await
             .map_err(|error| error.to_string())?;
         let mut text = String::new();
-        encode(&mut text, &self.registry).map_err(|error| error.to_string())?;
+        encode_registry(&mut text, &self.registry).map_err(|error| error.to_string())?;
+        self.usage.write(control, &mut text).await?;
+        encode_eof(&mut text).map_err(|error| error.to_string())?;
         Ok(text)
     }
 

@@ -7,6 +7,7 @@
 
 mod backup;
 mod bill;
+mod budgets;
 mod clusters;
 mod events;
 mod exec;
@@ -33,6 +34,7 @@ mod stats;
 mod task_definitions;
 mod tasks;
 mod usage;
+mod usage_metrics;
 
 #[cfg(test)]
 pub(super) mod tests;
@@ -109,6 +111,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(forward::routes())
         .merge(usage::routes())
         .merge(bill::routes())
+        .merge(budgets::routes())
         .merge(secrets::routes())
         .merge(events::routes())
         .merge(backup::routes())

@@ -16,7 +16,6 @@ use super::tasks::TaskText;
 use crate::control::Control;
 use crate::domain::TimestampMs;
 use crate::shapes::{Problem, TaskUsage, UsageLine, UsageReport, UsageTotal, UsageVerification};
-use crate::store::UsageFilter;
 
 pub(super) fn routes() -> OpenApiRouter<Arc<Rest>> {
     OpenApiRouter::new()
@@ -94,10 +93,7 @@ async fn get_usage(
     let control = &rest.state.control;
     let now = control.now();
     let mut check = Check::default();
-    let filter = UsageFilter {
-        cluster: check.parse("cluster", query.cluster.as_deref()),
-        family: check.parse("family", query.family.as_deref()),
-    };
+    let filter = check.usage_filter(query.cluster.as_deref(), query.family.as_deref());
     let from = check.moment("from", query.from.as_deref(), now);
     let to = check.moment("to", query.to.as_deref(), now);
     let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);

@@ -39,6 +39,8 @@ pub(super) fn target(number: u32) -> DeploymentTarget {
 pub(super) struct Lab {
     pub(super) service: Service,
     pub(super) tasks: Vec<ServiceTask>,
+    /// What keeps new tasks from beginning.
+    pub(super) held: Option<Hold>,
     pub(super) now: TimestampMs,
     pub(super) is_draining: bool,
     ids: u128,
@@ -69,6 +71,7 @@ impl Lab {
                 version: 1,
             },
             tasks: Vec::new(),
+            held: None,
             now: at(0),
             is_draining: false,
             ids: 0,
@@ -121,6 +124,7 @@ impl Lab {
         let world = ServiceWorld {
             service: &self.service,
             tasks: &self.tasks,
+            held: self.held.as_ref(),
             next_deployment: &next,
             is_draining: self.is_draining,
             now: self.now,

@@ -46,6 +46,47 @@ fn a_dead_task_is_replaced() {
 }
 
 #[test]
+fn while_a_budget_is_spent_nothing_is_started_and_nothing_that_runs_is_ended() {
+    let half = ServiceConfiguration {
+        minimum_healthy_percent: 50,
+        ..ServiceConfiguration::default()
+    };
+    let mut lab = Lab::new(4, half);
+    lab.settle();
+    lab.held = Some(Hold {
+        until: at(90_000),
+        reason: "budget \"blue\" is spent".to_owned(),
+    });
+    // Neither a new revision nor a dead or an unhealthy task gets new ones, and nobody makes room for them.
+    lab.deploy(2);
+    lab.settle();
+    assert_eq!((lab.running(1), lab.running(2)), (4, 0));
+    let waiting = lab.service.waiting.clone();
+    assert_eq!(
+        waiting.as_deref(),
+        Some("4 tasks wait: budget \"blue\" is spent")
+    );
+    assert_eq!(lab.wake_at, Some(at(90_000)));
+    lab.tasks[0].health = Some(HealthStatus::Unhealthy);
+    lab.fail(1);
+    lab.settle();
+    assert_eq!((lab.running(1), lab.running(2)), (0, 0));
+    // Fewer can be wanted all the same.
+    lab.service.desired_count = 3;
+    lab.pass(90);
+    lab.held = None;
+    lab.settle();
+    assert_eq!((lab.running(1), lab.running(2)), (0, 3));
+    lab.held = Some(Hold {
+        until: at(900_000),
+        reason: String::new(),
+    });
+    lab.service.desired_count = 1;
+    lab.settle();
+    assert_eq!((lab.running(2), lab.service.waiting.clone()), (1, None));
+}
+
+#[test]
 fn an_unhealthy_task_is_replaced_but_not_within_its_grace_period() {
     let grace = ServiceConfiguration {
         health_check_grace_period: DurationMs::from_secs(30),

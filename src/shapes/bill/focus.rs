@@ -168,7 +168,8 @@ fn charges(line: &BillLine) -> Vec<Charge> {
         },
         Charge {
             what: "Memory",
-            unit: "GB-Hours",
+            // 1,024 MiB: by the specification's own units that is a GiB, and a GB has 10^9 bytes.
+            unit: "GiB-Hours",
             consumed: hours(line.mib_ms, 1_024),
             priced: hours(parts.billed_mib_ms, 1_024),
             cost_nano: parts.memory_nano,

@@ -198,6 +198,52 @@ const FOCUS_1_2: &[(&str, char, bool, &str)] = &[
     ("Tags", 'C', true, "KeyValue"),
 ];
 
+/// The values that FOCUS 1.2 allows in a column, where it lists them: from the tables "Allowed values" of the same files.
+/// Of the subcategories, those of `Compute`.
+const FOCUS_ALLOWED: &[(&str, &[&str])] = &[
+    (
+        "ChargeCategory",
+        &["Usage", "Purchase", "Tax", "Credit", "Adjustment"],
+    ),
+    ("ChargeClass", &["Correction"]),
+    ("ChargeFrequency", &["One-Time", "Recurring", "Usage-Based"]),
+    ("ServiceCategory", &["Compute"]),
+    (
+        "ServiceSubcategory",
+        &[
+            "Containers",
+            "End User Computing",
+            "Quantum Compute",
+            "Serverless Compute",
+            "Virtual Machines",
+            "Other (Compute)",
+        ],
+    ),
+];
+
+/// Units of time in the plural, and of data, with how many bytes one has: from `specification/attributes/unit_format.md`.
+const FOCUS_TIMES: [&str; 6] = ["Years", "Months", "Days", "Hours", "Minutes", "Seconds"];
+const FOCUS_DATA: &[(&str, i128)] = &[
+    ("B", 1),
+    ("MB", 1_000_000),
+    ("MiB", 1 << 20),
+    ("GB", 1_000_000_000),
+    ("GiB", 1 << 30),
+];
+
+/// Whether `unit` is one that FOCUS can have: simple ones in the plural, compound ones with a hyphen and the last in the
+/// plural. What is counted and not listed can have any name.
+fn is_unit(unit: &str) -> bool {
+    let is_plain = |one: &str| !one.is_empty() && one.bytes().all(|b| b.is_ascii_alphabetic());
+    match unit.split_once('-') {
+        Some((of, time)) => {
+            let is_data = FOCUS_DATA.iter().any(|(name, _)| *name == of);
+            is_plain(of) && (is_data || !of.ends_with(['B', 'b'])) && FOCUS_TIMES.contains(&time)
+        }
+        None => is_plain(unit) && unit.ends_with('s') && unit.starts_with(char::is_uppercase),
+    }
+}
+
 fn is_decimal(text: &str) -> bool {
     let digits = text.strip_prefix('-').unwrap_or(text);
     let is_digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
@@ -254,8 +300,49 @@ fn focus_has_the_columns_types_and_nulls_of_the_specification() {
                         _ => true,
                     };
                 assert!(is_right, "{context}");
+                let allowed = FOCUS_ALLOWED.iter().find(|(column, _)| column == name);
+                if let Some((_, allowed)) = allowed.filter(|_| !field.is_empty()) {
+                    assert!(allowed.contains(&field.as_str()), "{context}");
+                }
+                if name.ends_with("Unit") {
+                    assert!(is_unit(field), "{context}");
+                }
+                if name.ends_with("Currency") {
+                    let is_code = field.len() == 3 && field.bytes().all(|b| b.is_ascii_uppercase());
+                    assert!(is_code, "{context}");
+                }
+                // What is absent is NULL, which CSV writes as nothing: no words stand for it.
+                assert!(
+                    !["NULL", "null", "N/A", "-", "{}"].contains(&field.as_str())
+                        || *name == "Tags",
+                    "{context}"
+                );
             }
         }
+    }
+}
+
+/// A quantity is what its unit says: memory is counted in MiB, and an hour of 1,024 of them is one GiB-hour.
+#[test]
+fn focus_quantities_are_in_the_units_that_they_name() {
+    let text = bill_by("family", "fargate").focus();
+    let rows = read(&text);
+    let of = |row: &[String], name: &str| {
+        row[HEAD.iter().position(|column| *column == name).unwrap()].clone()
+    };
+    let bill = bill_by("family", "fargate");
+    let of_memory = |row: &&Vec<String>| of(row, "ConsumedUnit").ends_with("B-Hours");
+    for (line, row) in bill.items.iter().zip(rows[1..].iter().filter(of_memory)) {
+        let unit = of(row, "ConsumedUnit");
+        let data = unit.strip_suffix("-Hours").unwrap();
+        let bytes = FOCUS_DATA.iter().find(|(name, _)| *name == data).unwrap().1;
+        let exact = i128::from(line.mib_ms) * (1 << 20) * 1_000_000_000 / (bytes * 3_600_000);
+        let said: i128 = of(row, "ConsumedQuantity")
+            .replace('.', "")
+            .parse()
+            .unwrap();
+        assert!((said - exact).abs() <= 1, "{said} {exact} {unit}");
+        assert_eq!(of(row, "PricingUnit"), unit);
     }
 }
 

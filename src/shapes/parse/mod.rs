@@ -4,6 +4,7 @@
 //! wrong. A rule that would only complain about something that the schema check has complained about
 //! before stays silent.
 
+mod budget;
 mod container;
 mod dependencies;
 mod environment;
@@ -21,6 +22,7 @@ mod volumes;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub use budget::ParsedBudget;
 pub use run_task::ParsedRunTask;
 pub use schedule::ParsedSchedule;
 pub use service::ParsedService;
