@@ -421,6 +421,8 @@ impl Round {
             let waiting = "the container instance of its cluster is DRAINING: no task is started";
             self.plan.service.waiting = Some(waiting.to_owned());
             self.is_held_back = true;
+            return;
+        }
         if let Some(hold) = held {
             let wait = tasks(missing as usize, "waits", "wait");
             self.plan.service.waiting = Some(format!("{wait}: {}", hold.reason));
