@@ -194,6 +194,28 @@ BEGIN
     SELECT RAISE(ABORT, 'restarts of a container are only counted up');
 END;
 
+-- Log groups of CloudWatch Logs. What was written lies where the containers' logs lie; groups and streams are views of that.
+CREATE TABLE log_groups (
+    name              TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 512),
+    retention_in_days INTEGER CHECK (retention_in_days BETWEEN 1 AND 3653),
+    tags              TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
+    created_at        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Whose log a stream shows; nobody's, if a client made it.
+CREATE TABLE log_streams (
+    seq        INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    log_group  TEXT    NOT NULL REFERENCES log_groups (name),
+    name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 512),
+    task_id    TEXT    REFERENCES tasks (id),
+    container  TEXT,
+    created_at INTEGER NOT NULL,
+    CHECK ((task_id IS NULL) = (container IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX log_streams_by_name ON log_streams (log_group, name);
+CREATE INDEX log_streams_by_group ON log_streams (log_group, seq);
+
 -- Secrets, sealed: whoever has this file and not the key file beside it has nothing of them.
 CREATE TABLE secrets (
     name       TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 255),

@@ -77,3 +77,11 @@ fn a_session_at_the_aws_cli() {
     let server = Server::start();
     run(&server, "bash", "session.sh");
 }
+
+#[test]
+fn what_tasks_write_is_read_by_the_clients_of_cloudwatch_logs() {
+    require_engine();
+    let server = Server::start();
+    let said = run(&server, "python", "logs.py");
+    assert!(said.contains("the logs were read"), "{said}");
+}

@@ -12,6 +12,7 @@ mod exec;
 mod files;
 mod forward;
 mod log;
+mod log_group;
 mod metadata;
 mod schedule;
 mod secret;
@@ -28,6 +29,10 @@ pub use bill::BillQuery;
 pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
+pub use log_group::{
+    GroupCursor, GroupPage, GroupQuery, LogCursor, LogEvent, LogPosition, MOST_LOG_EVENTS,
+    StreamPage, StreamQuery,
+};
 pub use metadata::TaskSight;
 pub use schedule::{ScheduleRunView, ScheduleView};
 pub use service::{

@@ -14,6 +14,8 @@ mod event;
 mod fault;
 mod id;
 mod image;
+mod log_group;
+mod log_pattern;
 mod observation;
 mod overrides;
 mod policy;
@@ -44,10 +46,12 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource, InstanceId,
-    InvalidName, RuntimeName, ScheduleName, SecretName, ServiceName, ServiceRevisionId,
-    TaskDefinitionReference, TaskId, VolumeName,
+    InvalidName, LogGroupName, RuntimeName, ScheduleName, SecretName, ServiceName,
+    ServiceRevisionId, TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
+pub use log_group::{AwsLogs, LogGroup, LogStream, is_log_stream_name};
+pub use log_pattern::{InvalidPattern, LogPattern};
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,

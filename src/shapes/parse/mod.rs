@@ -9,6 +9,7 @@ mod dependencies;
 mod environment;
 mod image;
 mod linux;
+mod logs;
 mod ports;
 mod run_task;
 mod schedule;
