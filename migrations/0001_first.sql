@@ -266,6 +266,36 @@ BEGIN
     SELECT RAISE(ABORT, 'a service is only changed by whoever has seen its newest version');
 END;
 
+-- Services whose desired count is scaled: JSON of the domain's `ScalableTarget`.
+CREATE TABLE scalable_targets (
+    cluster TEXT NOT NULL REFERENCES clusters (name),
+    service TEXT NOT NULL,
+    target  TEXT NOT NULL CHECK (json_type(target) = 'object'),
+    PRIMARY KEY (cluster, service)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scaling_policies (
+    cluster TEXT NOT NULL,
+    service TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    policy  TEXT NOT NULL CHECK (json_type(policy) = 'object'),
+    PRIMARY KEY (cluster, service, name),
+    FOREIGN KEY (cluster, service) REFERENCES scalable_targets (cluster, service)
+) STRICT, WITHOUT ROWID;
+
+-- The newest activities of every target.
+CREATE TABLE scaling_activities (
+    seq      INTEGER NOT NULL PRIMARY KEY,
+    id       TEXT    NOT NULL UNIQUE,
+    cluster  TEXT    NOT NULL,
+    service  TEXT    NOT NULL,
+    activity TEXT    NOT NULL CHECK (json_type(activity) = 'object'),
+    is_open  INTEGER NOT NULL CHECK (is_open IN (0, 1)),
+    FOREIGN KEY (cluster, service) REFERENCES scalable_targets (cluster, service)
+) STRICT;
+
+CREATE INDEX scaling_activities_by_service ON scaling_activities (cluster, service, seq);
+
 -- The newest deployments of every service, as they were last recorded.
 CREATE TABLE service_deployments (
     seq              INTEGER NOT NULL PRIMARY KEY,

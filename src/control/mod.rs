@@ -4,6 +4,7 @@
 //! never waits for the engine and never changes what is: that is the loop's. It speaks domain types; the
 //! fronts translate from and to what travels.
 
+mod autoscale;
 mod bill;
 mod cluster;
 mod error;
@@ -25,6 +26,7 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use autoscale::{RegisterTarget, SuspendedChange};
 pub use bill::BillQuery;
 pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};

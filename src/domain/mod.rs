@@ -5,6 +5,7 @@
 //! outside is turned into these types once, at the edge.
 
 mod arn;
+mod autoscale;
 mod books;
 mod capacity;
 mod clock;
@@ -32,6 +33,10 @@ mod volume;
 
 pub use arn::{
     ACCOUNT, REGION, cluster_arn, container_arn, service_arn, task_arn, task_definition_arn,
+};
+pub use autoscale::{
+    DEFAULT_COOLDOWN_S, PolicyKind, ScalableTarget, ScalingActivity, ScalingMetric, ScalingPolicy,
+    ScalingStatus, ServiceUse, SuspendedState, TargetTracking, alarm_name,
 };
 pub use books::{Books, BooksCheck, Stretch, UsageSum};
 pub use capacity::{Capacity, Shortage};

@@ -5,6 +5,7 @@
 //! else exists. The loop never answers a request, and holds nothing that it could not lose: what is worth
 //! keeping is a row in the store before the engine is asked for anything.
 
+mod autoscale;
 mod clean;
 mod heartbeat;
 mod images;
@@ -65,6 +66,8 @@ pub struct Limits {
     pub longest_pause: Duration,
     /// How often is looked at the memory of what runs, and how often the heart beats.
     pub measure_every: Duration,
+    /// How long a period is after which services are scaled by what their tasks used in it.
+    pub scale_every: Duration,
     /// How often everything is compared with what the engine lists, for hints that never came.
     pub sweep_every: Duration,
     /// Log bytes of a container that are kept after it is gone.
@@ -86,6 +89,7 @@ impl Default for Limits {
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(30),
             measure_every: Duration::from_secs(1),
+            scale_every: Duration::from_secs(20),
             sweep_every: Duration::from_secs(30),
             kept_log_bytes: 10 * 1_048_576,
             kept_logs: KeptLogs::default(),
@@ -126,6 +130,7 @@ impl Reconciler {
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
+        let _scaler = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).scale_services()));
         let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();

@@ -12,6 +12,7 @@
 //! [`table`] has every operation that ECS has, [`mod@wire`] the services beside it; [`input`] and [`mod@error`] how one is read and refused.
 
 mod account;
+mod autoscaling;
 mod clusters;
 mod error;
 mod input;

@@ -1,5 +1,6 @@
 //! ECS's protocol as its clients see it, in this process; the real clients are in `tests/ecs.rs`.
 
+mod autoscaling;
 mod fuzz;
 mod logs;
 

@@ -4,8 +4,8 @@
 use std::fmt::Write as _;
 
 use super::error::EcsError;
-use super::logs;
 use super::table::{OPERATIONS, Operation};
+use super::{autoscaling, logs};
 
 /// A service.
 pub(super) struct AwsService {
@@ -20,7 +20,7 @@ pub(super) struct AwsService {
 }
 
 /// All of them, ECS first.
-pub(super) static SERVICES: [AwsService; 2] = [
+pub(super) static SERVICES: [AwsService; 3] = [
     AwsService {
         target: "AmazonEC2ContainerServiceV20141113.",
         operations: &OPERATIONS,
@@ -32,6 +32,12 @@ pub(super) static SERVICES: [AwsService; 2] = [
         operations: &logs::OPERATIONS,
         invalid: Some("InvalidParameterException"),
         about: logs::ABOUT,
+    },
+    AwsService {
+        target: "AnyScaleFrontendService.",
+        operations: &autoscaling::OPERATIONS,
+        invalid: Some("ValidationException"),
+        about: autoscaling::ABOUT,
     },
 ];
 

@@ -93,8 +93,44 @@ fn valid(operation: &str) -> Value {
         }
         "Logs_20140328.TagResource" => json!({ "resourceArn": "/web", "tags": { "a": "b" } }),
         "Logs_20140328.UntagResource" => json!({ "resourceArn": "/web", "tagKeys": ["a"] }),
-        _ => json!({ "maxResults": 5 }),
+        target => valid_scaling(target.trim_start_matches("AnyScaleFrontendService.")),
     }
+}
+
+/// The same of Application Auto Scaling, and of what has a page.
+fn valid_scaling(operation: &str) -> Value {
+    let mut input = json!({
+        "ServiceNamespace": "ecs", "ResourceId": "service/default/web", "ScalableDimension": "ecs:service:DesiredCount",
+    });
+    let more = match operation {
+        "RegisterScalableTarget" => json!({
+            "MinCapacity": 1, "MaxCapacity": 3, "SuspendedState": { "DynamicScalingInSuspended": true },
+            "Tags": { "a": "b" },
+        }),
+        "PutScalingPolicy" => json!({
+            "PolicyName": "cpu", "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 50.0, "ScaleInCooldown": 3, "DisableScaleIn": true,
+                "PredefinedMetricSpecification": { "PredefinedMetricType": "ECSServiceAverageCPUUtilization" },
+            },
+        }),
+        "DeleteScalingPolicy" => json!({ "PolicyName": "cpu" }),
+        "DescribeScalingPolicies" => json!({ "PolicyNames": ["cpu"], "MaxResults": 3 }),
+        "DescribeScalingActivities" => json!({ "MaxResults": 3 }),
+        "DeregisterScalableTarget" => json!({}),
+        "DescribeScalableTargets" => {
+            return json!({ "ServiceNamespace": "ecs", "ResourceIds": ["service/default/web"] });
+        }
+        "ListTagsForResource" | "TagResource" | "UntagResource" => {
+            let arn = "arn:aws:application-autoscaling:us-east-1:000000000000:scalable-target/0ec";
+            return json!({ "ResourceARN": arn, "Tags": { "a": "b" }, "TagKeys": ["a"] });
+        }
+        _ => return json!({ "maxResults": 5 }),
+    };
+    if let (Value::Object(input), Value::Object(more)) = (&mut input, more) {
+        input.extend(more);
+    }
+    input
 }
 
 /// What a value is replaced by, or a field called.
