@@ -97,3 +97,11 @@ fn a_service_is_scaled_by_what_its_tasks_use_and_never_beyond_its_bounds() {
     let said = run(&server, "python", "scale.py");
     assert!(said.contains("it was scaled"), "{said}");
 }
+
+#[test]
+fn what_terraform_applies_twice_it_finds_unchanged() {
+    require_engine();
+    let server = Server::start();
+    let said = run(&server, "python", "terraform.py");
+    assert!(said.contains("there was nothing to change"), "{said}");
+}
