@@ -68,9 +68,10 @@ pub struct LogStream {
     pub created_at: TimestampMs,
 }
 
-/// Whether a stream may have this name: up to 512 characters without `:` and `*`.
+/// Whether a stream may have this name: up to 512 visible characters without `:` and `*`.
 ///
 /// Source: Amazon `CloudWatch` Logs API reference, "`CreateLogStream`".
 pub fn is_log_stream_name(text: &str) -> bool {
-    (1..=512).contains(&text.chars().count()) && !text.contains([':', '*'])
+    let is_wrong = |c: char| c.is_control() || c == ':' || c == '*';
+    (1..=512).contains(&text.chars().count()) && !text.contains(is_wrong)
 }
