@@ -173,8 +173,7 @@ async fn put_retention(control: Control, input: Input) -> Result<Value, EcsError
     let days = input.number("retentionInDays", 1, 3_653)?;
     if !days.is_some_and(|days| RETENTIONS.contains(&days)) {
         return Err(EcsError::parameter(format!(
-            "retentionInDays must be one of {:?}",
-            RETENTIONS
+            "retentionInDays must be one of {RETENTIONS:?}"
         )));
     }
     retention(&control, &input, days).await
