@@ -194,6 +194,28 @@ BEGIN
     SELECT RAISE(ABORT, 'restarts of a container are only counted up');
 END;
 
+-- Log groups of CloudWatch Logs. What was written lies where the containers' logs lie; groups and streams are views of that.
+CREATE TABLE log_groups (
+    name              TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 512),
+    retention_in_days INTEGER CHECK (retention_in_days BETWEEN 1 AND 3653),
+    tags              TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
+    created_at        INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Whose log a stream shows; nobody's, if a client made it.
+CREATE TABLE log_streams (
+    seq        INTEGER NOT NULL PRIMARY KEY AUTOINCREMENT,
+    log_group  TEXT    NOT NULL REFERENCES log_groups (name),
+    name       TEXT    NOT NULL CHECK (length(name) BETWEEN 1 AND 512),
+    task_id    TEXT    REFERENCES tasks (id),
+    container  TEXT,
+    created_at INTEGER NOT NULL,
+    CHECK ((task_id IS NULL) = (container IS NULL))
+) STRICT;
+
+CREATE UNIQUE INDEX log_streams_by_name ON log_streams (log_group, name);
+CREATE INDEX log_streams_by_group ON log_streams (log_group, seq);
+
 -- Secrets, sealed: whoever has this file and not the key file beside it has nothing of them.
 CREATE TABLE secrets (
     name       TEXT    NOT NULL PRIMARY KEY CHECK (length(name) BETWEEN 1 AND 255),
@@ -256,6 +278,36 @@ WHEN NEW.version <> OLD.version + 1 OR NEW.cluster IS NOT OLD.cluster OR NEW.nam
 BEGIN
     SELECT RAISE(ABORT, 'a service is only changed by whoever has seen its newest version');
 END;
+
+-- Services whose desired count is scaled: JSON of the domain's `ScalableTarget`.
+CREATE TABLE scalable_targets (
+    cluster TEXT NOT NULL REFERENCES clusters (name),
+    service TEXT NOT NULL,
+    target  TEXT NOT NULL CHECK (json_type(target) = 'object'),
+    PRIMARY KEY (cluster, service)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE scaling_policies (
+    cluster TEXT NOT NULL,
+    service TEXT NOT NULL,
+    name    TEXT NOT NULL,
+    policy  TEXT NOT NULL CHECK (json_type(policy) = 'object'),
+    PRIMARY KEY (cluster, service, name),
+    FOREIGN KEY (cluster, service) REFERENCES scalable_targets (cluster, service)
+) STRICT, WITHOUT ROWID;
+
+-- The newest activities of every target.
+CREATE TABLE scaling_activities (
+    seq      INTEGER NOT NULL PRIMARY KEY,
+    id       TEXT    NOT NULL UNIQUE,
+    cluster  TEXT    NOT NULL,
+    service  TEXT    NOT NULL,
+    activity TEXT    NOT NULL CHECK (json_type(activity) = 'object'),
+    is_open  INTEGER NOT NULL CHECK (is_open IN (0, 1)),
+    FOREIGN KEY (cluster, service) REFERENCES scalable_targets (cluster, service)
+) STRICT;
+
+CREATE INDEX scaling_activities_by_service ON scaling_activities (cluster, service, seq);
 
 -- The newest deployments of every service, as they were last recorded.
 CREATE TABLE service_deployments (

@@ -60,6 +60,8 @@ pub struct ConfigFile {
     pub kept_logs_max_age_days: Option<u32>,
     /// Bytes on the disk that kept logs may take together, compressed; 0 means any number.
     pub kept_logs_max_bytes: Option<u64>,
+    /// Seconds of a period of Application Auto Scaling: services are scaled by what their tasks used in the last ones.
+    pub autoscaling_period_s: Option<u32>,
     /// The price sheet that bills are made with, unless another is named.
     pub price_sheet: Option<String>,
     /// When an image is pulled that is there already.

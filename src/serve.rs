@@ -140,6 +140,8 @@ impl Choices {
             limits: Limits {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 kept_logs: kept_logs(file.kept_logs_max_age_days, file.kept_logs_max_bytes),
+                scale_every: scaling_period(file.autoscaling_period_s)?
+                    .unwrap_or(limits.scale_every),
                 unused_images_stay: file.image_cleanup_unused_hours.map(hours),
                 ..limits
             },
@@ -181,6 +183,15 @@ fn overcommit(times: Option<u32>) -> Result<u32> {
         other => Err(anyhow!(
             "cpu_overcommit is {other}, and must be from 1 to 1000\nhint: 1 reserves each processor once"
         )),
+    }
+}
+
+fn scaling_period(seconds: Option<u32>) -> Result<Option<Duration>> {
+    match seconds {
+        Some(0) => Err(anyhow!(
+            "autoscaling_period_s is 0\nhint: 1 is the shortest period; nothing is looked at that nobody has scaled"
+        )),
+        seconds => Ok(seconds.map(|seconds| Duration::from_secs(seconds.into()))),
     }
 }
 

@@ -77,3 +77,31 @@ fn a_session_at_the_aws_cli() {
     let server = Server::start();
     run(&server, "bash", "session.sh");
 }
+
+#[test]
+fn what_tasks_write_is_read_by_the_clients_of_cloudwatch_logs() {
+    require_engine();
+    let server = Server::start();
+    let said = run(&server, "python", "logs.py");
+    assert!(said.contains("the logs were read"), "{said}");
+}
+
+#[test]
+fn a_service_is_scaled_by_what_its_tasks_use_and_never_beyond_its_bounds() {
+    require_engine();
+    let config = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(config.path(), "autoscaling_period_s = 1\n").unwrap();
+    let path = config.path().to_str().unwrap();
+    let mut server = Server::prepare(&["--warm-sandboxes", "0", "--config", path]);
+    server.boot();
+    let said = run(&server, "python", "scale.py");
+    assert!(said.contains("it was scaled"), "{said}");
+}
+
+#[test]
+fn what_terraform_applies_twice_it_finds_unchanged() {
+    require_engine();
+    let server = Server::start();
+    let said = run(&server, "python", "terraform.py");
+    assert!(said.contains("there was nothing to change"), "{said}");
+}

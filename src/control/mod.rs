@@ -4,6 +4,7 @@
 //! never waits for the engine and never changes what is: that is the loop's. It speaks domain types; the
 //! fronts translate from and to what travels.
 
+mod autoscale;
 mod backup;
 mod bill;
 mod budget;
@@ -15,6 +16,7 @@ mod files;
 mod forward;
 pub(crate) mod kept;
 mod log;
+mod log_group;
 mod metadata;
 mod schedule;
 mod secret;
@@ -27,11 +29,16 @@ mod verify;
 
 use std::sync::Arc;
 
+pub use autoscale::{RegisterTarget, SuspendedChange};
 pub use bill::BillQuery;
 pub use budget::{BudgetView, PutBudget};
 pub use error::ControlError;
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
+pub use log_group::{
+    GroupCursor, GroupPage, GroupQuery, LogCursor, LogEvent, LogPosition, MOST_LOG_EVENTS,
+    StreamPage, StreamQuery,
+};
 pub use metadata::TaskSight;
 pub use schedule::{ScheduleRunView, ScheduleView};
 pub use service::{

@@ -119,6 +119,9 @@ text_newtype!(
 text_newtype!(
     /// The name of a budget.
     BudgetName, "budget name", is_schedule_name, "use up to 64 letters, digits and the characters . _ -"
+    /// The name of a log group: what `CloudWatch` Logs allows in its.
+    LogGroupName, "log group name", is_log_group_name,
+    "use up to 512 letters, digits and the characters . - _ / #"
 );
 text_newtype!(
     /// A task's identifier: 32 lower-case hexadecimal digits, as in an ECS task ARN.
@@ -150,6 +153,13 @@ text_newtype!(
     /// The name that a container engine has for one of its runtimes: `runc`, `runsc`, `io.containerd.kata.v2`.
     RuntimeName, "runtime", is_runtime_name, "use up to 100 letters, digits and the characters . _ -"
 );
+
+fn is_log_group_name(text: &str) -> bool {
+    (1..=512).contains(&text.len())
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_/#".contains(&b))
+}
 
 fn is_schedule_name(text: &str) -> bool {
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);

@@ -5,6 +5,7 @@
 //! outside is turned into these types once, at the edge.
 
 mod arn;
+mod autoscale;
 mod books;
 mod budget;
 mod capacity;
@@ -16,6 +17,8 @@ mod fault;
 mod id;
 mod image;
 mod launch;
+mod log_group;
+mod log_pattern;
 mod observation;
 mod overrides;
 mod policy;
@@ -35,6 +38,10 @@ pub use arn::{
     ACCOUNT, REGION, cluster_arn, container_arn, service_arn, service_deployment_arn,
     service_revision_arn, task_arn, task_definition_arn,
 };
+pub use autoscale::{
+    DEFAULT_COOLDOWN_S, PolicyKind, ScalableTarget, ScalingActivity, ScalingMetric, ScalingPolicy,
+    ScalingStatus, ServiceUse, SuspendedState, TargetTracking, alarm_name,
+};
 pub use books::{Books, BooksCheck, Stretch, UsageSum};
 pub use budget::{
     Budget, BudgetAction, BudgetDefinition, BudgetPeriod, BudgetScope, BudgetState, Counted,
@@ -52,13 +59,15 @@ pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
     BudgetName, ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource,
-    InstanceId, InvalidName, RuntimeName, ScheduleName, SecretName, ServiceName, ServiceRevisionId,
-    TaskDefinitionReference, TaskId, VolumeName,
+    InstanceId, InvalidName, LogGroupName, RuntimeName, ScheduleName, SecretName, ServiceName,
+    ServiceRevisionId, TaskDefinitionReference, TaskId, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use launch::{
     CapacityStrategy, FARGATE_PROVIDERS, Launch, LaunchPlan, LaunchType, StrategyItem,
 };
+pub use log_group::{AwsLogs, LogGroup, LogStream, is_log_stream_name};
+pub use log_pattern::{InvalidPattern, LogPattern};
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,

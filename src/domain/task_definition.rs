@@ -7,8 +7,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, Mount, RuntimeName,
-    TaskSize, TimestampMs, Volume,
+    AwsLogs, ContainerName, ContainerSecrets, CpuUnits, DurationMs, Family, MemoryMib, Mount,
+    RuntimeName, TaskSize, TimestampMs, Volume,
 };
 
 /// What a task definition says, parsed. A revision of one never changes.
@@ -131,6 +131,9 @@ pub struct ContainerDefinition {
     /// Volumes that it has, those that it takes from other containers (`volumesFrom`) among them.
     #[serde(default)]
     pub mounts: Vec<Mount>,
+    /// The group and stream by which the clients of `CloudWatch` Logs find its log.
+    #[serde(default)]
+    pub awslogs: Option<AwsLogs>,
 }
 
 /// The default of `stopTimeout`, as on Fargate.

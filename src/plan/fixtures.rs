@@ -50,6 +50,7 @@ pub(crate) fn container(text: &str) -> ContainerDefinition {
         system_controls: Vec::new(),
         secrets: ContainerSecrets::default(),
         mounts: Vec::new(),
+        awslogs: None,
     }
 }
 

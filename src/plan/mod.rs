@@ -5,9 +5,10 @@
 //!
 //! [`task`] decides what becomes of a task as a whole. [`pod`] decides container by container, for engines
 //! that have no pods of their own. [`network`] finds addresses for the network of a cluster. [`service`] decides
-//! which tasks there should be, [`schedule`] which are run because it is time, [`images`] which images are not needed any more,
+//! which tasks there should be, [`autoscale`] how many of them, [`schedule`] which are run because it is time, [`images`] which images are not needed any more,
 //! [`budget`] what is told of what tasks cost, and whether new ones may begin.
 
+pub mod autoscale;
 pub mod budget;
 #[cfg(test)]
 pub(crate) mod fixtures;

@@ -5,6 +5,7 @@
 //! else exists. The loop never answers a request, and holds nothing that it could not lose: what is worth
 //! keeping is a row in the store before the engine is asked for anything.
 
+mod autoscale;
 mod budget;
 mod clean;
 mod heartbeat;
@@ -69,6 +70,8 @@ pub struct Limits {
     pub longest_pause: Duration,
     /// How often is looked at the memory of what runs, and how often the heart beats.
     pub measure_every: Duration,
+    /// How long a period is after which services are scaled by what their tasks used in it.
+    pub scale_every: Duration,
     /// How often everything is compared with what the engine lists, for hints that never came.
     pub sweep_every: Duration,
     /// Log bytes of a container that are kept after it is gone.
@@ -90,6 +93,7 @@ impl Default for Limits {
             first_pause: Duration::from_millis(200),
             longest_pause: Duration::from_secs(30),
             measure_every: Duration::from_secs(1),
+            scale_every: Duration::from_secs(20),
             sweep_every: Duration::from_secs(30),
             kept_log_bytes: 10 * 1_048_576,
             kept_logs: KeptLogs::default(),
@@ -130,6 +134,7 @@ impl Reconciler {
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
+        let _scaler = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).scale_services()));
         let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let _budgets = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_budgets()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));

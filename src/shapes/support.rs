@@ -33,13 +33,15 @@ enum Verdict {
     Honoured,
     /// It is given back and has no effect.
     Kept,
+    /// It has its effect, unless it asks for something else: then it is only given back.
+    KeptWhere(Asks),
     /// A document in which it asks for something is refused.
     Refused(Asks),
     /// Some values are honoured, the others refused.
     Partly(Asks),
 }
 
-use Verdict::{Honoured, Kept, Partly, Refused};
+use Verdict::{Honoured, Kept, KeptWhere, Partly, Refused};
 
 /// In the order in which the API reference of ECS lists the fields.
 #[rustfmt::skip]
@@ -140,7 +142,7 @@ const TABLE: [Row; 107] = [
     row("containerDefinitions[].ulimits[].name", Honoured, ""),
     row("containerDefinitions[].ulimits[].softLimit", Honoured, ""),
     row("containerDefinitions[].ulimits[].hardLimit", Honoured, ""),
-    row("containerDefinitions[].logConfiguration", Kept, "Neargate keeps the log itself"),
+    row("containerDefinitions[].logConfiguration", KeptWhere(not_awslogs), "Neargate keeps the log itself; with `awslogs` and an `awslogs-group`, clients of CloudWatch Logs find it there: see docs/ecs-api.md"),
     row("containerDefinitions[].healthCheck.command", Honoured, ""),
     row("containerDefinitions[].healthCheck.interval", Honoured, ""),
     row("containerDefinitions[].healthCheck.timeout", Honoured, ""),
@@ -188,6 +190,11 @@ fn not_shared(value: &Value) -> bool {
     given(value) && value != "SHARED"
 }
 
+/// A log that nobody but Neargate keeps, and that has no name.
+fn not_awslogs(value: &Value) -> bool {
+    given(value) && !(value["logDriver"] == "awslogs" && given(&value["options"]["awslogs-group"]))
+}
+
 /// Adds a fault for every field of `document` that is refused; gives a warning for every one that is only
 /// kept.
 pub(super) fn judge(document: &Value, faults: &mut Faults) -> Vec<String> {
@@ -211,9 +218,12 @@ fn judge_by(table: &[Row], kept: &str, document: &Value, faults: &mut Faults) ->
         find(document, row.path, String::new(), &mut found);
         for (path, value) in found {
             match row.verdict {
+                KeptWhere(asks) if asks(value) => {
+                    warnings.push(format!("{path}: {kept}: {}", row.note));
+                }
                 Kept if given(value) => warnings.push(format!("{path}: {kept}: {}", row.note)),
                 Refused(asks) | Partly(asks) if asks(value) => faults.add(path, row.note),
-                Honoured | Kept | Refused(_) | Partly(_) => {}
+                Honoured | Kept | KeptWhere(_) | Refused(_) | Partly(_) => {}
             }
         }
     }
@@ -285,7 +295,7 @@ fn fields(head: &str, table: &[Row], kept: &str) -> String {
             Honoured => "honoured",
             Kept => kept,
             Refused(_) => "refused",
-            Partly(_) => "in part",
+            Partly(_) | KeptWhere(_) => "in part",
         };
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| `{}` | {verdict} | {} |", row.path, row.note);

@@ -284,7 +284,7 @@ fn what_is_only_kept_is_warned_about() {
     assert_eq!(
         parsed.unwrap().warnings,
         [
-            "containerDefinitions[0].logConfiguration: kept and given back; has no effect: Neargate keeps the log itself"
+            "containerDefinitions[0].logConfiguration: kept and given back; has no effect: Neargate keeps the log itself; with `awslogs` and an `awslogs-group`, clients of CloudWatch Logs find it there: see docs/ecs-api.md"
         ]
     );
     let storage = format!("{}ephemeralStorage: {{sizeInGiB: 50}}\n", container(""));

@@ -10,6 +10,7 @@
 //! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
 //! either, run `scripts/sqlx prepare`.
 
+mod autoscale;
 mod backup;
 mod bill;
 mod books;
@@ -25,6 +26,7 @@ mod image;
 mod in_flight;
 mod kept;
 mod log;
+mod log_group;
 mod open;
 mod page;
 mod schedule;
@@ -47,6 +49,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub use autoscale::{ACTIVITIES_KEPT, ScalingRecord};
 pub use backup::{Backup, Restored};
 pub use bill::IssuedBill;
 pub use budget::{BudgetPulse, BudgetRecord, LedgerLook};
@@ -55,6 +58,7 @@ pub use error::StoreError;
 pub use event::{EVENTS_KEPT, EventFilter};
 pub use kept::{KeptDocument, KeptKind};
 pub use log::{KeptLine, KeptLines, KeptLogs, LogStore, LogWriter};
+pub use log_group::{StreamFilter, StreamOrder};
 pub use page::{Page, PageRequest};
 pub use schedule::{RUNS_KEPT, ScheduleRecord};
 pub use service::ServiceRecord;

@@ -377,7 +377,10 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
 }
 
 /// False if the row has another version, or does not exist.
-async fn update(db: &mut SqliteConnection, service: &Service) -> Result<bool, StoreError> {
+pub(super) async fn update(
+    db: &mut SqliteConnection,
+    service: &Service,
+) -> Result<bool, StoreError> {
     let (cluster, name) = (service.key.cluster.as_str(), service.key.name.as_str());
     let row = Written::new(service)?;
     let updated = sqlx::query!(

@@ -8,7 +8,7 @@ use sqlx::SqliteConnection;
 
 use super::client_token::{self, ClientToken};
 use super::task_row::{self, NewTaskRow};
-use super::{Store, StoreError, cluster, event, service, usage};
+use super::{Store, StoreError, cluster, event, log_group, service, usage};
 use crate::domain::{
     Capacity, ClusterName, EventKind, NewEvent, ServiceKey, StopRequest, Task, TaskId, TimestampMs,
     UsageChange,
@@ -231,6 +231,7 @@ pub(super) async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Resul
             what: format!("task `{}`", row.task.id),
         });
     }
+    log_group::begin_streams(db, &row.task).await?;
     event::insert(db, &accepted(&row.task)).await
 }
 

@@ -127,6 +127,7 @@ fn container(name: &str) -> ContainerDefinition {
         system_controls: Vec::new(),
         secrets: ContainerSecrets::default(),
         mounts: Vec::new(),
+        awslogs: None,
     }
 }
 

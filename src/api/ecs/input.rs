@@ -22,6 +22,8 @@ use crate::store::PageRequest;
 pub(super) enum Kind {
     Text,
     Number,
+    /// A whole number of 64 bits.
+    Long,
     Flag,
     /// A list of texts.
     Texts,
@@ -62,6 +64,7 @@ macro_rules! kinds {
 kinds!(
     text = Text,
     number = Number,
+    long = Long,
     flag = Flag,
     texts = Texts,
     list = List,
@@ -256,6 +259,7 @@ impl Kind {
                 value.as_i64().is_some_and(|n| i32::try_from(n).is_ok()),
                 "an Integer",
             ),
+            Self::Long => (value.is_i64(), "a Long"),
             Self::Flag => (value.is_boolean(), "a Boolean"),
             Self::List => (value.is_array(), "a List"),
             Self::Map => (value.is_object(), "a Map"),

@@ -1,4 +1,5 @@
-//! ECS's own protocol, AWS JSON 1.1, on the port of REST: `POST /` with the operation in `X-Amz-Target`.
+//! ECS's own protocol, AWS JSON 1.1, on the port of REST: `POST /` with the operation in `X-Amz-Target`. The parts of
+//! `CloudWatch` Logs and Application Auto Scaling that people use with ECS are answered on the same wire.
 //!
 //! A front like `rest`, within the same layers (who may call, how much at once, identifiers, figures): it turns what
 //! ECS's clients send into the inputs of the use cases, and what comes back into ECS's shapes. It decides nothing.
@@ -8,9 +9,10 @@
 //! gets no permission, and a form, which it may send, carries an `Origin` that `guard` refuses. Signatures are not
 //! verified: on loopback any credentials are taken, and a server that has a token refuses signed requests.
 //!
-//! [`table`] has every operation that ECS has; [`input`] and [`mod@error`] how one is read and refused.
+//! [`table`] has every operation that ECS has, [`mod@wire`] the services beside it; [`input`] and [`mod@error`] how one is read and refused.
 
 mod account;
+mod autoscaling;
 mod capacity_providers;
 mod clusters;
 mod error;
@@ -18,6 +20,7 @@ mod forms;
 mod input;
 mod instances;
 mod launch;
+mod logs;
 mod names;
 mod service_deployments;
 mod services;
@@ -27,6 +30,7 @@ mod table;
 mod tags;
 mod task_definitions;
 mod tasks;
+mod wire;
 
 #[cfg(test)]
 mod tests;
@@ -48,8 +52,6 @@ use table::Answer;
 /// What answers are written in.
 pub(super) const CONTENT_TYPE: &str = "application/x-amz-json-1.1";
 const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
-/// What the name of an operation begins with.
-const TARGET: &str = "AmazonEC2ContainerServiceV20141113.";
 /// What the form of AWS's older protocol comes as.
 const FORM: &str = "application/x-www-form-urlencoded";
 
@@ -86,15 +88,13 @@ async fn call(api: &ApiState, headers: &HeaderMap, body: &[u8]) -> Result<Value,
     let target = target
         .and_then(|target| target.to_str().ok())
         .unwrap_or_default();
-    let operation = target
-        .strip_prefix(TARGET)
-        .and_then(table::find)
-        .ok_or_else(|| {
-            EcsError::new(
-                "UnknownOperationException",
-                format!("X-Amz-Target must be {TARGET} and an operation of ECS"),
-            )
-        })?;
+    let (service, operation) = wire::find(target).ok_or_else(|| {
+        EcsError::new(
+            "UnknownOperationException",
+            "X-Amz-Target must name an operation of ECS, or one of those of CloudWatch Logs and Application Auto Scaling \
+             that are answered here: see docs/ecs-api.md",
+        )
+    })?;
     tracing::debug!(operation = operation.name, "called");
     let limits = Limits {
         bytes: api.limits.body_bytes,
@@ -104,8 +104,11 @@ async fn call(api: &ApiState, headers: &HeaderMap, body: &[u8]) -> Result<Value,
         .map_err(|faults| EcsError::new("SerializationException", faults.to_string()))?;
     match operation.answer {
         Answer::Does(handler) => {
-            let input = Input::check(document.value(), operation.fields)?;
-            let answer = handler(api.control.clone(), input).await?;
+            let answer = async {
+                let input = Input::check(document.value(), operation.fields)?;
+                handler(api.control.clone(), input).await
+            };
+            let answer = answer.await.map_err(|error| service.refusal(error))?;
             Ok(show::without_nulls(answer))
         }
         Answer::Refuses(why) => Err(EcsError::new(

@@ -35,7 +35,7 @@ pub(super) struct Operation {
     /// Its parameters, of one that is carried out.
     pub(super) fields: &'static [Field],
     /// What is other than in ECS.
-    note: &'static str,
+    pub(super) note: &'static str,
 }
 
 /// One that is carried out.
@@ -49,6 +49,8 @@ macro_rules! does {
         }
     };
 }
+
+pub(super) use does;
 
 /// One that is not.
 const fn refuses(name: &'static str, why: &'static str) -> Operation {
@@ -264,12 +266,6 @@ pub(super) static OPERATIONS: [Operation; 88] = [
     refuses("UpdateTaskSet", NO_TASK_SETS),
 ];
 
-/// The operation of that name.
-pub(super) fn find(name: &str) -> Option<&'static Operation> {
-    let index = OPERATIONS.binary_search_by(|operation| operation.name.cmp(name));
-    index.ok().map(|index| &OPERATIONS[index])
-}
-
 /// `docs/ecs-api.md`.
 #[cfg_attr(not(test), expect(dead_code, reason = "a test writes the page"))]
 pub(super) fn page() -> String {
@@ -295,5 +291,6 @@ pub(super) fn page() -> String {
         // Writing to a string cannot fail.
         let _ = writeln!(text, "| `{}` | {verdict} | {note} |", operation.name);
     }
+    text.push_str(&super::wire::others());
     text
 }

@@ -1,6 +1,8 @@
 //! ECS's protocol as its clients see it, in this process; the real clients are in `tests/ecs.rs`.
 
+mod autoscaling;
 mod fuzz;
+mod logs;
 mod operations;
 
 use std::path::Path;
@@ -9,7 +11,7 @@ use axum::body::Body;
 use axum::http::header;
 use serde_json::{Value, json};
 
-use super::table;
+use super::{table, wire};
 use crate::api::rest::tests::{Answer, Api, request};
 
 /// Calls an operation.
@@ -19,7 +21,11 @@ pub(super) async fn call(api: &Api, operation: &str, input: &Value) -> (u16, Val
 }
 
 async fn send(api: &Api, operation: &str, body: Body) -> Answer {
-    let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
+    // Of another service, it comes with what its name begins with.
+    let target = match operation.split_once('.') {
+        Some(_) => operation.to_owned(),
+        None => format!("AmazonEC2ContainerServiceV20141113.{operation}"),
+    };
     let request = request("POST", "/")
         .header("x-amz-target", target)
         .header(header::CONTENT_TYPE, "application/x-amz-json-1.1")
@@ -66,11 +72,15 @@ fn the_page_is_what_the_table_says() {
 
 #[test]
 fn every_operation_is_found_by_its_name() {
-    for operation in &table::OPERATIONS {
-        let found = table::find(operation.name).unwrap();
-        assert_eq!(found.name, operation.name);
+    for service in &wire::SERVICES {
+        let target = service.target;
+        for operation in service.operations {
+            let (_, found) = wire::find(&format!("{target}{}", operation.name)).unwrap();
+            assert_eq!(found.name, operation.name);
+        }
+        assert!(wire::find(&format!("{target}RunTasks")).is_none());
     }
-    assert!(table::find("RunTasks").is_none());
+    assert!(wire::find("Logs_20140328.RunTask").is_none());
 }
 
 #[tokio::test]

@@ -1,7 +1,7 @@
 //! One container definition.
 
 use super::ports::Ports;
-use super::{dependencies, environment, image, linux, secrets};
+use super::{dependencies, environment, image, linux, logs, secrets};
 use crate::domain::{
     self, ContainerName, CpuUnits, DEFAULT_STOP_TIMEOUT, DurationMs, Faults, MemoryMib,
 };
@@ -44,6 +44,11 @@ pub(super) fn parse(
         faults,
     );
     let secrets = secrets::parse(container, path, faults);
+    let awslogs = logs::awslogs(
+        container.log_configuration.as_ref(),
+        &at("logConfiguration"),
+        faults,
+    );
     Some(domain::ContainerDefinition {
         name: name?,
         image: container.image.clone(),
@@ -81,6 +86,7 @@ pub(super) fn parse(
         secrets,
         // They are known once all containers are.
         mounts: Vec::new(),
+        awslogs,
     })
 }
 

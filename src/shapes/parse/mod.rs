@@ -10,6 +10,7 @@ mod dependencies;
 mod environment;
 mod image;
 mod linux;
+mod logs;
 mod ports;
 mod run_task;
 mod schedule;

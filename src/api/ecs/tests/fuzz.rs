@@ -5,7 +5,8 @@ use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
 use super::{call, hello};
-use crate::api::ecs::table::{Answer, OPERATIONS};
+use crate::api::ecs::table::Answer;
+use crate::api::ecs::wire::SERVICES;
 use crate::api::rest::tests::Api;
 
 /// A call of each operation that is carried out, as it should be.
@@ -14,7 +15,8 @@ fn valid(operation: &str) -> Value {
     let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
     let deployment =
         "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/0000000000000000001";
-    match operation {
+    let ecs = "AmazonEC2ContainerServiceV20141113.";
+    match operation.strip_prefix(ecs).unwrap_or(operation) {
         "RegisterTaskDefinition" => hello(),
         "RunTask" => json!({
             "taskDefinition": "hello:1", "count": 1, "cluster": cluster, "startedBy": "me", "group": "mine",
@@ -104,8 +106,71 @@ fn valid(operation: &str) -> Value {
         "ListTasks" => {
             json!({ "cluster": cluster, "family": "hello", "desiredStatus": "RUNNING", "maxResults": 3 })
         }
-        _ => json!({ "maxResults": 5 }),
+        "Logs_20140328.CreateLogGroup" => json!({ "logGroupName": "/web", "tags": { "a": "b" } }),
+        "Logs_20140328.CreateLogStream" => {
+            json!({ "logGroupName": "/web", "logStreamName": "a/b" })
+        }
+        "Logs_20140328.GetLogEvents" => json!({
+            "logGroupName": "/web", "logStreamName": "a/b", "startTime": 1, "endTime": 1_700_000_000_000_i64,
+            "nextToken": "f/1/0", "limit": 5, "startFromHead": true,
+        }),
+        "Logs_20140328.FilterLogEvents" => json!({
+            "logGroupName": "/web", "logStreamNamePrefix": "a", "filterPattern": "ERROR -\"b c\"", "nextToken": "0/1/0/1",
+            "startTime": 1, "endTime": 1_700_000_000_000_i64, "interleaved": true,
+        }),
+        "Logs_20140328.DescribeLogStreams" => {
+            json!({ "logGroupName": "/web", "orderBy": "LastEventTime", "descending": true, "limit": 3 })
+        }
+        "Logs_20140328.DescribeLogGroups" => json!({ "logGroupNamePrefix": "/", "limit": 3 }),
+        "Logs_20140328.PutRetentionPolicy" => {
+            json!({ "logGroupName": "/web", "retentionInDays": 7 })
+        }
+        "Logs_20140328.DeleteLogGroup"
+        | "Logs_20140328.DeleteRetentionPolicy"
+        | "Logs_20140328.ListTagsLogGroup" => json!({ "logGroupName": "/web" }),
+        "Logs_20140328.ListTagsForResource" => {
+            json!({ "resourceArn": "arn:aws:logs:us-east-1:000000000000:log-group:/web" })
+        }
+        "Logs_20140328.TagResource" => json!({ "resourceArn": "/web", "tags": { "a": "b" } }),
+        "Logs_20140328.UntagResource" => json!({ "resourceArn": "/web", "tagKeys": ["a"] }),
+        target => valid_scaling(target.trim_start_matches("AnyScaleFrontendService.")),
     }
+}
+
+/// The same of Application Auto Scaling, and of what has a page.
+fn valid_scaling(operation: &str) -> Value {
+    let mut input = json!({
+        "ServiceNamespace": "ecs", "ResourceId": "service/default/web", "ScalableDimension": "ecs:service:DesiredCount",
+    });
+    let more = match operation {
+        "RegisterScalableTarget" => json!({
+            "MinCapacity": 1, "MaxCapacity": 3, "SuspendedState": { "DynamicScalingInSuspended": true },
+            "Tags": { "a": "b" },
+        }),
+        "PutScalingPolicy" => json!({
+            "PolicyName": "cpu", "PolicyType": "TargetTrackingScaling",
+            "TargetTrackingScalingPolicyConfiguration": {
+                "TargetValue": 50.0, "ScaleInCooldown": 3, "DisableScaleIn": true,
+                "PredefinedMetricSpecification": { "PredefinedMetricType": "ECSServiceAverageCPUUtilization" },
+            },
+        }),
+        "DeleteScalingPolicy" => json!({ "PolicyName": "cpu" }),
+        "DescribeScalingPolicies" => json!({ "PolicyNames": ["cpu"], "MaxResults": 3 }),
+        "DescribeScalingActivities" => json!({ "MaxResults": 3 }),
+        "DeregisterScalableTarget" => json!({}),
+        "DescribeScalableTargets" => {
+            return json!({ "ServiceNamespace": "ecs", "ResourceIds": ["service/default/web"] });
+        }
+        "ListTagsForResource" | "TagResource" | "UntagResource" => {
+            let arn = "arn:aws:application-autoscaling:us-east-1:000000000000:scalable-target/0ec";
+            return json!({ "ResourceARN": arn, "Tags": { "a": "b" }, "TagKeys": ["a"] });
+        }
+        _ => return json!({ "maxResults": 5 }),
+    };
+    if let (Value::Object(input), Value::Object(more)) = (&mut input, more) {
+        input.extend(more);
+    }
+    input
 }
 
 /// What a value is replaced by, or a field called.
@@ -178,10 +243,13 @@ fn no_request_is_answered_with_a_failure_of_ours() {
         assert_eq!(call(&api, "RegisterTaskDefinition", &hello()).await.0, 200);
         api
     });
-    let done: Vec<&str> = OPERATIONS
+    let done: Vec<String> = SERVICES
         .iter()
-        .filter(|operation| matches!(operation.answer, Answer::Does(_)))
-        .map(|operation| operation.name)
+        .flat_map(|service| {
+            let done = service.operations.iter();
+            let done = done.filter(|operation| matches!(operation.answer, Answer::Does(_)));
+            done.map(|operation| format!("{}{}", service.target, operation.name))
+        })
         .collect();
     let changes = prop::collection::vec(
         (
@@ -199,7 +267,7 @@ fn no_request_is_answered_with_a_failure_of_ours() {
         ..Config::default()
     };
     let outcome = TestRunner::new(config).run(&cases, |(operation, changes)| {
-        let mut input = valid(operation);
+        let mut input = valid(&operation);
         for (index, new, way, name) in changes {
             let mut place = index.index(size(&input));
             at(
@@ -218,7 +286,7 @@ fn no_request_is_answered_with_a_failure_of_ours() {
                 },
             );
         }
-        let (status, answer) = runtime.block_on(call(&api, operation, &input));
+        let (status, answer) = runtime.block_on(call(&api, &operation, &input));
         prop_assert!(
             status == 200 || status == 400,
             "{operation} {input}: {status} {answer}"
