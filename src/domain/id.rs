@@ -119,6 +119,8 @@ text_newtype!(
 text_newtype!(
     /// The name of a budget.
     BudgetName, "budget name", is_schedule_name, "use up to 64 letters, digits and the characters . _ -"
+);
+text_newtype!(
     /// The name of a log group: what `CloudWatch` Logs allows in its.
     LogGroupName, "log group name", is_log_group_name,
     "use up to 512 letters, digits and the characters . - _ / #"
