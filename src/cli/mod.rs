@@ -24,6 +24,7 @@ mod exec;
 mod exit;
 mod failure;
 mod follow;
+mod keys;
 mod live;
 mod logs;
 mod parse;
@@ -141,6 +142,7 @@ enum Command {
     Rightsize(rightsize::RightsizeArgs),
     Definitions(definitions::DefinitionsArgs),
     Secret(secret::SecretArgs),
+    Keys(keys::KeysArgs),
     Clusters(clusters::ClustersArgs),
     Status(status::StatusArgs),
     Completions(completions::CompletionsArgs),
@@ -253,6 +255,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Rightsize(args) => rightsize::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,
         Command::Secret(args) => secret::execute(session, args).await,
+        Command::Keys(args) => keys::execute(session, args).await,
         Command::Clusters(args) => clusters::execute(session, args).await,
         Command::Status(_) => status::execute(session).await,
         // Both need no server to ask, and were dealt with before one was looked for.

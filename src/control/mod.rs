@@ -4,6 +4,7 @@
 //! never waits for the engine and never changes what is: that is the loop's. It speaks domain types; the
 //! fronts translate from and to what travels.
 
+mod access_key;
 mod bill;
 mod cluster;
 mod error;

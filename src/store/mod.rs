@@ -10,6 +10,7 @@
 //! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
 //! either, run `scripts/sqlx prepare`.
 
+mod access_key;
 mod bill;
 mod books;
 mod client_token;
@@ -43,6 +44,7 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub use access_key::SigningKey;
 pub use bill::IssuedBill;
 pub use client_token::{ClientToken, TOKENS_KEPT};
 pub use error::StoreError;

@@ -91,6 +91,7 @@ const VERSION: u8 = 1;
 /// The lists that have pages. A token of one is not a token of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
+    AccessKeys,
     Bills,
     Clusters,
     Deployments,
@@ -108,6 +109,7 @@ pub(super) enum List {
 impl List {
     const fn name(self) -> &'static str {
         match self {
+            Self::AccessKeys => "accessKeys",
             Self::Bills => "bills",
             Self::Clusters => "clusters",
             Self::Deployments => "deployments",

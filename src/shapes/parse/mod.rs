@@ -4,6 +4,7 @@
 //! wrong. A rule that would only complain about something that the schema check has complained about
 //! before stays silent.
 
+mod access_key;
 mod container;
 mod dependencies;
 mod environment;
