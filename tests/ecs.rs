@@ -78,6 +78,13 @@ fn every_operation_through_boto3_is_what_the_model_says() {
 }
 
 #[test]
+fn what_ecs_knows_is_what_its_model_says() {
+    let server = Server::start_sim();
+    let said = run(&server, "python", "members.py");
+    assert!(said.contains("members are those of the model"), "{said}");
+}
+
+#[test]
 fn a_session_at_the_aws_cli() {
     require_engine();
     let server = Server::start();

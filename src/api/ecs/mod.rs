@@ -16,6 +16,7 @@ mod caller;
 mod clusters;
 mod error;
 mod input;
+mod members;
 mod names;
 mod services;
 mod show;
@@ -127,7 +128,13 @@ async fn call(api: &ApiState, headers: &HeaderMap, body: &[u8]) -> Result<Value,
         .map_err(|faults| EcsError::new("SerializationException", faults.to_string()))?;
     match operation.answer {
         Answer::Does(handler) => {
-            let input = Input::check(document.value(), operation.fields)?;
+            let mut sent = document.value();
+            let ignored = members::drop_unknown(target, &mut sent);
+            if !ignored.is_empty() {
+                let operation = operation.name;
+                tracing::info!(operation, ?ignored, "ignored what ECS does not know either");
+            }
+            let input = Input::check(sent, operation.fields)?;
             let answer = handler(api.control.clone(), input).await?;
             Ok(show::without_nulls(answer))
         }

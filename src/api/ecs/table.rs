@@ -251,8 +251,9 @@ pub(super) fn page() -> String {
         Neargate answers the clients of ECS on the port of REST: `aws ecs … --endpoint-url http://127.0.0.1:6327`, boto3\n\
         and the other SDKs, with the region `us-east-1`; the account is `000000000000`. Of the {}\n\
         operations, {done} are carried out; the others answer `UnsupportedFeatureException` with the reason.\n\n\
-        Everywhere: names, short ARNs and long ARNs mean the same. A parameter that ECS does not know is refused, where\n\
-        AWS ignores it. `sts get-caller-identity` is answered, too. Once there are [access keys](access-keys.md), every call\n\
+        Everywhere: names, short ARNs and long ARNs mean the same. A parameter that ECS does not know is ignored, as AWS\n\
+        does, at every depth, and the server's log names it (REST refuses it); one that ECS knows and Neargate does not is\n\
+        refused. `sts get-caller-identity` is answered, too. Once there are [access keys](access-keys.md), every call\n\
         must be signed with one; a key that is `read-only` may call what begins with Describe, Get or List.\n\n\
         Written from the table in `src/api/ecs/table.rs`; a test compares them.\n\n\
         | Operation | | Note |\n| --- | --- | --- |\n",

@@ -2,6 +2,7 @@
 
 mod fuzz;
 mod keys;
+mod wire_forms;
 
 use std::path::Path;
 
@@ -114,8 +115,8 @@ async fn what_cannot_be_read_is_refused_as_aws_does() {
             "InvalidParameterException",
         ),
         (
-            "ListTasks",
-            r#"{"clusters": "x"}"#,
+            "CreateService",
+            r#"{"serviceName": "web", "taskDefinition": "none", "monitoring": {}}"#,
             "InvalidParameterException",
         ),
         (
