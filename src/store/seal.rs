@@ -190,7 +190,7 @@ pub(super) fn access_key_secret() -> Result<SecretValue, StoreError> {
     OsRng
         .try_fill_bytes(&mut *bytes)
         .map_err(|error| StoreError::Failed(format!("no random numbers are to be had: {error}")))?;
-    SecretValue::new(STANDARD.encode(&*bytes).into_bytes())
+    SecretValue::new(STANDARD.encode(*bytes).into_bytes())
         .map_err(|error| StoreError::Failed(error.to_string()))
 }
 

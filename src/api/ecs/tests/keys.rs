@@ -249,11 +249,11 @@ async fn a_servers_token_is_one_way_in_and_a_key_the_other() {
     let answer = send(&api, shown(list(), bearer)).await;
     assert_eq!(answer.status, 200);
 
-    let make = request("POST", "/v1/keys")
+    let creation = request("POST", "/v1/keys")
         .header("authorization", bearer)
         .header("content-type", "application/json")
         .body(br#"{"userName":"ci","role":"admin"}"#.to_vec());
-    let made = send(&api, make.unwrap()).await.json();
+    let made = send(&api, creation.unwrap()).await.json();
     let (id, secret) = (&made["accessKeyId"], &made["secretAccessKey"]);
     let good = (id.as_str().unwrap(), secret.as_str().unwrap());
     assert_eq!(signed(&api, list(), good).await.status, 200);
