@@ -17,6 +17,10 @@ demo: engine workload ## Run the main job from end to end on a real Docker engin
 test: engine workload clients ## Set up what the tests need, and run every one.
 	$(CARGO) test --all-targets --quiet
 
+.PHONY: fuzz-ecs
+fuzz-ecs: ## Send 100,000 spoilt requests to ECS's API; `make test` sends a few.
+	NEARGATE_FUZZ_CASES=100000 $(CARGO) test --lib --quiet -- no_request_is_answered_with_a_failure_of_ours
+
 .PHONY: check
 check: ## The daily loop: format, lint, unit tests. No engine needed.
 	$(CARGO) fmt --check
@@ -36,7 +40,8 @@ lint: ## What CI checks beside the tests.
 	scripts/sqlx check
 
 .PHONY: bench
-bench: engine workload ## Measure, and print ratios from one run.
+bench: engine workload clients ## Measure, and print ratios from one run.
+	@scripts/moto
 	$(CARGO) bench --bench launch
 
 .PHONY: sim

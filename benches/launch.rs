@@ -10,6 +10,7 @@
     reason = "it is what a benchmark is for"
 )]
 
+mod ecs;
 mod services;
 
 use std::collections::BTreeSet;
@@ -41,11 +42,15 @@ fn main() -> Result<()> {
         return Ok(());
     }
     let only_load = std::env::args().any(|arg| arg == "load");
+    let only_ecs = std::env::args().any(|arg| arg == "ecs");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
     if only_load {
         return runtime.block_on(bench_load());
+    }
+    if only_ecs {
+        return runtime.block_on(ecs::tell());
     }
     runtime.block_on(bench())
 }
@@ -140,6 +145,7 @@ async fn bench() -> Result<()> {
     drop(cold);
     drop(server);
     tell_bursts(&daemon).await?;
+    ecs::tell().await?;
     bench_load().await
 }
 

@@ -229,6 +229,28 @@ CREATE TABLE secrets (
     updated_at INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What the clients of AWS sign with. A key that is revoked keeps its row, and loses its secret.
+CREATE TABLE access_keys (
+    id         TEXT    NOT NULL PRIMARY KEY CHECK (length(id) = 20),
+    user_name  TEXT    NOT NULL CHECK (length(user_name) BETWEEN 1 AND 64),
+    role       TEXT    NOT NULL CHECK (role IN ('admin', 'read-only')),
+    -- As with secrets.
+    key_id     TEXT    CHECK (length(key_id) = 16 AND key_id NOT GLOB '*[^0-9a-f]*'),
+    nonce      BLOB    CHECK (length(nonce) = 24),
+    ciphertext BLOB    CHECK (length(ciphertext) BETWEEN 17 AND 65552),
+    created_at INTEGER NOT NULL,
+    revoked_at INTEGER,
+    CHECK ((revoked_at IS NULL) = (key_id IS NOT NULL)),
+    CHECK ((key_id IS NULL) = (nonce IS NULL) AND (nonce IS NULL) = (ciphertext IS NULL))
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER access_keys_are_only_revoked BEFORE UPDATE ON access_keys
+WHEN NEW.id IS NOT OLD.id OR NEW.user_name IS NOT OLD.user_name OR NEW.role IS NOT OLD.role
+  OR NEW.created_at IS NOT OLD.created_at OR NEW.revoked_at IS NULL OR OLD.revoked_at IS NOT NULL
+BEGIN
+    SELECT RAISE(ABORT, 'an access key is revoked once, and never changed');
+END;
+
 -- Images that were not on the engine before Neargate pulled them: what may be removed when nobody needs it.
 CREATE TABLE pulled_images (
     image_id     TEXT    NOT NULL PRIMARY KEY CHECK (image_id <> ''),

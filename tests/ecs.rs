@@ -26,6 +26,11 @@ pub fn clients() -> PathBuf {
 
 /// Runs a script of `tests/ecs` against `server`; what it wrote.
 fn run(server: &Server, program: &str, script: &str) -> String {
+    run_with(server, program, script, &[])
+}
+
+/// The same with more in its environment.
+pub fn run_with(server: &Server, program: &str, script: &str, env: &[(&str, String)]) -> String {
     let clients = clients();
     let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(if program == "bash" {
@@ -50,6 +55,7 @@ fn run(server: &Server, program: &str, script: &str) -> String {
         .env("AWS_CONFIG_FILE", "/dev/null")
         .env("AWS_SHARED_CREDENTIALS_FILE", "/dev/null")
         .env("AWS_EC2_METADATA_DISABLED", "true")
+        .envs(env.iter().map(|(name, value)| (name, value)))
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
@@ -69,6 +75,13 @@ fn every_operation_through_boto3_is_what_the_model_says() {
     let server = Server::start();
     let said = run(&server, "python", "operations.py");
     assert!(said.contains("operations are carried out"), "{said}");
+}
+
+#[test]
+fn what_ecs_knows_is_what_its_model_says() {
+    let server = Server::start_sim();
+    let said = run(&server, "python", "members.py");
+    assert!(said.contains("members are those of the model"), "{said}");
 }
 
 #[test]

@@ -18,6 +18,7 @@ mod cp;
 mod daemon_real;
 mod daemon_service;
 mod ecs;
+mod ecs_keys;
 mod engine_contract;
 mod engine_restart;
 mod exec;

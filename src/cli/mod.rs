@@ -26,6 +26,7 @@ mod exec;
 mod exit;
 mod failure;
 mod follow;
+mod keys;
 mod live;
 mod logs;
 mod parse;
@@ -158,6 +159,7 @@ enum Command {
     Rightsize(rightsize::RightsizeArgs),
     Definitions(definitions::DefinitionsArgs),
     Secret(secret::SecretArgs),
+    Keys(keys::KeysArgs),
     Clusters(clusters::ClustersArgs),
     Status(status::StatusArgs),
     Backup(backup::BackupArgs),
@@ -286,6 +288,7 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Rightsize(args) => rightsize::execute(session, args).await,
         Command::Definitions(args) => definitions::execute(session, args).await,
         Command::Secret(args) => secret::execute(session, args).await,
+        Command::Keys(args) => keys::execute(session, args).await,
         Command::Clusters(args) => clusters::execute(session, args).await,
         Command::Status(_) => status::execute(session).await,
         Command::Backup(args) => Box::pin(backup::execute(session, args)).await,

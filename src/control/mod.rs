@@ -6,6 +6,7 @@
 
 mod autoscale;
 mod backup;
+mod access_key;
 mod bill;
 mod budget;
 mod cluster;

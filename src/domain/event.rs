@@ -31,6 +31,10 @@ pub enum EventKind {
     SecretPut,
     /// A secret was deleted.
     SecretDeleted,
+    /// An access key was made.
+    AccessKeyCreated,
+    /// An access key is not taken any more.
+    AccessKeyRevoked,
     /// An image that nobody needed any more was removed from the engine.
     ImageRemoved,
     /// Something about a service, in ECS's words: `(service web) has reached a steady state.`
@@ -44,7 +48,7 @@ pub enum EventKind {
 }
 
 /// Every kind with the name under which it is stored and shown.
-const KINDS: [(EventKind, &str); 17] = [
+const KINDS: [(EventKind, &str); 19] = [
     (EventKind::ClusterCreated, "ClusterCreated"),
     (EventKind::ClusterDeleted, "ClusterDeleted"),
     (
@@ -63,6 +67,8 @@ const KINDS: [(EventKind, &str); 17] = [
     (EventKind::TaskNotice, "TaskNotice"),
     (EventKind::SecretPut, "SecretPut"),
     (EventKind::SecretDeleted, "SecretDeleted"),
+    (EventKind::AccessKeyCreated, "AccessKeyCreated"),
+    (EventKind::AccessKeyRevoked, "AccessKeyRevoked"),
     (EventKind::ImageRemoved, "ImageRemoved"),
     (EventKind::ServiceEvent, "ServiceEvent"),
     (EventKind::ScheduleEvent, "ScheduleEvent"),

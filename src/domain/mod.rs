@@ -4,6 +4,7 @@
 //! this one, and it imports none. A value of a type in here is a value that is allowed; what comes from
 //! outside is turned into these types once, at the edge.
 
+mod access_key;
 mod arn;
 mod autoscale;
 mod books;
@@ -34,6 +35,7 @@ mod time;
 mod usage;
 mod volume;
 
+pub use access_key::{AccessKey, Role};
 pub use arn::{
     ACCOUNT, REGION, cluster_arn, container_arn, service_arn, service_deployment_arn,
     service_revision_arn, task_arn, task_definition_arn,
@@ -58,9 +60,9 @@ pub use deployment::{
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
-    BudgetName, ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource,
+    BudgetName, AccessKeyId, ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource,
     InstanceId, InvalidName, LogGroupName, RuntimeName, ScheduleName, SecretName, ServiceName,
-    ServiceRevisionId, TaskDefinitionReference, TaskId, VolumeName,
+    ServiceRevisionId, TaskDefinitionReference, TaskId, UserName, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use launch::{

@@ -9,6 +9,7 @@
 //!
 //! Requests refuse fields that they do not know; answers may grow, so readers of them must not.
 
+mod access_key;
 mod advice;
 mod bill;
 mod budget;
@@ -43,6 +44,9 @@ mod volume;
 #[cfg(test)]
 mod tests;
 
+pub use access_key::{
+    AccessKey, AccessKeyRole, AccessKeyStatus, CreateAccessKeyRequest, NewAccessKey,
+};
 pub use advice::{Advice, AdvisedSize, Rightsizing};
 pub use bill::{
     Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed, IssuedBill, IssuedBillSummary,

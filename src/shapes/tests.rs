@@ -668,6 +668,7 @@ fn every_shape_has_a_schema_that_is_understood_and_every_field_a_verdict() {
         Schema::of::<UpdateTaskProtectionRequest>(),
         Schema::of::<CreateClusterRequest>(),
         Schema::of::<CreateScheduleRequest>(),
+        Schema::of::<CreateAccessKeyRequest>(),
     ] {
         schema.leaves("", &mut leaves);
     }

@@ -12,6 +12,7 @@
 
 mod autoscale;
 mod backup;
+mod access_key;
 mod bill;
 mod books;
 mod budget;
@@ -51,6 +52,7 @@ use tokio::sync::watch;
 
 pub use autoscale::{ACTIVITIES_KEPT, ScalingRecord};
 pub use backup::{Backup, Restored};
+pub use access_key::SigningKey;
 pub use bill::IssuedBill;
 pub use budget::{BudgetPulse, BudgetRecord, LedgerLook};
 pub use client_token::{ClientToken, TOKENS_KEPT};

@@ -105,6 +105,7 @@ const VERSION: u8 = 1;
 /// The lists that have pages. A token of one is not a token of another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum List {
+    AccessKeys,
     Bills,
     Budgets,
     Clusters,
@@ -130,6 +131,7 @@ pub(super) enum List {
 impl List {
     const fn name(self) -> &'static str {
         match self {
+            Self::AccessKeys => "accessKeys",
             Self::Bills => "bills",
             Self::Budgets => "budgets",
             Self::Clusters => "clusters",

@@ -14,6 +14,9 @@ use std::io::{self, Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use chacha20poly1305::aead::rand_core::RngCore as _;
 use chacha20poly1305::aead::{Aead as _, AeadCore as _, KeyInit as _, OsRng, Payload};
 use chacha20poly1305::{XChaCha20Poly1305, XNonce};
 use sha2::{Digest as _, Sha256};
@@ -21,7 +24,7 @@ use zeroize::Zeroizing;
 
 use super::StoreError;
 use super::open::at;
-use crate::domain::{InstanceId, SecretName, SecretValue};
+use crate::domain::{AccessKeyId, InstanceId, SecretName, SecretValue};
 
 const KEY_FILE: &str = "secret.key";
 const KEY_BYTES: usize = 32;
@@ -40,8 +43,15 @@ pub(super) struct Key {
 /// What is bound into a sealed value.
 pub(super) struct Binding<'a> {
     pub(super) instance: &'a InstanceId,
-    pub(super) name: &'a SecretName,
-    pub(super) version: u64,
+    pub(super) of: Sealable<'a>,
+}
+
+/// What a sealed value belongs to.
+pub(super) enum Sealable<'a> {
+    /// A version of a secret.
+    Secret { name: &'a SecretName, version: u64 },
+    /// An access key.
+    AccessKey(&'a AccessKeyId),
 }
 
 /// A value that nobody can read without the key.
@@ -124,7 +134,8 @@ impl KeyFile {
         let path = self.0.display();
         StoreError::Sealed(format!(
             "{what}; hint: put the copy of {path} from your backup in its place; if it is lost, so are the secrets: \
-             delete all of them (neargate secret list), then put them anew"
+             delete all of them (neargate secret list), revoke the access keys (neargate keys list), then put and \
+             make them anew"
         ))
     }
 
@@ -178,14 +189,26 @@ impl Key {
     }
 }
 
+/// A secret of an access key, with as many characters as AWS gives one: 240 bits in base 64.
+pub(super) fn access_key_secret() -> Result<SecretValue, StoreError> {
+    let mut bytes = Zeroizing::new([0; 30]);
+    OsRng
+        .try_fill_bytes(&mut *bytes)
+        .map_err(|error| StoreError::Failed(format!("no random numbers are to be had: {error}")))?;
+    SecretValue::new(STANDARD.encode(*bytes).into_bytes())
+        .map_err(|error| StoreError::Failed(error.to_string()))
+}
+
 impl Binding<'_> {
     /// The same bytes for the same binding only: no name has a line's end in it.
     fn bytes(&self) -> Vec<u8> {
-        let Self {
-            instance,
-            name,
-            version,
-        } = self;
-        format!("neargate secret\n{instance}\n{name}\n{version}").into_bytes()
+        let instance = self.instance;
+        match &self.of {
+            Sealable::Secret { name, version } => {
+                format!("neargate secret\n{instance}\n{name}\n{version}")
+            }
+            Sealable::AccessKey(id) => format!("neargate access key\n{instance}\n{id}"),
+        }
+        .into_bytes()
     }
 }

@@ -4,7 +4,7 @@ use sqlx::SqliteConnection;
 
 use super::column::{from_json, to_unsigned};
 use super::page::List;
-use super::seal::{Binding, Key, KeyFile, Sealed};
+use super::seal::{Binding, Key, KeyFile, Sealable, Sealed};
 use super::{Page, PageRequest, Store, StoreError, event};
 use crate::domain::{
     EventKind, FamilyRevision, NewEvent, Secret, SecretName, SecretValue, TaskDefinition,
@@ -34,8 +34,10 @@ impl Store {
                     };
                     let binding = Binding {
                         instance: &instance,
-                        name: &secret.name,
-                        version: secret.version,
+                        of: Sealable::Secret {
+                            name: &secret.name,
+                            version: secret.version,
+                        },
                     };
                     let sealed = key.seal(&binding, &value)?;
                     write(db, &secret, &key, &sealed).await?;
@@ -100,8 +102,10 @@ impl Store {
         }
         let binding = Binding {
             instance: self.instance_id(),
-            name,
-            version: to_unsigned("secret.version", row.version)?,
+            of: Sealable::Secret {
+                name,
+                version: to_unsigned("secret.version", row.version)?,
+            },
         };
         let sealed = Sealed {
             nonce: row.nonce,
@@ -170,14 +174,18 @@ impl Store {
     }
 }
 
-/// The key that all secrets are sealed with. It is made if there is neither a key nor a secret.
-async fn key_to_seal_with(
+/// The key that all secrets are sealed with, those of access keys among them. It is made if there is neither a key nor
+/// a secret.
+pub(super) async fn key_to_seal_with(
     db: &mut SqliteConnection,
     key_file: &KeyFile,
 ) -> Result<Key, StoreError> {
-    let used = sqlx::query_scalar!("SELECT key_id FROM secrets LIMIT 1")
-        .fetch_optional(db)
-        .await?;
+    let used = sqlx::query_scalar!(
+        r#"SELECT key_id AS "key_id!: String" FROM secrets
+            UNION ALL SELECT key_id FROM access_keys WHERE key_id IS NOT NULL LIMIT 1"#
+    )
+    .fetch_optional(db)
+    .await?;
     match (key_file.read()?, used) {
         (Some(key), Some(used)) if key.id != used => Err(other_key(key_file)),
         (Some(key), _) => Ok(key),
@@ -186,7 +194,7 @@ async fn key_to_seal_with(
     }
 }
 
-fn other_key(key_file: &KeyFile) -> StoreError {
+pub(super) fn other_key(key_file: &KeyFile) -> StoreError {
     key_file.lost("the key file of the secrets is another one than they were sealed with")
 }
 

@@ -2,8 +2,8 @@
 //! handler sees them.
 //!
 //! As with AWS, null is the same as absent. A parameter of another type is a `SerializationException`, one that is
-//! missing or unknown an `InvalidParameterException`: AWS ignores what it does not know, but here a parameter that is
-//! ignored would be one that does not do what its sender wanted.
+//! missing an `InvalidParameterException`; so is one that ECS has and Neargate does not. What ECS does not have is gone
+//! by then ([`super::members`]).
 
 use std::collections::BTreeMap;
 
@@ -86,7 +86,7 @@ impl Input {
             let Some(field) = fields.iter().find(|field| field.name == name) else {
                 let shown: String = name.chars().take(64).collect();
                 return Err(EcsError::parameter(format!(
-                    "Unknown parameter: \"{shown}\""
+                    "The parameter {shown} is not supported by Neargate."
                 )));
             };
             field.kind.check(name, value)?;

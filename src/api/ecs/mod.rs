@@ -6,14 +6,16 @@
 //! What `rest` knows how to read (task definitions, runs, services) is read by the same `shapes`.
 //!
 //! A browser cannot get here: `X-Amz-Target` is no simple header, so it asks before it sends one for another site and
-//! gets no permission, and a form, which it may send, carries an `Origin` that `guard` refuses. Signatures are not
-//! verified: on loopback any credentials are taken, and a server that has a token refuses signed requests.
+//! gets no permission, and a form, which it may send, carries an `Origin` that `guard` refuses. Once there are access
+//! keys, every call must be signed with one ([`caller`]); until then, any credentials are taken on loopback, and a
+//! server that has a token refuses signed requests.
 //!
 //! [`table`] has every operation that ECS has, [`mod@wire`] the services beside it; [`input`] and [`mod@error`] how one is read and refused.
 
 mod account;
 mod autoscaling;
 mod capacity_providers;
+mod caller;
 mod clusters;
 mod error;
 mod forms;
@@ -21,10 +23,12 @@ mod input;
 mod instances;
 mod launch;
 mod logs;
+mod members;
 mod names;
 mod service_deployments;
 mod services;
 mod show;
+mod signature;
 mod sts;
 mod table;
 mod tags;
@@ -36,6 +40,7 @@ mod wire;
 mod tests;
 
 use axum::extract::Request;
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, HeaderName, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
@@ -45,6 +50,7 @@ pub(super) use error::error;
 use super::ApiState;
 use super::rest::read_body;
 use crate::shapes::{Document, Format, Limits};
+use caller::Asked;
 use error::EcsError;
 use input::Input;
 use table::Answer;
@@ -55,9 +61,17 @@ const X_AMZ_TARGET: HeaderName = HeaderName::from_static("x-amz-target");
 /// What the form of AWS's older protocol comes as.
 const FORM: &str = "application/x-www-form-urlencoded";
 
-/// Whether a request is for the clients of AWS.
+/// Whether a request is for the clients of AWS. One of the older protocol may be a GET, when it is pre-signed.
 pub(super) fn is_asked(request: &Request) -> bool {
-    *request.method() == Method::POST && request.uri().path() == "/"
+    let query = request.uri().query().unwrap_or_default().as_bytes();
+    request.uri().path() == "/"
+        && (*request.method() == Method::POST
+            || (*request.method() == Method::GET && sts::action(query).is_some()))
+}
+
+/// Whether a request that [`is_asked`] is signed; that is verified when its body is there.
+pub(super) fn is_signed(request: &Request) -> bool {
+    signature::is_signed(request.headers(), request.uri().query())
 }
 
 /// Answers a request that [`is_asked`].
@@ -67,13 +81,28 @@ pub(super) async fn answer(api: &ApiState, request: Request) -> Response {
         Ok(bytes) => bytes,
         Err(refusal) => return refusal.into_response(),
     };
-    if is_form(&parts.headers) && !parts.headers.contains_key(X_AMZ_TARGET) {
-        return sts::answer(&bytes);
+    let form = form(&parts, &bytes);
+    let asked = Asked::of(&parts.headers, form);
+    let caller = match caller::of(api, &parts, &bytes, asked).await {
+        Ok(caller) => caller,
+        Err(refusal) => return refusal.into_answer(asked),
+    };
+    if let Some(form) = form {
+        return sts::answer(form, &caller);
     }
     match call(api, &parts.headers, &bytes).await {
         Ok(answer) => written(StatusCode::OK, &answer),
         Err(refusal) => refusal.into_response(),
     }
+}
+
+/// The form of a request in AWS's older protocol: its body, or its query.
+fn form<'a>(parts: &'a Parts, body: &'a [u8]) -> Option<&'a [u8]> {
+    if parts.method == Method::GET {
+        return Some(parts.uri.query().unwrap_or_default().as_bytes());
+    }
+    let has_target = parts.headers.contains_key(X_AMZ_TARGET);
+    (is_form(&parts.headers) && !has_target).then_some(body)
 }
 
 fn is_form(headers: &HeaderMap) -> bool {
@@ -104,8 +133,14 @@ async fn call(api: &ApiState, headers: &HeaderMap, body: &[u8]) -> Result<Value,
         .map_err(|faults| EcsError::new("SerializationException", faults.to_string()))?;
     match operation.answer {
         Answer::Does(handler) => {
+            let mut sent = document.value();
+            let ignored = members::drop_unknown(target, &mut sent);
+            if !ignored.is_empty() {
+                let operation = operation.name;
+                tracing::info!(operation, ?ignored, "ignored what ECS does not know either");
+            }
             let answer = async {
-                let input = Input::check(document.value(), operation.fields)?;
+                let input = Input::check(sent, operation.fields)?;
                 handler(api.control.clone(), input).await
             };
             let answer = answer.await.map_err(|error| service.refusal(error))?;

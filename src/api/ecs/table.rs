@@ -266,6 +266,14 @@ pub(super) static OPERATIONS: [Operation; 88] = [
     refuses("UpdateTaskSet", NO_TASK_SETS),
 ];
 
+/// Whether the operation of that name, of ECS or another of AWS's services on this port, changes nothing: all that do
+/// have such names. A key that only reads may call these.
+pub(super) fn only_reads(name: &str) -> bool {
+    ["Describe", "Filter", "Get", "List"]
+        .iter()
+        .any(|first| name.starts_with(first))
+}
+
 /// `docs/ecs-api.md`.
 #[cfg_attr(not(test), expect(dead_code, reason = "a test writes the page"))]
 pub(super) fn page() -> String {
@@ -274,11 +282,12 @@ pub(super) fn page() -> String {
     let mut text = format!(
         "# The operations of ECS\n\n\
         Neargate answers the clients of ECS on the port of REST: `aws ecs … --endpoint-url http://127.0.0.1:6327`, boto3\n\
-        and the other SDKs, with any credentials and the region `us-east-1`; the account is `000000000000`. Of the {}\n\
+        and the other SDKs, with the region `us-east-1`; the account is `000000000000`. Of the {}\n\
         operations, {done} are carried out; the others answer `UnsupportedFeatureException` with the reason.\n\n\
-        Everywhere: names, short ARNs and long ARNs mean the same. A parameter that ECS does not know is refused, where\n\
-        AWS ignores it. `sts get-caller-identity` is answered, too. Signatures are not verified yet, so a server with an API\n\
-        token, as every one beyond loopback has, refuses signed requests.\n\n\
+        Everywhere: names, short ARNs and long ARNs mean the same. A parameter that ECS does not know is ignored, as AWS\n\
+        does, at every depth, and the server's log names it (REST refuses it); one that ECS knows and Neargate does not is\n\
+        refused. `sts get-caller-identity` is answered, too. Once there are [access keys](access-keys.md), every call\n\
+        must be signed with one; a key that is `read-only` may call what begins with Describe, Get or List.\n\n\
         Written from the table in `src/api/ecs/table.rs`; a test compares them.\n\n\
         | Operation | | Note |\n| --- | --- | --- |\n",
         OPERATIONS.len()

@@ -12,7 +12,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::Rest;
 use super::problem::{ApiError, Kind};
-use crate::api::Auth;
+use crate::api::{Auth, ecs};
 
 /// The one path that is answered without a token: whether the process is alive is asked by whoever
 /// started it, before there is anything to know.
@@ -30,7 +30,9 @@ pub(super) async fn admit(State(rest): State<Arc<Rest>>, request: Request, next:
 fn check(auth: &Auth, request: &Request) -> Result<(), ApiError> {
     let host = own_name(auth, request.uri(), request.headers())?;
     same_site(request.method(), request.headers(), host)?;
-    if request.uri().path() == OPEN_PATH {
+    let is_open = request.uri().path() == OPEN_PATH;
+    // What is signed for ECS's API is verified there, when the body has come.
+    if is_open || (ecs::is_asked(request) && ecs::is_signed(request)) {
         Ok(())
     } else {
         token(auth, request.headers())
@@ -105,16 +107,7 @@ fn token(auth: &Auth, headers: &HeaderMap) -> Result<(), ApiError> {
     };
     let mut shown = headers.get_all(header::AUTHORIZATION).iter();
     let (detail, challenge) = match (shown.next(), shown.next()) {
-        (Some(header), None) if is_signature(header) => {
-            return Err(ApiError::new(
-                Kind::Unauthorized,
-                "the server has an API token, and a request that is signed with AWS credentials does not show it",
-            )
-            .hint(
-                "signatures are not verified yet: let the clients of ECS talk to a server on loopback without a token, \
-                 or send Authorization: Bearer TOKEN",
-            ));
-        }
+        (Some(header), None) if is_signature(header) => return Err(token_needed()),
         (None, _) => (
             "the request carries no API token",
             "Bearer realm=\"neargate\"",
@@ -133,6 +126,18 @@ fn token(auth: &Auth, headers: &HeaderMap) -> Result<(), ApiError> {
             header::WWW_AUTHENTICATE,
             HeaderValue::from_static(challenge),
         ))
+}
+
+/// The refusal of a signature where only the token counts.
+pub(in crate::api) fn token_needed() -> ApiError {
+    ApiError::new(
+        Kind::Unauthorized,
+        "the server has an API token, and a request that is signed with AWS credentials does not show it",
+    )
+    .hint(
+        "signatures are verified on ECS's API, and only when there are access keys: neargate keys create NAME --role admin; \
+         otherwise send Authorization: Bearer TOKEN",
+    )
 }
 
 /// Whether it is a signature of AWS's, version 4.

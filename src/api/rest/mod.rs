@@ -16,6 +16,7 @@ mod files;
 mod forward;
 mod guard;
 mod idempotence;
+mod keys;
 mod limit;
 mod logs;
 mod metrics;
@@ -44,7 +45,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
 use axum::middleware::from_fn_with_state;
-use axum::response::{Redirect, Response};
+use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
@@ -54,6 +55,7 @@ use utoipa_axum::router::OpenApiRouter;
 use super::{ApiState, ecs};
 use crate::control::Control;
 pub(super) use extract::read_body;
+pub(super) use guard::token_needed;
 use metrics::Metrics;
 use openapi::Published;
 pub(super) use problem::{ApiError, Dialect, harmless};
@@ -113,6 +115,7 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(bill::routes())
         .merge(budgets::routes())
         .merge(secrets::routes())
+        .merge(keys::routes())
         .merge(events::routes())
         .merge(backup::routes())
         .merge(server::routes())
@@ -122,9 +125,18 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
 /// The REST API with everything around it. What is added last is met first.
 pub(super) fn router(state: ApiState) -> Router {
     let (router, document) = documented().split_for_parts();
-    let root = get(|| async { Redirect::temporary("/docs") }).post(ecs_call);
+    let root = get(root).post(ecs_call);
     let router = router.route("/", root);
     surrounded(router, Rest::new(state, &document))
+}
+
+/// What people are shown who only know where the server is; the clients of AWS may ask by GET, too.
+async fn root(State(rest): State<Arc<Rest>>, request: Request) -> Response {
+    if ecs::is_asked(&request) {
+        ecs::answer(&rest.state, request).await
+    } else {
+        Redirect::temporary("/docs").into_response()
+    }
 }
 
 /// The one path of ECS's own protocol, which has the same layers around it as every route.

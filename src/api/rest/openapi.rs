@@ -66,6 +66,10 @@ pub(super) fn frame() -> OpenApi {
                 "secrets",
                 "Values that containers are given and nobody is shown.",
             ),
+            tag(
+                "keys",
+                "Access keys, with which the clients of AWS sign what they send to ECS's API.",
+            ),
             tag("events", "What happened, in an order without holes."),
             tag("server", "The server about itself."),
         ]))

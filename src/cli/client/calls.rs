@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::{Answer, ByteStream, Client, ClientError, EventStream, LogStream};
 use crate::shapes::{
-    Bill, Cluster, CreateClusterRequest, Event, IssuedBill, Page, Readiness, Rightsizing,
-    RunTaskRequest, RunTaskResponse, StopTaskRequest, StoredSecret, Task, TaskDefinition,
-    TaskStats, TaskUsage, UpdateTaskProtectionRequest, UsageReport, UsageVerification,
+    AccessKey, Bill, Cluster, CreateAccessKeyRequest, CreateClusterRequest, Event, IssuedBill,
+    NewAccessKey, Page, Readiness, Rightsizing, RunTaskRequest, RunTaskResponse, StopTaskRequest,
+    StoredSecret, Task, TaskDefinition, TaskStats, TaskUsage, UpdateTaskProtectionRequest,
+    UsageReport, UsageVerification,
 };
 
 /// How a document is written.
@@ -179,6 +180,29 @@ impl Client {
     ) -> Result<Value, ClientError> {
         let query = [("force", force.then_some("true"))];
         self.delete_with(&["v1", "secrets", name], &query).await
+    }
+
+    /// All access keys, without their secrets.
+    pub(in crate::cli) async fn access_keys(&self) -> Result<Answer<Vec<AccessKey>>, ClientError> {
+        self.list(&["v1", "keys"], &[]).await
+    }
+
+    /// Makes an access key; the answer has its secret.
+    pub(in crate::cli) async fn create_access_key(
+        &self,
+        request: &CreateAccessKeyRequest,
+    ) -> Result<Answer<NewAccessKey>, ClientError> {
+        self.post(&["v1", "keys"], request).await
+    }
+
+    /// Revokes an access key.
+    pub(in crate::cli) async fn revoke_access_key(
+        &self,
+        id: &str,
+        forget: bool,
+    ) -> Result<Value, ClientError> {
+        let query = [("forget", forget.then_some("true"))];
+        self.delete_with(&["v1", "keys", id], &query).await
     }
 
     /// Registers a document as the next revision of its family.

@@ -5,6 +5,7 @@
 //! before stays silent.
 
 mod budget;
+mod access_key;
 mod container;
 mod dependencies;
 mod environment;

@@ -4,10 +4,13 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use serde_json::{Value, json};
 
-use super::{call, hello};
+use super::{call, hello, send};
 use crate::api::ecs::table::Answer;
 use crate::api::ecs::wire::SERVICES;
 use crate::api::rest::tests::Api;
+
+/// Stands for a task in what is valid.
+const NO_TASK: &str = "0123456789abcdef0123456789abcdef";
 
 /// A call of each operation that is carried out, as it should be.
 fn valid(operation: &str) -> Value {
@@ -232,16 +235,39 @@ fn at(value: &mut Value, place: &mut usize, change: &mut impl FnMut(&mut Value))
     }
 }
 
+/// How many requests: more with `make fuzz-ecs`.
+fn cases() -> u32 {
+    let asked = std::env::var("NEARGATE_FUZZ_CASES").ok();
+    asked.and_then(|cases| cases.parse().ok()).unwrap_or(1_500)
+}
+
+/// A body that, one time in eight, is not the JSON that it was.
+fn spoilt(mut body: Vec<u8>, place: prop::sample::Index, byte: u8, way: u8) -> Vec<u8> {
+    let place = place.index(body.len());
+    match way {
+        0 => body[place] = byte,
+        1 => body.truncate(place),
+        2 => body
+            .splice(place..place, b"[{".repeat(usize::from(byte)))
+            .for_each(drop),
+        _ => {}
+    }
+    body
+}
+
 #[test]
 fn no_request_is_answered_with_a_failure_of_ours() {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .unwrap();
-    let api = runtime.block_on(async {
+    let (api, task) = runtime.block_on(async {
         let api = Api::new().await;
         assert_eq!(call(&api, "RegisterTaskDefinition", &hello()).await.0, 200);
-        api
+        let run = json!({ "taskDefinition": "hello" });
+        let (_, ran) = call(&api, "RunTask", &run).await;
+        let arn = ran["tasks"][0]["taskArn"].as_str().unwrap_or_default();
+        (api, arn.rsplit('/').next().unwrap_or_default().to_owned())
     });
     let done: Vec<String> = SERVICES
         .iter()
@@ -260,13 +286,19 @@ fn no_request_is_answered_with_a_failure_of_ours() {
         ),
         0..4,
     );
-    let cases = (prop::sample::select(done), changes);
+    let cases_of = (prop::sample::select(done), changes);
     let config = Config {
-        cases: 1_500,
+        cases: cases(),
         failure_persistence: None,
         ..Config::default()
     };
-    let outcome = TestRunner::new(config).run(&cases, |(operation, changes)| {
+    let runs = (
+        cases_of,
+        any::<prop::sample::Index>(),
+        any::<u8>(),
+        0..24_u8,
+    );
+    let outcome = TestRunner::new(config).run(&runs, |((operation, changes), place, byte, way)| {
         let mut input = valid(&operation);
         for (index, new, way, name) in changes {
             let mut place = index.index(size(&input));
@@ -286,10 +318,14 @@ fn no_request_is_answered_with_a_failure_of_ours() {
                 },
             );
         }
-        let (status, answer) = runtime.block_on(call(&api, &operation, &input));
+        let text = input.to_string().replace(NO_TASK, &task);
+        let body = spoilt(text.into_bytes(), place, byte, way);
+        let shown = String::from_utf8_lossy(&body).into_owned();
+        let answer = runtime.block_on(send(&api, operation, body.into()));
+        let (status, answer) = (answer.status.as_u16(), &answer.json());
         prop_assert!(
             status == 200 || status == 400,
-            "{operation} {input}: {status} {answer}"
+            "{operation} {shown}: {status} {answer}"
         );
         let is_said = answer["__type"].is_string() && answer["message"].is_string();
         prop_assert_eq!(
@@ -297,7 +333,7 @@ fn no_request_is_answered_with_a_failure_of_ours() {
             is_said,
             "{} {}: {}",
             operation,
-            input,
+            shown,
             answer
         );
         Ok(())
