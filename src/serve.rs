@@ -136,6 +136,7 @@ impl Choices {
                 kept_log_bytes: file.kept_log_bytes.unwrap_or(limits.kept_log_bytes),
                 kept_logs: kept_logs(file.kept_logs_max_age_days, file.kept_logs_max_bytes),
                 unused_images_stay: file.image_cleanup_unused_hours.map(hours),
+                usage_stays: usage_stays(file.usage_retention_days)?,
                 ..limits
             },
         })
@@ -155,6 +156,22 @@ fn kept_logs(days: Option<u32>, bytes: Option<u64>) -> KeptLogs {
 /// More than anybody waits for is as much as can be told apart.
 fn hours(hours: u32) -> DurationMs {
     DurationMs::from_secs(hours.saturating_mul(3_600))
+}
+
+/// A bill of this month, by task, must not be out of reach.
+const LEAST_USAGE_DAYS: u32 = 32;
+/// A hundred years.
+const MOST_USAGE_DAYS: u32 = 36_500;
+
+fn usage_stays(days: Option<u32>) -> Result<Option<DurationMs>> {
+    match days {
+        None | Some(0) => Ok(None),
+        Some(days @ LEAST_USAGE_DAYS..=MOST_USAGE_DAYS) => Ok(Some(DurationMs::from_days(days))),
+        Some(other) => Err(anyhow!(
+            "usage_retention_days is {other}, and must be from {LEAST_USAGE_DAYS} to {MOST_USAGE_DAYS}\nhint: 0 keeps \
+             the usage of each task for ever"
+        )),
+    }
 }
 
 /// Few tasks use the CPU that they reserve all the time.
@@ -223,7 +240,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
     api::check_listen(choices.listen, choices.token.as_ref())
         .map_err(|refused| anyhow!("{refused}\nhint: {}", refused.hint()))?;
 
-    let prices = prices(&choices)?;
+    let prices = Arc::new(prices(&choices)?);
 
     // Signals are listened for first, so that one that comes during the start is not lost.
     let told_to_stop = told_to_stop()?;
@@ -252,6 +269,7 @@ async fn serve(args: ServeArgs) -> Result<()> {
         ids: Arc::clone(&ids),
         clock: Arc::clone(&clock),
         policy: choices.policy.clone(),
+        prices: Arc::clone(&prices),
         limits: choices.limits,
     });
     let started_at = clock.now();

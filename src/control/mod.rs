@@ -99,11 +99,8 @@ impl Control {
 
     /// The same use cases, with the operator's prices.
     #[must_use]
-    pub fn with_prices(self, prices: PriceBook) -> Self {
-        Self {
-            prices: Arc::new(prices),
-            ..self
-        }
+    pub fn with_prices(self, prices: Arc<PriceBook>) -> Self {
+        Self { prices, ..self }
     }
 
     /// Whether the operator lets tasks of such a definition have what they ask for.

@@ -9,6 +9,7 @@ mod clean;
 mod heartbeat;
 mod images;
 mod measure;
+mod rollup;
 mod round;
 mod schedule;
 mod service;
@@ -27,6 +28,7 @@ use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
 use crate::domain::{DurationMs, IdSource, Policy};
 use crate::engine::{Engine, EngineStatus};
+use crate::meter::sheet::PriceBook;
 use crate::store::{KeptLogs, Store};
 
 /// What the loop works with.
@@ -45,6 +47,8 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// What the operator lets tasks have.
     pub policy: Policy,
+    /// What things cost.
+    pub prices: Arc<PriceBook>,
     /// The limits.
     pub limits: Limits,
 }
@@ -75,6 +79,10 @@ pub struct Limits {
     pub prune_every: Duration,
     /// For how long an image that Neargate pulled stays after nobody needs it any more; `None`: for ever.
     pub unused_images_stay: Option<DurationMs>,
+    /// How often usage is rolled up.
+    pub roll_up_every: Duration,
+    /// For how long the intervals of tasks stay after they have ended; `None`: for ever.
+    pub usage_stays: Option<DurationMs>,
 }
 
 impl Default for Limits {
@@ -91,6 +99,8 @@ impl Default for Limits {
             kept_logs: KeptLogs::default(),
             prune_every: Duration::from_mins(10),
             unused_images_stay: None,
+            roll_up_every: Duration::from_secs(5),
+            usage_stays: None,
         }
     }
 }
@@ -126,6 +136,7 @@ impl Reconciler {
         let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
+        let _rollups = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).roll_usage_up()));
         let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();

@@ -187,6 +187,7 @@ impl World {
             clock,
             ids: Arc::clone(&self.ids),
             policy: Policy::default(),
+            prices: Arc::default(),
             limits: self.limits,
         });
         let run = tokio::spawn(reconciler.run(stop.clone()));
