@@ -565,6 +565,12 @@ BEGIN
     SELECT RAISE(ABORT, 'of a usage interval only the end is ever written');
 END;
 
+-- For how long sandboxes waited for a task, together, by the hour: no task pays for that.
+CREATE TABLE warm_sandboxes (
+    starts_at  INTEGER NOT NULL PRIMARY KEY CHECK (starts_at % 3600000 = 0),
+    sandbox_ms INTEGER NOT NULL CHECK (sandbox_ms >= 0)
+) STRICT;
+
 -- What a task was measured to use, beside what it reserved: everything since it began, so the numbers only grow, and
 -- writing one twice changes nothing.
 CREATE TABLE usage_measured (

@@ -32,6 +32,16 @@ impl Control {
     /// What tasks reserved, used and cost. It is worked out anew each time: from roll-ups, as far as these have it, and else
     /// from the records of single tasks. It comes to the same.
     pub async fn bill(&self, query: BillQuery) -> Result<Bill, ControlError> {
+        let of_all = query.filter == UsageFilter::default();
+        let mut bill = self.bill_of_tasks(query).await?;
+        if of_all {
+            let Period { from, to } = bill.period;
+            bill.warm_sandbox_ms = self.store.warm_sandbox_ms(from, to).await?;
+        }
+        Ok(bill)
+    }
+
+    async fn bill_of_tasks(&self, query: BillQuery) -> Result<Bill, ControlError> {
         let sheet = self.price_sheet("priceSheet", query.price_sheet.as_deref())?;
         let compared_with = match query.compare.as_deref() {
             Some(name) => Some(self.price_sheet("compare", Some(name))?),

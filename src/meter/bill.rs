@@ -278,6 +278,8 @@ pub struct Bill {
     pub lines: Vec<Line>,
     /// All of it. A task that is in several steps of time is one task.
     pub total: Sums,
+    /// For how long sandboxes waited for tasks, together, in milliseconds. On no line: it is the operator's cost.
+    pub warm_sandbox_ms: i64,
 }
 
 /// More lines than a bill may have.
@@ -309,6 +311,7 @@ impl Biller {
                 compared_with,
                 lines: Vec::new(),
                 total: Sums::default(),
+                warm_sandbox_ms: 0,
             },
             lines: BTreeMap::new(),
         }

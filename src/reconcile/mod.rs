@@ -13,6 +13,7 @@ mod rollup;
 mod round;
 mod schedule;
 mod service;
+mod warm;
 mod watch;
 
 use std::collections::HashMap;
@@ -137,6 +138,7 @@ impl Reconciler {
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
         let _rollups = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).roll_usage_up()));
+        let _warm = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).count_warm_sandboxes()));
         let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();

@@ -44,7 +44,8 @@ mod tests;
 
 pub use advice::{Advice, AdvisedSize, Rightsizing};
 pub use bill::{
-    Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed, IssuedBill, IssuedBillSummary,
+    Bill, BillLine, BillOperator, BillParts, BillSheet, BillTask, BillUsed, IssuedBill,
+    IssuedBillSummary,
 };
 pub use cluster::{Cluster, CreateClusterRequest};
 pub use container_definition::{

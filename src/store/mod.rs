@@ -35,6 +35,7 @@ mod task_definition;
 mod task_list;
 mod task_row;
 mod usage;
+mod warm;
 mod writer;
 
 #[cfg(test)]
