@@ -517,13 +517,131 @@ BEGIN
     UPDATE reserved SET cpu_units = cpu_units - NEW.cpu_units, memory_mib = memory_mib - NEW.memory_mib;
 END;
 
-CREATE TRIGGER usage_intervals_stay BEFORE DELETE ON usage_intervals
+-- Intervals that are not rolled up yet: all that are open, and those that were closed a moment ago.
+CREATE TABLE usage_unrolled (
+    opened_at INTEGER NOT NULL,
+    task_id   TEXT    NOT NULL,
+    PRIMARY KEY (opened_at, task_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER usage_intervals_are_to_be_rolled_up AFTER INSERT ON usage_intervals
 BEGIN
-    SELECT RAISE(ABORT, 'a usage interval is never deleted');
+    INSERT INTO usage_unrolled (opened_at, task_id) VALUES (NEW.opened_at, NEW.task_id);
 END;
 
 -- Closed by an event that told of the end, which comes a little late, it may move back to the end that the engine has on
 -- record, until the task was cleaned up.
+-- What became of old intervals.
+CREATE TABLE usage_history (
+    singleton             INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1),
+    -- The longest interval that was rolled up.
+    longest_ms            INTEGER NOT NULL CHECK (longest_ms >= 0),
+    -- Those that ended before are, or may be, removed. NULL while none was.
+    gone_until            INTEGER,
+    removed_tasks         INTEGER NOT NULL CHECK (removed_tasks >= 0),
+    removed_milli_vcpu_ms INTEGER NOT NULL CHECK (removed_milli_vcpu_ms >= 0),
+    removed_mib_ms        INTEGER NOT NULL CHECK (removed_mib_ms >= 0)
+) STRICT;
+
+INSERT INTO usage_history (singleton, longest_ms, removed_tasks, removed_milli_vcpu_ms, removed_mib_ms)
+VALUES (1, 0, 0, 0, 0);
+
+CREATE TRIGGER usage_history_goes_on BEFORE UPDATE ON usage_history
+WHEN NEW.longest_ms < OLD.longest_ms OR (OLD.gone_until IS NOT NULL AND (NEW.gone_until IS NULL OR NEW.gone_until < OLD.gone_until))
+  OR NEW.removed_tasks < OLD.removed_tasks
+BEGIN
+    SELECT RAISE(ABORT, 'what was removed never comes back');
+END;
+
+CREATE TRIGGER usage_intervals_stay BEFORE DELETE ON usage_intervals
+WHEN OLD.closed_at IS NULL
+  OR OLD.closed_at >= coalesce((SELECT gone_until FROM usage_history), OLD.closed_at)
+  OR EXISTS (SELECT 1 FROM usage_unrolled WHERE opened_at = OLD.opened_at AND task_id = OLD.task_id)
+BEGIN
+    SELECT RAISE(ABORT, 'a usage interval is only removed when it is rolled up and older than what is kept');
+END;
+
+CREATE TRIGGER usage_unrolled_is_closed BEFORE DELETE ON usage_unrolled
+WHEN (SELECT closed_at FROM usage_intervals WHERE task_id = OLD.task_id) IS NULL
+BEGIN
+    SELECT RAISE(ABORT, 'an interval that goes on cannot be rolled up');
+END;
+
+-- What usage is grouped by beside time. An empty service is none.
+CREATE TABLE usage_groups (
+    id      INTEGER NOT NULL PRIMARY KEY,
+    cluster TEXT    NOT NULL,
+    family  TEXT    NOT NULL,
+    service TEXT    NOT NULL,
+    tags    TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
+    UNIQUE (cluster, family, service, tags)
+) STRICT;
+
+-- What the tasks of a group came to in an hour or a day. Each interval is added once, in the transaction that takes it
+-- from `usage_unrolled`.
+CREATE TABLE usage_rollups (
+    step_ms                INTEGER NOT NULL CHECK (step_ms IN (3600000, 86400000)),
+    starts_at              INTEGER NOT NULL CHECK (starts_at % step_ms = 0),
+    group_id               INTEGER NOT NULL REFERENCES usage_groups (id),
+    -- Tasks that began in it, and such as had begun before and went on in it.
+    opened                 INTEGER NOT NULL CHECK (opened >= 0),
+    opened_estimated       INTEGER NOT NULL CHECK (opened_estimated BETWEEN 0 AND opened),
+    opened_measured        INTEGER NOT NULL CHECK (opened_measured BETWEEN 0 AND opened),
+    carried                INTEGER NOT NULL CHECK (carried >= 0),
+    carried_estimated      INTEGER NOT NULL CHECK (carried_estimated BETWEEN 0 AND carried),
+    carried_measured       INTEGER NOT NULL CHECK (carried_measured BETWEEN 0 AND carried),
+    duration_ms            INTEGER NOT NULL CHECK (duration_ms >= 0),
+    milli_vcpu_ms          INTEGER NOT NULL CHECK (milli_vcpu_ms >= 0),
+    mib_ms                 INTEGER NOT NULL CHECK (mib_ms >= 0),
+    used_cpu_ns            INTEGER NOT NULL CHECK (used_cpu_ns >= 0),
+    used_memory_kib_ms     INTEGER NOT NULL CHECK (used_memory_kib_ms >= 0),
+    measured_milli_vcpu_ms INTEGER NOT NULL CHECK (measured_milli_vcpu_ms BETWEEN 0 AND milli_vcpu_ms),
+    measured_mib_ms        INTEGER NOT NULL CHECK (measured_mib_ms BETWEEN 0 AND mib_ms),
+    PRIMARY KEY (step_ms, starts_at, group_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER usage_rollups_only_grow BEFORE UPDATE ON usage_rollups
+WHEN NEW.opened < OLD.opened OR NEW.carried < OLD.carried OR NEW.duration_ms < OLD.duration_ms
+BEGIN
+    SELECT RAISE(ABORT, 'a roll-up only grows');
+END;
+
+CREATE TRIGGER usage_rollups_stay BEFORE DELETE ON usage_rollups
+BEGIN
+    SELECT RAISE(ABORT, 'a roll-up is never deleted');
+END;
+
+-- The price sheets that roll-ups are priced by: what each says of prices and of rounding, whatever it is called.
+CREATE TABLE usage_sheets (
+    id             INTEGER NOT NULL PRIMARY KEY,
+    terms          TEXT    NOT NULL UNIQUE,
+    -- How far the intervals were priced that had been rolled up before the sheet came; NULL when all are.
+    priced_until   INTEGER,
+    priced_task    TEXT,
+    -- When the last interval ended that is priced by it.
+    last_closed_at INTEGER,
+    -- What ended before was gone when the sheet came.
+    priced_since   INTEGER,
+    CHECK ((priced_until IS NULL) = (priced_task IS NULL))
+) STRICT;
+
+-- What a roll-up costs by one of them. Each task's cost was rounded by itself, so parts of it may be less than zero.
+CREATE TABLE usage_costs (
+    sheet_id             INTEGER NOT NULL REFERENCES usage_sheets (id),
+    step_ms              INTEGER NOT NULL,
+    starts_at            INTEGER NOT NULL,
+    group_id             INTEGER NOT NULL,
+    billed_milli_vcpu_ms INTEGER NOT NULL,
+    billed_mib_ms        INTEGER NOT NULL,
+    billed_tasks         INTEGER NOT NULL,
+    vcpu_nano            INTEGER NOT NULL,
+    memory_nano          INTEGER NOT NULL,
+    tasks_nano           INTEGER NOT NULL,
+    unpriced_ms          INTEGER NOT NULL,
+    PRIMARY KEY (sheet_id, step_ms, starts_at, group_id),
+    FOREIGN KEY (step_ms, starts_at, group_id) REFERENCES usage_rollups (step_ms, starts_at, group_id)
+) STRICT, WITHOUT ROWID;
+
 CREATE TRIGGER usage_intervals_close_once BEFORE UPDATE ON usage_intervals
 WHEN OLD.closed_at IS NOT NULL
  AND (OLD.end_evidence IS NOT 'engine' OR NEW.end_evidence IS NOT 'engine' OR NEW.closed_at > OLD.closed_at
@@ -537,6 +655,12 @@ CREATE TRIGGER usage_intervals_keep_their_size BEFORE UPDATE OF
 BEGIN
     SELECT RAISE(ABORT, 'of a usage interval only the end is ever written');
 END;
+
+-- For how long sandboxes waited for a task, together, by the hour: no task pays for that.
+CREATE TABLE warm_sandboxes (
+    starts_at  INTEGER NOT NULL PRIMARY KEY CHECK (starts_at % 3600000 = 0),
+    sandbox_ms INTEGER NOT NULL CHECK (sandbox_ms >= 0)
+) STRICT;
 
 -- What a task was measured to use, beside what it reserved: everything since it began, so the numbers only grow, and
 -- writing one twice changes nothing.
@@ -563,8 +687,10 @@ BEGIN
 END;
 
 CREATE TRIGGER usage_measured_stays BEFORE DELETE ON usage_measured
+WHEN NOT EXISTS (SELECT 1 FROM tasks WHERE id = OLD.task_id AND pull_started_at IS NOT NULL)
+  OR EXISTS (SELECT 1 FROM usage_intervals WHERE task_id = OLD.task_id)
 BEGIN
-    SELECT RAISE(ABORT, 'what was used is never deleted');
+    SELECT RAISE(ABORT, 'what was used is only removed after its interval');
 END;
 
 -- Bills that were issued, word for word. The numbers have no holes: nothing is ever deleted.

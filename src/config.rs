@@ -62,6 +62,9 @@ pub struct ConfigFile {
     pub kept_logs_max_bytes: Option<u64>,
     /// Seconds of a period of Application Auto Scaling: services are scaled by what their tasks used in the last ones.
     pub autoscaling_period_s: Option<u32>,
+    /// Days for which the usage of each single task is kept after it has ended, from 32 on; for ever, if it is left out or
+    /// 0. What all of them come to by hour and by day is always kept.
+    pub usage_retention_days: Option<u32>,
     /// The price sheet that bills are made with, unless another is named.
     pub price_sheet: Option<String>,
     /// When an image is pulled that is there already.

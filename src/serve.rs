@@ -143,6 +143,7 @@ impl Choices {
                 scale_every: scaling_period(file.autoscaling_period_s)?
                     .unwrap_or(limits.scale_every),
                 unused_images_stay: file.image_cleanup_unused_hours.map(hours),
+                usage_stays: usage_stays(file.usage_retention_days)?,
                 ..limits
             },
         })
@@ -162,6 +163,22 @@ fn kept_logs(days: Option<u32>, bytes: Option<u64>) -> KeptLogs {
 /// More than anybody waits for is as much as can be told apart.
 fn hours(hours: u32) -> DurationMs {
     DurationMs::from_secs(hours.saturating_mul(3_600))
+}
+
+/// A bill of this month, by task, must not be out of reach.
+const LEAST_USAGE_DAYS: u32 = 32;
+/// A hundred years.
+const MOST_USAGE_DAYS: u32 = 36_500;
+
+fn usage_stays(days: Option<u32>) -> Result<Option<DurationMs>> {
+    match days {
+        None | Some(0) => Ok(None),
+        Some(days @ LEAST_USAGE_DAYS..=MOST_USAGE_DAYS) => Ok(Some(DurationMs::from_days(days))),
+        Some(other) => Err(anyhow!(
+            "usage_retention_days is {other}, and must be from {LEAST_USAGE_DAYS} to {MOST_USAGE_DAYS}\nhint: 0 keeps \
+             the usage of each task for ever"
+        )),
+    }
 }
 
 /// Few tasks use the CPU that they reserve all the time.

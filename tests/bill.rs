@@ -5,7 +5,7 @@ use std::fs;
 use serde_json::Value;
 
 use crate::cli::{fails, run};
-use crate::harness::{Server, workload};
+use crate::harness::{Server, eventually, workload};
 
 /// What a quarter of a vCPU and half a GB cost on Fargate for so many seconds, in billionths.
 fn fargate(seconds: i64) -> i64 {
@@ -157,6 +157,38 @@ fn a_bill_of_the_past_is_the_same_after_a_restart_and_in_every_format() {
     let json = run(&server, &["bill", "--format", "json", "--sheet", "cellar"]);
     let json: Value = serde_json::from_str(json.ok()).unwrap();
     assert_eq!(json["total"], bill(&server, "priceSheet=cellar")["total"]);
+}
+
+#[test]
+fn a_bill_is_the_same_when_its_tasks_are_rolled_up_however_often_neargate_is_killed() {
+    let mut server = Server::prepare(&["--engine", "sim"]);
+    server.boot();
+    server.register_workload("job", &["exit", "--after-ms", "50"]);
+    for _ in 0..3 {
+        for _ in 0..2 {
+            run(&server, &["run", "job", "--wait"]).ok();
+        }
+        server.kill();
+        server.boot();
+    }
+    let by_task = bill(&server, "groupBy=task");
+    assert_eq!(by_task["total"]["tasks"], 6, "{by_task:#}");
+    eventually("all of them to be rolled up", || {
+        let (_, verified) = server.get("/v1/usage/verification");
+        assert_eq!(verified["holds"], true, "{verified:#}");
+        let mut checks = verified["checks"].as_array().unwrap().iter();
+        let rolled = checks.find(|one| one["what"].as_str().unwrap().contains("roll-ups"));
+        let numbers = rolled.unwrap()["numbers"].as_str().unwrap().to_owned();
+        if numbers.starts_with("6 tasks, ") {
+            Ok(())
+        } else {
+            Err(numbers)
+        }
+    });
+    for group_by in ["family", "service", "cluster", "day", "hour"] {
+        let rolled = bill(&server, &format!("groupBy={group_by}"));
+        assert_eq!(rolled["total"], by_task["total"], "{rolled:#}");
+    }
 }
 
 #[test]

@@ -1,11 +1,15 @@
 //! Use cases of the bill.
 
+use std::ops::ControlFlow;
+
 use super::{Control, ControlError};
-use crate::domain::{TimestampMs, UsageRecord};
+use crate::domain::{TimestampMs, UsageRecord, UsageStep};
 use crate::meter::advice::{Advice, Advisor};
-use crate::meter::bill::{Bill, Biller, GroupBy, MOST_LINES, Period};
+use crate::meter::bill::{Bill, Biller, GroupBy, MOST_LINES, Period, TooManyLines};
 use crate::meter::sheet::{PriceSheet, SheetFault};
-use crate::store::{IssuedBill, Page, PageRequest, UsageFilter};
+use crate::store::{
+    IssuedBill, NotRolled, Page, PageRequest, RolledQuery, Store, UsageFilter, UsagePart,
+};
 
 /// Which bill is wanted.
 #[derive(Clone, Debug)]
@@ -25,8 +29,19 @@ pub struct BillQuery {
 }
 
 impl Control {
-    /// What tasks reserved, used and cost. It is worked out from the records anew each time.
+    /// What tasks reserved, used and cost. It is worked out anew each time: from roll-ups, as far as these have it, and else
+    /// from the records of single tasks. It comes to the same.
     pub async fn bill(&self, query: BillQuery) -> Result<Bill, ControlError> {
+        let of_all = query.filter == UsageFilter::default();
+        let mut bill = self.bill_of_tasks(query).await?;
+        if of_all {
+            let Period { from, to } = bill.period;
+            bill.warm_sandbox_ms = self.store.warm_sandbox_ms(from, to).await?;
+        }
+        Ok(bill)
+    }
+
+    async fn bill_of_tasks(&self, query: BillQuery) -> Result<Bill, ControlError> {
         let sheet = self.price_sheet("priceSheet", query.price_sheet.as_deref())?;
         let compared_with = match query.compare.as_deref() {
             Some(name) => Some(self.price_sheet("compare", Some(name))?),
@@ -47,15 +62,27 @@ impl Control {
         }
         let now = self.now();
         let period = period(query.from, query.to, now)?;
-        let mut biller = Biller::new(period, now, query.group_by, sheet, compared_with);
-        self.each_record(&query.filter, period, |record| {
-            biller.add(record).map_err(|_| {
-                ControlError::invalid(
-                    "groupBy",
-                    format!("the bill would have more than {MOST_LINES} lines"),
-                    "group by family, or ask for less time at once",
-                )
-            })
+        let biller = || {
+            let group_by = query.group_by.clone();
+            Biller::new(period, now, group_by, sheet.clone(), compared_with.clone())
+        };
+        let mut why = None;
+        if query.group_by != GroupBy::Task {
+            let rolled = RolledQuery {
+                filter: query.filter.clone(),
+                from: period.from,
+                to: period.to,
+                by: query.group_by.step(),
+                terms: (sheet.terms(), compared_with.as_ref().map(PriceSheet::terms)),
+            };
+            match rolled_bill(&self.store, &rolled, biller()).await? {
+                Ok(bill) => return Ok(bill),
+                Err(not_rolled) => why = Some(not_rolled),
+            }
+        }
+        let mut biller = biller();
+        self.each_record(&query.filter, period, why, |record| {
+            biller.add(record).map_err(too_many_lines)
         })
         .await?;
         Ok(biller.finish())
@@ -105,13 +132,13 @@ impl Control {
         let now = self.now();
         let period = period(query.from, query.to, now)?;
         let mut advisor = Advisor::new(now);
-        self.each_record(&query.filter, period, |record| {
+        self.each_record(&query.filter, period, None, |record| {
             advisor.add(record);
             Ok(())
         })
         .await?;
         let mut quote = advisor.decide(margin_percent, period, sheet.clone());
-        self.each_record(&query.filter, period, |record| {
+        self.each_record(&query.filter, period, None, |record| {
             quote.add(record);
             Ok(())
         })
@@ -119,13 +146,16 @@ impl Control {
         Ok((quote.finish(), period, sheet))
     }
 
-    /// Looks at every record of which a part lies in `period`, page by page.
+    /// Looks at every record of which a part lies in `period`, page by page. Refuses where some of them were removed; `why`
+    /// roll-ups do not do instead.
     async fn each_record(
         &self,
         filter: &UsageFilter,
         Period { from, to }: Period,
+        why: Option<NotRolled>,
         mut look: impl FnMut(&UsageRecord) -> Result<(), ControlError>,
     ) -> Result<(), ControlError> {
+        self.refuse_removed(from, why).await?;
         let mut page = PageRequest::first(PageRequest::MAX_LIMIT);
         loop {
             let records = self.store.usage_records(filter, from, to, &page).await?;
@@ -134,9 +164,55 @@ impl Control {
             }
             match records.next {
                 Some(token) => page.token = Some(token),
-                None => return Ok(()),
+                None => break,
             }
         }
+        // Once more, so that whatever was removed in between is noticed.
+        self.refuse_removed(from, why).await
+    }
+
+    /// Refuses to say something of single tasks from `from` on, if some of them were removed.
+    pub(super) async fn refuse_removed(
+        &self,
+        from: TimestampMs,
+        why: Option<NotRolled>,
+    ) -> Result<(), ControlError> {
+        let Some(gone) = self
+            .store
+            .usage_gone_until()
+            .await?
+            .filter(|gone| from < *gone)
+        else {
+            return Ok(());
+        };
+        let removed = format!(
+            "the usage of single tasks that ended before {gone} was removed, as usage_retention_days says"
+        );
+        Err(match why {
+            None => ControlError::invalid(
+                "from",
+                format!("is {from}, and {removed}"),
+                format!(
+                    "ask for the time from {gone} on, or for a bill by family, service, cluster, tag, day or hour"
+                ),
+            ),
+            Some(NotRolled::Uneven) => ControlError::invalid(
+                "from",
+                format!("is {from}, and {removed}: of that time only whole hours are known"),
+                format!(
+                    "begin and end at full hours, as with --from {}, or ask for the time from {gone} on",
+                    UsageStep::Hour.start_of(from)
+                ),
+            ),
+            Some(NotRolled::Unpriced) => ControlError::invalid(
+                "priceSheet",
+                format!("says something new of times of which {removed}"),
+                format!(
+                    "use the price sheet of before, ask for the time from {gone} on, or show a bill that was issued: \
+                     neargate bill --issued 1"
+                ),
+            ),
+        })
     }
 
     pub(super) fn price_sheet(
@@ -149,6 +225,42 @@ impl Control {
             .cloned()
             .map_err(|SheetFault { message, hint }| ControlError::invalid(path, message, hint))
     }
+}
+
+/// The bill that `biller` makes of roll-ups, if they have what is needed.
+async fn rolled_bill(
+    store: &Store,
+    query: &RolledQuery,
+    mut biller: Biller,
+) -> Result<Result<Bill, NotRolled>, ControlError> {
+    let mut added = Ok(());
+    let mut look = |part: UsagePart<'_>| {
+        added = match part {
+            UsagePart::Rolled {
+                group,
+                starts_at,
+                usage,
+                costs,
+            } => biller.add_piece(group, starts_at, usage, costs),
+            UsagePart::Unrolled(record) => biller.add(record),
+            UsagePart::Edge(record, from, to) => biller.add_edge(record, Period { from, to }),
+        };
+        match added {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(TooManyLines) => ControlFlow::Break(()),
+        }
+    };
+    let answer = store.rolled_usage(query, &mut look).await?;
+    added.map_err(too_many_lines)?;
+    Ok(answer.map(|()| biller.finish()))
+}
+
+fn too_many_lines(_: TooManyLines) -> ControlError {
+    ControlError::invalid(
+        "groupBy",
+        format!("the bill would have more than {MOST_LINES} lines"),
+        "group by family, or ask for less time at once",
+    )
 }
 
 /// From `from`, or the beginning of the month, up to `to`, or now.
@@ -203,3 +315,6 @@ mod tests {
         }
     }
 }
+
+#[cfg(test)]
+mod rolled;

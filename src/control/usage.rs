@@ -26,14 +26,19 @@ impl Control {
         Ok(self.store.usage_totals(until).await?)
     }
 
-    /// The usage of the tasks whose intervals lie at least partly between `from` and `to`.
+    /// The usage of the tasks whose intervals lie at least partly between `from` and `to`; without `from`, of all that are
+    /// still on record.
     pub async fn usage(
         &self,
         filter: UsageFilter,
-        from: TimestampMs,
+        from: Option<TimestampMs>,
         to: TimestampMs,
         page: PageRequest,
     ) -> Result<Page<TaskUse>, ControlError> {
+        if let Some(from) = from {
+            self.refuse_removed(from, None).await?;
+        }
+        let from = from.unwrap_or(TimestampMs::from_millis(0));
         Ok(self.store.usage_of_tasks(&filter, from, to, &page).await?)
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Capacity, TimestampMs};
+use super::{Capacity, RolledBooks, TimestampMs};
 
 /// How long more may be reserved than there is, in milliseconds: an interval begins when it was decided to open it, which
 /// is a moment before another one's end is on record.
@@ -51,6 +51,8 @@ pub struct Books {
     pub stretches: Vec<Stretch>,
     /// What there was to give, from when on.
     pub capacities: Vec<(TimestampMs, Capacity)>,
+    /// The roll-ups.
+    pub rolled: RolledBooks,
 }
 
 /// Something that must hold.
@@ -71,7 +73,7 @@ impl Books {
             BooksCheck {
                 what: "every task that was handed to the engine has one interval",
                 numbers: format!("{} tasks, {} intervals", self.tasks, self.stretches.len()),
-                differences: of_tasks(&self.unopened, "has no interval that begins with it"),
+                differences: self.unopened(),
             },
             BooksCheck {
                 what: "an interval is closed when its task has stopped, and not before",
@@ -85,8 +87,22 @@ impl Books {
             },
             self.sums_agree(now),
             self.reservations_agree(),
+            self.rolled.check(),
             self.capacity_is_conserved(now),
         ]
+    }
+
+    fn unopened(&self) -> Vec<String> {
+        let mut differences = of_tasks(&self.unopened, "has no interval that begins with it");
+        let there = i64::try_from(self.stretches.len()).unwrap_or(i64::MAX);
+        let removed = self.rolled.removed.tasks;
+        if differences.is_empty() && there + removed != self.tasks {
+            differences.push(format!(
+                "{} tasks have {there} intervals, and {removed} were removed",
+                self.tasks
+            ));
+        }
+        differences
     }
 
     fn open(&self) -> usize {
@@ -143,16 +159,19 @@ impl Books {
     /// From when on the capacity is known: allocated and idle together are what there was, and no more was allocated.
     fn capacity_is_conserved(&self, now: TimestampMs) -> BooksCheck {
         let what = "allocated and idle together are the capacity times the time";
-        let Some((from, _)) = self.capacities.first().copied() else {
+        let Some((first, _)) = self.capacities.first().copied() else {
             return BooksCheck {
                 what,
                 numbers: "no capacity is on record yet".to_owned(),
                 differences: Vec::new(),
             };
         };
+        // What was allocated before that can no longer be added up.
+        let from = self.rolled.gone_until.map_or(first, |gone| gone.max(first));
         // Changes of what there is and of what is reserved, by time.
         let mut changes: BTreeMap<i64, (Option<Capacity>, i128, i128)> = BTreeMap::new();
         for (at, capacity) in &self.capacities {
+            let at = (*at).max(from);
             changes.entry(at.as_millis()).or_default().0 = Some(*capacity);
         }
         let mut by_tasks = (0_i128, 0_i128);

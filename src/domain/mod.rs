@@ -23,6 +23,7 @@ mod log_pattern;
 mod observation;
 mod overrides;
 mod policy;
+mod rollup;
 mod schedule;
 mod secret;
 mod service;
@@ -76,6 +77,10 @@ pub use observation::{
 };
 pub use overrides::{ContainerOverride, TaskOverrides};
 pub use policy::{Policy, host_paths};
+pub use rollup::{
+    RollUp, RolledBooks, RolledCost, RolledPart, RolledSum, RolledUse, TaskCounts, UsageGroup,
+    UsageStep,
+};
 pub use schedule::{
     ConcurrencyPolicy, Due, InvalidExpression, MissedRuns, PendingRun, RunCause, RunOutcome,
     STARTED_BY_SCHEDULE, Schedule, ScheduleDefinition, ScheduleExpression, ScheduleRun,

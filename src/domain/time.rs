@@ -63,6 +63,11 @@ impl DurationMs {
         Self(secs as i64 * 1_000)
     }
 
+    /// `days` times 24 hours.
+    pub const fn from_days(days: u32) -> Self {
+        Self(days as i64 * 86_400_000)
+    }
+
     /// Whole milliseconds.
     pub const fn as_millis(self) -> i64 {
         self.0

@@ -124,6 +124,11 @@ pub trait Engine: Send + Sync + 'static {
         Vec::new()
     }
 
+    /// How many sandboxes are ready and wait for a task.
+    fn warm_sandboxes(&self) -> u32 {
+        0
+    }
+
     /// The IDs of all images that the engine has.
     async fn image_ids(&self) -> Result<BTreeSet<String>, EngineError> {
         Ok(BTreeSet::new())

@@ -10,13 +10,12 @@ use std::collections::BTreeMap;
 use super::Reserved;
 use super::sheet::{Accrued, PriceSheet};
 use crate::domain::{
-    ClusterName, EndEvidence, FamilyRevision, ServiceName, TaskId, TimestampMs, UsageRecord,
+    ClusterName, EndEvidence, FamilyRevision, RolledCost, RolledUse, ServiceName, TaskCounts,
+    TaskId, TimestampMs, UsageGroup, UsageInterval, UsageRecord, UsageStep,
 };
 
 /// The most lines that a bill may have.
 pub const MOST_LINES: usize = 50_000;
-const HOUR_MS: i64 = 3_600_000;
-const DAY_MS: i64 = 24 * HOUR_MS;
 
 /// What the lines of a bill stand for. Days and hours are those of UTC.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,13 +58,18 @@ impl GroupBy {
         })
     }
 
-    /// How long the steps are into which the period is cut, if it is.
-    const fn step_ms(&self) -> Option<i64> {
+    /// The steps into which the period is cut, if it is.
+    pub const fn step(&self) -> Option<UsageStep> {
         match self {
-            Self::Day => Some(DAY_MS),
-            Self::Hour => Some(HOUR_MS),
+            Self::Day => Some(UsageStep::Day),
+            Self::Hour => Some(UsageStep::Hour),
             Self::Task | Self::Family | Self::Service | Self::Cluster | Self::Tag(_) => None,
         }
+    }
+
+    /// How long they are.
+    fn step_ms(&self) -> Option<i64> {
+        self.step().map(UsageStep::length_ms)
     }
 }
 
@@ -91,6 +95,13 @@ pub struct Period {
     pub from: TimestampMs,
     /// The first moment after it.
     pub to: TimestampMs,
+}
+
+impl Period {
+    /// Whether something that went on from `opened_at` until `end` is in it. What has no length is where it began.
+    fn has(self, opened_at: TimestampMs, end: TimestampMs) -> bool {
+        opened_at < self.to && (end > self.from || opened_at >= self.from)
+    }
 }
 
 /// Of whom a line is.
@@ -146,6 +157,38 @@ pub struct Sums {
     pub used: Used,
     /// What they would have cost by the other sheet.
     pub compared: Accrued,
+}
+
+impl Sums {
+    /// What a roll-up says, and what that costs.
+    fn rolled(usage: &RolledUse, costs: &[RolledCost], with_carried: bool) -> Self {
+        let mut counts = usage.opened;
+        if with_carried {
+            counts += usage.carried;
+        }
+        let reserved = Reserved {
+            milli_vcpu_ms: usage.milli_vcpu_ms,
+            mib_ms: usage.mib_ms,
+        };
+        let mut costs = costs.iter().map(|cost| Accrued::of_rolled(reserved, cost));
+        Self {
+            tasks: counts.tasks,
+            running: 0,
+            estimated: counts.estimated,
+            duration_ms: i64::try_from(usage.duration_ms).unwrap_or(i64::MAX),
+            accrued: costs.next().unwrap_or_default(),
+            used: Used {
+                tasks: counts.measured,
+                cpu_ns: usage.used_cpu_ns,
+                memory_kib_ms: usage.used_memory_kib_ms,
+                reserved: Reserved {
+                    milli_vcpu_ms: usage.measured_milli_vcpu_ms,
+                    mib_ms: usage.measured_mib_ms,
+                },
+            },
+            compared: costs.next().unwrap_or_default(),
+        }
+    }
 }
 
 impl std::ops::AddAssign for Sums {
@@ -235,6 +278,8 @@ pub struct Bill {
     pub lines: Vec<Line>,
     /// All of it. A task that is in several steps of time is one task.
     pub total: Sums,
+    /// For how long sandboxes waited for tasks, together, in milliseconds. On no line: it is the operator's cost.
+    pub warm_sandbox_ms: i64,
 }
 
 /// More lines than a bill may have.
@@ -266,6 +311,7 @@ impl Biller {
                 compared_with,
                 lines: Vec::new(),
                 total: Sums::default(),
+                warm_sandbox_ms: 0,
             },
             lines: BTreeMap::new(),
         }
@@ -278,8 +324,7 @@ impl Biller {
         let opened_at = interval.opened_at;
         let end = interval.closed.map_or(self.bill.as_of, |(at, _)| at);
         let end = end.max(opened_at);
-        let is_before = end <= from && opened_at < from;
-        if opened_at >= to || is_before {
+        if !self.bill.period.has(opened_at, end) {
             return Ok(());
         }
         let first = opened_at.max(from);
@@ -305,6 +350,47 @@ impl Biller {
             }
             start = next;
         }
+    }
+
+    /// Adds what rolled-up tasks come to in a piece of the period: `usage`, and what that costs by the bill's sheet, and by
+    /// the one that it is compared with, if it is. The pieces must not
+    /// overlap, and the period must begin with one or not touch any. Where the period is not cut into steps, `starts_at`
+    /// may be its beginning for several of them, of which only the first has tasks that were carried into it.
+    pub fn add_piece(
+        &mut self,
+        group: Option<&UsageGroup>,
+        starts_at: TimestampMs,
+        usage: &RolledUse,
+        costs: &[RolledCost],
+    ) -> Result<(), TooManyLines> {
+        let is_first = starts_at == self.bill.period.from;
+        let (subject, is_first_of_line) = match (self.bill.group_by.step(), group) {
+            (None, Some(group)) => (self.subject_of(group), is_first),
+            (step, _) => {
+                let step = step.unwrap_or(UsageStep::Hour);
+                let line = step.start_of(starts_at);
+                (Subject::Time(line), is_first || line == starts_at)
+            }
+        };
+        let sums = |with_carried| Sums::rolled(usage, costs, with_carried);
+        self.bill.total += sums(is_first);
+        self.add_line(subject, &sums(is_first_of_line))
+    }
+
+    /// Adds what `record`, which is rolled up, has in `edge` of the period, of which no roll-up says what is in it.
+    pub fn add_edge(&mut self, record: &UsageRecord, edge: Period) -> Result<(), TooManyLines> {
+        let Some((closed_at, _)) = record.usage.interval.closed else {
+            return Ok(());
+        };
+        if !edge.has(record.usage.interval.opened_at, closed_at) {
+            return Ok(());
+        }
+        let usage = Held::within(record, edge, closed_at).rolled(record, edge.from);
+        let sheets = std::iter::once(&self.bill.sheet).chain(&self.bill.compared_with);
+        let costs = sheets
+            .map(|sheet| accrued_within(sheet, &record.usage.interval, edge, closed_at).rolled());
+        let costs: Vec<RolledCost> = costs.collect();
+        self.add_piece(Some(&UsageGroup::of(record)), edge.from, &usage, &costs)
     }
 
     /// The bill.
@@ -340,20 +426,73 @@ impl Biller {
 
     /// What `record` comes to within `part` of the period.
     fn sums(&self, record: &UsageRecord, part: Period) -> Sums {
+        let (interval, as_of) = (&record.usage.interval, self.bill.as_of);
+        let held = Held::within(record, part, as_of);
+        let compared = self.bill.compared_with.as_ref();
+        Sums {
+            tasks: 1,
+            running: u64::from(interval.closed.is_none()),
+            estimated: u64::from(held.is_estimated),
+            duration_ms: held.duration_ms,
+            accrued: accrued_within(&self.bill.sheet, interval, part, as_of),
+            used: held.used,
+            compared: compared.map_or_else(Accrued::default, |sheet| {
+                accrued_within(sheet, interval, part, as_of)
+            }),
+        }
+    }
+
+    /// Of whom the line is that a group's tasks are on; a day's or an hour's is not known from that.
+    fn subject_of(&self, group: &UsageGroup) -> Subject {
+        match &self.bill.group_by {
+            GroupBy::Service => {
+                let service = group.service.clone();
+                Subject::Service(service.map(|service| (group.cluster.clone(), service)))
+            }
+            GroupBy::Cluster => Subject::Cluster(group.cluster.clone()),
+            GroupBy::Tag(key) => Subject::Tag(group.tags.get(key).cloned()),
+            GroupBy::Family | GroupBy::Task | GroupBy::Day | GroupBy::Hour => {
+                Subject::Family(group.family.to_string())
+            }
+        }
+    }
+
+    fn subject(&self, record: &UsageRecord) -> Subject {
         let interval = &record.usage.interval;
-        // Of a task that goes on, nobody knows what comes after now.
-        let known = |at: TimestampMs| match interval.closed {
-            Some(_) => at,
-            None => at.min(self.bill.as_of),
-        };
-        let within = |sheet: &PriceSheet| {
-            sheet.accrued(interval, known(part.to)) - sheet.accrued(interval, known(part.from))
-        };
-        let accrued = within(&self.bill.sheet);
-        let compared = self.bill.compared_with.as_ref().map(within);
-        let end = interval.closed.map_or(self.bill.as_of, |(at, _)| at);
+        let FamilyRevision { family, revision } = &interval.definition;
+        match &self.bill.group_by {
+            GroupBy::Family | GroupBy::Service | GroupBy::Cluster | GroupBy::Tag(_) => {
+                self.subject_of(&UsageGroup::of(record))
+            }
+            GroupBy::Task | GroupBy::Day | GroupBy::Hour => Subject::Task(Box::new(TaskSubject {
+                opened_at: interval.opened_at,
+                id: interval.task_id.clone(),
+                closed_at: interval.closed.map(|(at, _)| at),
+                cluster: interval.cluster.clone(),
+                definition: (family.to_string(), *revision),
+                service: record.service.clone(),
+                tags: record.tags.clone(),
+            })),
+        }
+    }
+}
+
+/// What a task held and used within a part of the time, whatever it costs.
+pub(super) struct Held {
+    duration_ms: i64,
+    reserved: Reserved,
+    used: Used,
+    is_estimated: bool,
+}
+
+impl Held {
+    /// What `record` held within `part`; of a task that goes on, until `as_of`.
+    pub(super) fn within(record: &UsageRecord, part: Period, as_of: TimestampMs) -> Self {
+        let interval = &record.usage.interval;
+        let end = interval.closed.map_or(as_of, |(at, _)| at);
         let from = interval.opened_at.max(part.from);
-        let reserved = accrued.reserved;
+        let duration_ms = end.min(part.to).since(from).as_millis();
+        let reserved = Reserved::over(interval, duration_ms);
         let used = record.usage.used.as_ref().map(|measured| {
             let length = end.since(interval.opened_at).as_millis();
             let until = |at: TimestampMs| end.min(at).since(interval.opened_at).as_millis();
@@ -373,41 +512,53 @@ impl Biller {
                 reserved,
             }
         });
-        Sums {
-            tasks: 1,
-            running: u64::from(interval.closed.is_none()),
-            estimated: u64::from(matches!(interval.closed, Some((_, EndEvidence::Estimated)))),
-            duration_ms: end.min(part.to).since(from).as_millis(),
-            accrued,
+        Self {
+            duration_ms,
+            reserved,
             used: used.unwrap_or_default(),
-            compared: compared.unwrap_or_default(),
+            is_estimated: matches!(interval.closed, Some((_, EndEvidence::Estimated))),
         }
     }
 
-    fn subject(&self, record: &UsageRecord) -> Subject {
-        let interval = &record.usage.interval;
-        let FamilyRevision { family, revision } = &interval.definition;
-        match &self.bill.group_by {
-            GroupBy::Family => Subject::Family(family.to_string()),
-            GroupBy::Service => Subject::Service(
-                record
-                    .service
-                    .clone()
-                    .map(|service| (interval.cluster.clone(), service)),
-            ),
-            GroupBy::Cluster => Subject::Cluster(interval.cluster.clone()),
-            GroupBy::Tag(key) => Subject::Tag(record.tags.get(key).cloned()),
-            GroupBy::Task | GroupBy::Day | GroupBy::Hour => Subject::Task(Box::new(TaskSubject {
-                opened_at: interval.opened_at,
-                id: interval.task_id.clone(),
-                closed_at: interval.closed.map(|(at, _)| at),
-                cluster: interval.cluster.clone(),
-                definition: (family.to_string(), *revision),
-                service: record.service.clone(),
-                tags: record.tags.clone(),
-            })),
+    /// The same as a roll-up of what begins at `starts_at` has it.
+    pub(super) fn rolled(&self, record: &UsageRecord, starts_at: TimestampMs) -> RolledUse {
+        let counts = TaskCounts {
+            tasks: 1,
+            estimated: u64::from(self.is_estimated),
+            measured: self.used.tasks,
+        };
+        let mut usage = RolledUse {
+            duration_ms: self.duration_ms.into(),
+            milli_vcpu_ms: self.reserved.milli_vcpu_ms,
+            mib_ms: self.reserved.mib_ms,
+            used_cpu_ns: self.used.cpu_ns,
+            used_memory_kib_ms: self.used.memory_kib_ms,
+            measured_milli_vcpu_ms: self.used.reserved.milli_vcpu_ms,
+            measured_mib_ms: self.used.reserved.mib_ms,
+            ..RolledUse::default()
+        };
+        if record.usage.interval.opened_at >= starts_at {
+            usage.opened = counts;
+        } else {
+            usage.carried = counts;
         }
+        usage
     }
+}
+
+/// What `interval` comes to within `part` by `sheet`; of one that goes on, until `as_of`.
+pub(super) fn accrued_within(
+    sheet: &PriceSheet,
+    interval: &UsageInterval,
+    part: Period,
+    as_of: TimestampMs,
+) -> Accrued {
+    // Of a task that goes on, nobody knows what comes after now.
+    let known = |at: TimestampMs| match interval.closed {
+        Some(_) => at,
+        None => at.min(as_of),
+    };
+    sheet.accrued(interval, known(part.to)) - sheet.accrued(interval, known(part.from))
 }
 
 /// How much of `amount` belongs to the first `part` of `length` milliseconds; all of it when there is no length.
@@ -427,6 +578,6 @@ pub fn share(part: i128, whole: i128) -> i128 {
 }
 
 #[cfg(test)]
-mod oracle;
+pub(super) mod oracle;
 #[cfg(test)]
 mod tests;

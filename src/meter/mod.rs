@@ -3,12 +3,14 @@
 //! It reads what is recorded and never a live container, so that a bill can be computed again from the
 //! records and comes out the same. Everything is a whole number: milliseconds, thousandths of a vCPU,
 //! mebibytes. Money is rounded once, when a line of a bill is made: see [`sheet`] for what things cost, and
-//! [`bill`] for how that is grouped and added up.
+//! [`bill`] for how that is grouped and added up, and
+//! [`rollup`] for what is kept of it hour by hour.
 
 pub mod advice;
 pub mod bill;
 pub mod budget;
 pub mod money;
+pub mod rollup;
 pub mod sheet;
 
 mod clock;

@@ -12,14 +12,16 @@
 //! - before the sheet's first price nothing is charged, and the bill says so.
 
 mod read;
+mod terms;
 
 use std::collections::BTreeMap;
 
 use super::Reserved;
 use super::money::{Currency, Nanos, round_half_up};
-use crate::domain::{TimestampMs, UsageInterval};
+use crate::domain::{RolledCost, TimestampMs, UsageInterval};
 
 pub use read::{SheetError, SheetText};
+pub use terms::differ_from;
 
 /// What a sheet's prices are, and how it counts time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -179,6 +181,39 @@ impl std::ops::Sub for Accrued {
     }
 }
 
+impl Accrued {
+    /// What a roll-up keeps of it, beside what was reserved.
+    pub(super) fn rolled(&self) -> RolledCost {
+        RolledCost {
+            billed_milli_vcpu_ms: self.billed.milli_vcpu_ms,
+            billed_mib_ms: self.billed.mib_ms,
+            billed_tasks: self.billed_tasks.into(),
+            vcpu_nano: self.cost.vcpu.0,
+            memory_nano: self.cost.memory.0,
+            tasks_nano: self.cost.tasks.0,
+            unpriced_ms: self.unpriced_ms.into(),
+        }
+    }
+
+    /// The reverse.
+    pub(super) fn of_rolled(reserved: Reserved, rolled: &RolledCost) -> Self {
+        Self {
+            reserved,
+            billed: Reserved {
+                milli_vcpu_ms: rolled.billed_milli_vcpu_ms,
+                mib_ms: rolled.billed_mib_ms,
+            },
+            billed_tasks: u64::try_from(rolled.billed_tasks).unwrap_or_default(),
+            cost: Cost {
+                vcpu: Nanos(rolled.vcpu_nano),
+                memory: Nanos(rolled.memory_nano),
+                tasks: Nanos(rolled.tasks_nano),
+            },
+            unpriced_ms: i64::try_from(rolled.unpriced_ms).unwrap_or(i64::MAX),
+        }
+    }
+}
+
 impl PriceSheet {
     /// Whether it says what anything costs.
     pub fn has_prices(&self) -> bool {
@@ -305,6 +340,15 @@ impl PriceBook {
                 hint: fault.hint,
             }),
         }
+    }
+
+    /// What each sheet that has prices says of them: see [`PriceSheet::terms`].
+    pub fn terms(&self) -> Vec<String> {
+        let priced = self.sheets.values().filter(|sheet| sheet.has_prices());
+        let mut terms: Vec<String> = priced.map(PriceSheet::terms).collect();
+        terms.sort();
+        terms.dedup();
+        terms
     }
 
     /// The sheet called `name`, or the one that is meant when none is named.

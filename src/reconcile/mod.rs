@@ -11,9 +11,11 @@ mod clean;
 mod heartbeat;
 mod images;
 mod measure;
+mod rollup;
 mod round;
 mod schedule;
 mod service;
+mod warm;
 mod watch;
 
 use std::collections::HashMap;
@@ -49,6 +51,7 @@ pub struct Parts {
     /// What the operator lets tasks have.
     pub policy: Policy,
     /// What things cost, for budgets.
+    /// What things cost.
     pub prices: Arc<PriceBook>,
     /// The limits.
     pub limits: Limits,
@@ -82,6 +85,10 @@ pub struct Limits {
     pub prune_every: Duration,
     /// For how long an image that Neargate pulled stays after nobody needs it any more; `None`: for ever.
     pub unused_images_stay: Option<DurationMs>,
+    /// How often usage is rolled up.
+    pub roll_up_every: Duration,
+    /// For how long the intervals of tasks stay after they have ended; `None`: for ever.
+    pub usage_stays: Option<DurationMs>,
 }
 
 impl Default for Limits {
@@ -99,6 +106,8 @@ impl Default for Limits {
             kept_logs: KeptLogs::default(),
             prune_every: Duration::from_mins(10),
             unused_images_stay: None,
+            roll_up_every: Duration::from_secs(5),
+            usage_stays: None,
         }
     }
 }
@@ -135,6 +144,8 @@ impl Reconciler {
         let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
         let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
         let _scaler = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).scale_services()));
+        let _rollups = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).roll_usage_up()));
+        let _warm = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).count_warm_sandboxes()));
         let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
         let _budgets = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_budgets()));
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));

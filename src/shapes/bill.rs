@@ -44,8 +44,19 @@ pub struct Bill {
     pub items: Vec<BillLine>,
     /// All lines together.
     pub total: BillLine,
+    /// What no task pays for; absent where there is nothing of it, and on bills of one cluster or family.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operator: Option<BillOperator>,
     /// What one should know about the figures.
     pub notes: Vec<String>,
+}
+
+/// What is the operator's own cost, on no line and in no total.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BillOperator {
+    /// For how long sandboxes were kept ready for tasks, together, in the hours that begin in the bill's time: milliseconds.
+    pub warm_sandbox_ms: i64,
 }
 
 /// A bill that was issued, and never changes.
@@ -258,6 +269,9 @@ impl Bill {
                 .map(|one| named(&one.subject, line(&one.sums)))
                 .collect(),
             total: line(&bill.total),
+            operator: (bill.warm_sandbox_ms > 0).then_some(BillOperator {
+                warm_sandbox_ms: bill.warm_sandbox_ms,
+            }),
             notes: notes(bill),
         }
     }
@@ -293,6 +307,12 @@ fn notes(bill: &meter::Bill) -> Vec<String> {
                 sheet.name
             ));
         }
+    }
+    if bill.warm_sandbox_ms > 0 {
+        notes.push(format!(
+            "sandboxes were kept ready for {} s, taken together: they are the operator's, on no line and in no total",
+            decimal(bill.warm_sandbox_ms.into(), 3)
+        ));
     }
     if total.used.tasks > 0 && total.used.tasks < total.tasks {
         notes.push(format!(

@@ -49,7 +49,8 @@ pub use access_key::{
 };
 pub use advice::{Advice, AdvisedSize, Rightsizing};
 pub use bill::{
-    Bill, BillLine, BillParts, BillSheet, BillTask, BillUsed, IssuedBill, IssuedBillSummary,
+    Bill, BillLine, BillOperator, BillParts, BillSheet, BillTask, BillUsed, IssuedBill,
+    IssuedBillSummary,
 };
 pub use budget::{Budget, BudgetAction, BudgetPeriod, PutBudgetRequest};
 pub use cluster::{Cluster, CreateClusterRequest};

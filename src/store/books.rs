@@ -3,7 +3,7 @@
 use sqlx::SqliteConnection;
 
 use super::column::{to_time, to_unsigned};
-use super::{Store, StoreError, usage};
+use super::{Store, StoreError, rollup, usage};
 use crate::domain::{Books, Capacity, Stretch, TimestampMs, UsageSum};
 
 /// How many differences of a kind are told.
@@ -29,6 +29,7 @@ impl Store {
             reserved: (usage::reserved(&mut *db).await?, open(db).await?),
             stretches: stretches(db).await?,
             capacities,
+            rolled: rollup::books(db).await?,
         };
         transaction.rollback().await?;
         Ok(books)
@@ -75,7 +76,11 @@ async fn sums(db: &mut SqliteConnection, now: TimestampMs) -> Result<Vec<UsageSu
 async fn unopened(db: &mut SqliteConnection) -> Result<Vec<String>, StoreError> {
     Ok(sqlx::query_scalar!(
         r#"SELECT t.id AS "id!" FROM tasks t LEFT JOIN usage_intervals i ON i.task_id = t.id
-            WHERE t.pull_started_at IS NOT i.opened_at LIMIT ?1"#,
+            WHERE t.pull_started_at IS NOT i.opened_at
+              -- Of those that were removed, only how many there were is known.
+              AND NOT (i.task_id IS NULL AND t.last_status = 'STOPPED'
+                       AND t.pull_started_at < coalesce((SELECT gone_until FROM usage_history), t.pull_started_at))
+            LIMIT ?1"#,
         MOST_TOLD
     )
     .fetch_all(db)

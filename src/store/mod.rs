@@ -30,6 +30,8 @@ mod log;
 mod log_group;
 mod open;
 mod page;
+mod rolled;
+mod rollup;
 mod schedule;
 mod seal;
 mod secret;
@@ -40,6 +42,7 @@ mod task_list;
 mod task_row;
 mod totals;
 mod usage;
+mod warm;
 mod writer;
 
 #[cfg(test)]
@@ -62,6 +65,8 @@ pub use kept::{KeptDocument, KeptKind};
 pub use log::{KeptLine, KeptLines, KeptLogs, LogStore, LogWriter};
 pub use log_group::{StreamFilter, StreamOrder};
 pub use page::{Page, PageRequest};
+pub use rolled::{NotRolled, RolledQuery, UsagePart};
+pub use rollup::DifferFrom;
 pub use schedule::{RUNS_KEPT, ScheduleRecord};
 pub use service::ServiceRecord;
 pub use task::Created;

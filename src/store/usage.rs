@@ -1,6 +1,7 @@
 //! Usage intervals: what bills are made of.
 //!
-//! An interval is opened once, closed once and never deleted; the database itself refuses anything else.
+//! An interval is opened once, closed once, and removed only when it is rolled up and older than what is kept; the
+//! database itself refuses anything else.
 //! It carries the names that a bill is grouped by, so a bill needs no other table.
 
 use sqlx::{SqliteConnection, SqliteExecutor};
@@ -173,7 +174,8 @@ pub(super) async fn apply(
     }
 }
 
-/// What is there already and larger stays: a measurement that comes late takes nothing back.
+/// What is there already and larger stays: a measurement that comes late takes nothing back. One that comes after the
+/// interval was rolled up is too late.
 async fn measure(
     db: &mut SqliteConnection,
     task: &TaskId,
@@ -191,7 +193,11 @@ async fn measure(
         "INSERT INTO usage_measured
              (task_id, cpu_ns, memory_kib_ms, memory_peak_bytes, network_rx_bytes, network_tx_bytes,
               block_read_bytes, block_write_bytes, measured_until, source)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10
+          WHERE NOT EXISTS (SELECT 1 FROM tasks t LEFT JOIN usage_intervals i ON i.task_id = t.id
+                             WHERE t.id = ?1 AND t.last_status = 'STOPPED' AND t.pull_started_at IS NOT NULL
+                               AND NOT EXISTS (SELECT 1 FROM usage_unrolled u
+                                                WHERE u.opened_at = i.opened_at AND u.task_id = i.task_id))
          ON CONFLICT (task_id) DO UPDATE SET
              cpu_ns = max(cpu_ns, excluded.cpu_ns),
              memory_kib_ms = max(memory_kib_ms, excluded.memory_kib_ms),
@@ -321,26 +327,26 @@ fn parse_source(word: &str) -> Option<UseSource> {
         .find(|source| source.as_str() == word)
 }
 
-struct UsageRow {
-    task_id: String,
-    cluster: String,
-    family: String,
-    revision: i64,
-    cpu_units: i64,
-    memory_mib: i64,
-    opened_at: i64,
-    closed_at: Option<i64>,
-    end_evidence: Option<String>,
+pub(super) struct UsageRow {
+    pub(super) task_id: String,
+    pub(super) cluster: String,
+    pub(super) family: String,
+    pub(super) revision: i64,
+    pub(super) cpu_units: i64,
+    pub(super) memory_mib: i64,
+    pub(super) opened_at: i64,
+    pub(super) closed_at: Option<i64>,
+    pub(super) end_evidence: Option<String>,
     // NULL, all of them, when nothing was measured.
-    cpu_ns: Option<i64>,
-    memory_kib_ms: Option<i64>,
-    memory_peak_bytes: Option<i64>,
-    network_rx_bytes: Option<i64>,
-    network_tx_bytes: Option<i64>,
-    block_read_bytes: Option<i64>,
-    block_write_bytes: Option<i64>,
-    measured_until: Option<i64>,
-    source: Option<String>,
+    pub(super) cpu_ns: Option<i64>,
+    pub(super) memory_kib_ms: Option<i64>,
+    pub(super) memory_peak_bytes: Option<i64>,
+    pub(super) network_rx_bytes: Option<i64>,
+    pub(super) network_tx_bytes: Option<i64>,
+    pub(super) block_read_bytes: Option<i64>,
+    pub(super) block_write_bytes: Option<i64>,
+    pub(super) measured_until: Option<i64>,
+    pub(super) source: Option<String>,
 }
 
 impl UsageRow {

@@ -29,10 +29,11 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use neargate::domain::DurationMs;
+use neargate::domain::{DurationMs, TimestampMs};
 use neargate::engine::docker::Settings;
 use neargate::engine::sim::{Fault, SimConfig};
 use neargate::reconcile::Limits;
+use neargate::store::{PageRequest, UsageFilter};
 
 use bugs::Bug;
 use ledger::Ledger;
@@ -258,6 +259,27 @@ async fn live_through(
     calm_down(world, ledger).await
 }
 
+/// However often Neargate was killed between two steps, each interval is in the roll-ups once.
+async fn rolled_up_once(world: &World) -> Result<(), String> {
+    let now = world.now();
+    let checks = world.store.books(now).await.unwrap().checks(now);
+    let mut of_rollups = checks
+        .iter()
+        .filter(|check| check.what.contains("roll-ups"));
+    let check = of_rollups.next().ok_or("the roll-ups are checked")?;
+    let (filter, begin) = (UsageFilter::default(), TimestampMs::from_millis(0));
+    let page = PageRequest::first(PageRequest::MAX_LIMIT);
+    let usage = world.store.usage_of_tasks(&filter, begin, now, &page).await;
+    let tasks = usage.unwrap().items.len();
+    let all = format!("{tasks} tasks, ");
+    if !check.differences.is_empty() || !check.numbers.starts_with(&all) {
+        return Err(format!(
+            "all {tasks} intervals are rolled up once: {check:#?}"
+        ));
+    }
+    Ok(())
+}
+
 /// The faults stop, every schedule is deleted, every task is asked to stop, every service becomes what was asked for and is deleted: then everything
 /// comes to its end, and stays there.
 async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String> {
@@ -313,6 +335,7 @@ async fn calm_down(world: &mut World, ledger: &mut Ledger) -> Result<(), String>
         return Err(format!("when all is well, nothing is done: {writes:#?}"));
     }
     ledger.check(world).await?;
+    rolled_up_once(world).await?;
     world.shut_down().await;
     let ours = world.store.instance_id().as_str();
     let left: Vec<_> = world

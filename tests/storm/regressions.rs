@@ -3,11 +3,16 @@
 
 use std::time::Duration;
 
-use neargate::domain::{EndEvidence, LastStatus, LimitsEnforcedBy, StopCode, Task, TaskId};
+use neargate::control::BillQuery;
+use neargate::domain::{
+    EndEvidence, LastStatus, LimitsEnforcedBy, StopCode, Task, TaskId, TimestampMs,
+};
 use neargate::engine::docker::Settings;
 use neargate::engine::docker::daemon::Daemon as _;
 use neargate::engine::sim::{CallFault, CallKind, ContainerSnapshot, Fault, RebootExit, SimConfig};
+use neargate::meter::bill::GroupBy;
 use neargate::reconcile::Limits;
+use neargate::store::UsageFilter;
 use serde_json::{Value, json};
 
 use super::ledger::Ledger;
@@ -500,5 +505,60 @@ fn the_cgroup_of_a_probe_that_the_daemon_removes_late_is_swept() {
         assert_ne!(world.daemon.snapshot().groups, [], "the probe is in it");
         secs(&world, 60).await;
         assert_eq!(world.daemon.snapshot().groups, []);
+    });
+}
+
+#[test]
+fn sandboxes_that_wait_cost_the_operator_and_no_task() {
+    in_virtual_time(async {
+        let mut world = world(2).await;
+        let id = run(
+            &world,
+            &[container("main", &["exit", "--after-ms", "1000"])],
+        )
+        .await;
+        secs(&world, 130).await;
+        assert_eq!(task(&world, &id).await.last_status, LastStatus::Stopped);
+        assert_eq!(warm(&world).len(), 2);
+        let sum = async |world: &World| {
+            let forever = TimestampMs::from_millis(i64::MAX);
+            let sum = world
+                .store
+                .warm_sandbox_ms(TimestampMs::from_millis(0), forever);
+            sum.await.unwrap()
+        };
+        // Two of them, for most of two minutes.
+        let waited = sum(&world).await;
+        assert!((180_000..=240_000).contains(&waited), "{waited}");
+        world.kill();
+        world.start();
+        secs(&world, 70).await;
+        let after = sum(&world).await;
+        assert!(
+            (90_000..=140_000).contains(&(after - waited)),
+            "{after} after {waited}"
+        );
+
+        let control = &world.life.as_ref().unwrap().control;
+        let query = |cluster: Option<&str>| BillQuery {
+            filter: UsageFilter {
+                cluster: cluster.map(|name| name.parse().unwrap()),
+                family: None,
+            },
+            from: Some(TimestampMs::from_millis(0)),
+            to: None,
+            group_by: GroupBy::Family,
+            price_sheet: None,
+            compare: None,
+        };
+        let bill = control.bill(query(None)).await.unwrap();
+        let usage = world.store.usage(&id).await.unwrap().unwrap();
+        let length = usage.interval.length(world.now()).as_millis();
+        assert_eq!((bill.total.tasks, bill.total.duration_ms), (1, length));
+        assert_eq!(bill.warm_sandbox_ms, after);
+        // Which cluster's tasks would have got them, nobody knows.
+        let of_one = control.bill(query(Some("default"))).await.unwrap();
+        assert_eq!((of_one.total, of_one.warm_sandbox_ms), (bill.total, 0));
+        world.shut_down().await;
     });
 }

@@ -40,13 +40,22 @@ async fn get_task_usage(
     Segment(TaskText(text)): Segment<TaskText>,
 ) -> Result<Json<TaskUsage>, ApiError> {
     let id = control.find_task(&text).await?;
-    let usage = control.task_usage(&id).await?.ok_or_else(|| {
-        ApiError::new(
-            Kind::NotFound,
-            format!("task \"{id}\" has reserved nothing yet"),
-        )
-        .hint("its usage begins when its images are first asked for")
-    })?;
+    let Some(usage) = control.task_usage(&id).await? else {
+        let task = control.task(&id).await?;
+        let was_removed = task.stopped_at.is_some() && task.pull_started_at.is_some();
+        let (what, hint) = if was_removed {
+            (
+                "ended so long ago that its usage was removed, as usage_retention_days says",
+                "what its family came to on that day is known: neargate bill --group-by day --family NAME",
+            )
+        } else {
+            (
+                "has reserved nothing yet",
+                "its usage begins when its images are first asked for",
+            )
+        };
+        return Err(ApiError::new(Kind::NotFound, format!("task \"{id}\" {what}")).hint(hint));
+    };
     Ok(Json(TaskUsage::new(&usage, control.now())))
 }
 
@@ -99,7 +108,6 @@ async fn get_usage(
     let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
     check.done()?;
 
-    let from = from.unwrap_or(TimestampMs::from_millis(0));
     // What was opened in this very millisecond belongs to the report as well.
     let to = to.unwrap_or(TimestampMs::from_millis(now.as_millis().saturating_add(1)));
     let page = control.usage(filter, from, to, page).await?;

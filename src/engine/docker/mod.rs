@@ -632,6 +632,10 @@ impl Engine for DockerEngine {
         self.pulls.take_brought()
     }
 
+    fn warm_sandboxes(&self) -> u32 {
+        self.pool.waiting()
+    }
+
     async fn image_ids(&self) -> Result<BTreeSet<String>, EngineError> {
         self.daemon.list_images().await
     }

@@ -49,6 +49,11 @@ impl Pool {
             .count()
     }
 
+    /// How many wait, on whatever network.
+    pub fn waiting(&self) -> u32 {
+        u32::try_from(self.lock().waiting.len()).unwrap_or(u32::MAX)
+    }
+
     /// Adds one that was just made.
     pub fn put(&self, warm: Warm) {
         self.lock().waiting.push_back(warm);

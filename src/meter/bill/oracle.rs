@@ -5,7 +5,7 @@ use num_bigint::BigInt;
 
 /// A fraction; the denominator is never negative or zero.
 #[derive(Clone, Debug)]
-pub(super) struct Fraction(BigInt, BigInt);
+pub(in crate::meter) struct Fraction(BigInt, BigInt);
 
 impl Fraction {
     fn whole(number: i64) -> Self {
@@ -41,7 +41,7 @@ impl Fraction {
 
 /// What a price sheet says from some moment on, as it is written there.
 #[derive(Clone, Debug)]
-pub(super) enum Written {
+pub(in crate::meter) enum Written {
     /// Per hour of a vCPU, per hour of a GB, and per task.
     Plain(String, String, String),
     /// Per month, vCPUs, GB, and the CPU's share in percent.
@@ -50,20 +50,20 @@ pub(super) enum Written {
 
 /// A price sheet as it is written.
 #[derive(Clone, Debug)]
-pub(super) struct WrittenSheet {
-    pub(super) granularity_ms: i64,
-    pub(super) minimum_ms: i64,
+pub(in crate::meter) struct WrittenSheet {
+    pub(in crate::meter) granularity_ms: i64,
+    pub(in crate::meter) minimum_ms: i64,
     /// In the order of time.
-    pub(super) prices: Vec<(i64, Written)>,
+    pub(in crate::meter) prices: Vec<(i64, Written)>,
 }
 
 /// A task as it was; what it reserved is in thousandths of a vCPU, and in MiB.
 #[derive(Clone, Debug)]
-pub(super) struct History {
-    pub(super) opened: i64,
-    pub(super) closed: Option<i64>,
-    pub(super) milli_vcpu: i64,
-    pub(super) mib: i64,
+pub(in crate::meter) struct History {
+    pub(in crate::meter) opened: i64,
+    pub(in crate::meter) closed: Option<i64>,
+    pub(in crate::meter) milli_vcpu: i64,
+    pub(in crate::meter) mib: i64,
 }
 
 impl WrittenSheet {
@@ -134,7 +134,7 @@ impl WrittenSheet {
     }
 
     /// What `task` costs from `from` up to `to`, in billionths.
-    pub(super) fn cost(&self, task: &History, from: i64, to: i64, now: i64) -> BigInt {
+    pub(in crate::meter) fn cost(&self, task: &History, from: i64, to: i64, now: i64) -> BigInt {
         self.up_to(task, to, now) - self.up_to(task, from, now)
     }
 }

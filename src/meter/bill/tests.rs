@@ -1,5 +1,7 @@
 //! Bills of generated histories: they agree with the oracle, and however they are cut, with each other.
 
+mod rolled;
+
 use num_bigint::BigInt;
 use proptest::prelude::*;
 
@@ -9,6 +11,7 @@ use crate::domain::{CpuUnits, MeasuredUse, MemoryMib, TaskUse, UsageInterval, Us
 use crate::meter::sheet::{PriceBook, SheetText};
 
 /// Where the histories lie: about the change of the prices, and of a day.
+const HOUR_MS: i64 = 3_600_000;
 const START: i64 = 1_767_225_600_000;
 const NOW: i64 = START + 40 * HOUR_MS;
 

@@ -6,6 +6,7 @@ mod documents;
 mod guards;
 mod listener;
 mod resources;
+mod retention;
 mod streams;
 
 use std::collections::{BTreeMap, BTreeSet};
