@@ -529,8 +529,6 @@ BEGIN
     INSERT INTO usage_unrolled (opened_at, task_id) VALUES (NEW.opened_at, NEW.task_id);
 END;
 
--- Closed by an event that told of the end, which comes a little late, it may move back to the end that the engine has on
--- record, until the task was cleaned up.
 -- What became of old intervals.
 CREATE TABLE usage_history (
     singleton             INTEGER NOT NULL PRIMARY KEY CHECK (singleton = 1),
@@ -561,10 +559,11 @@ BEGIN
     SELECT RAISE(ABORT, 'a usage interval is only removed when it is rolled up and older than what is kept');
 END;
 
-CREATE TRIGGER usage_unrolled_is_closed BEFORE DELETE ON usage_unrolled
+CREATE TRIGGER usage_unrolled_is_final BEFORE DELETE ON usage_unrolled
 WHEN (SELECT closed_at FROM usage_intervals WHERE task_id = OLD.task_id) IS NULL
+  OR (SELECT cleaned_at FROM tasks WHERE id = OLD.task_id) IS NULL
 BEGIN
-    SELECT RAISE(ABORT, 'an interval that goes on cannot be rolled up');
+    SELECT RAISE(ABORT, 'an interval of which the end may move cannot be rolled up');
 END;
 
 -- What usage is grouped by beside time. An empty service is none.
@@ -642,6 +641,8 @@ CREATE TABLE usage_costs (
     FOREIGN KEY (step_ms, starts_at, group_id) REFERENCES usage_rollups (step_ms, starts_at, group_id)
 ) STRICT, WITHOUT ROWID;
 
+-- Closed by an event that told of the end, which comes a little late, it may move back to the end that the engine has on
+-- record, until the task was cleaned up.
 CREATE TRIGGER usage_intervals_close_once BEFORE UPDATE ON usage_intervals
 WHEN OLD.closed_at IS NOT NULL
  AND (OLD.end_evidence IS NOT 'engine' OR NEW.end_evidence IS NOT 'engine' OR NEW.closed_at > OLD.closed_at

@@ -4,9 +4,9 @@
 //! never waits for the engine and never changes what is: that is the loop's. It speaks domain types; the
 //! fronts translate from and to what travels.
 
+mod access_key;
 mod autoscale;
 mod backup;
-mod access_key;
 mod bill;
 mod budget;
 mod cluster;

@@ -161,6 +161,8 @@ fn is_log_group_name(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b".-_/#".contains(&b))
+}
+
 text_newtype!(
     /// The public half of an access key, in the form of AWS's: `AKIA` and 16 letters and digits of base 32.
     AccessKeyId, "access key ID", is_access_key_id, "an access key ID is AKIA and 16 of the characters A-Z and 2-7"

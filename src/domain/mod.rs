@@ -61,9 +61,9 @@ pub use deployment::{
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
-    BudgetName, AccessKeyId, ClientName, ClusterName, ContainerName, Family, FamilyRevision, IdSource,
-    InstanceId, InvalidName, LogGroupName, RuntimeName, ScheduleName, SecretName, ServiceName,
-    ServiceRevisionId, TaskDefinitionReference, TaskId, UserName, VolumeName,
+    AccessKeyId, BudgetName, ClientName, ClusterName, ContainerName, Family, FamilyRevision,
+    IdSource, InstanceId, InvalidName, LogGroupName, RuntimeName, ScheduleName, SecretName,
+    ServiceName, ServiceRevisionId, TaskDefinitionReference, TaskId, UserName, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use launch::{

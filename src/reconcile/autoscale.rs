@@ -31,7 +31,7 @@ struct SeenService {
 /// A task that is looked at.
 #[derive(Clone, Debug)]
 struct SeenTask {
-    target: MeasureTarget,
+    target: Arc<MeasureTarget>,
     cpu_units: u64,
     memory_bytes: u64,
     /// CPU time since it began, and when that was read, by the clock that only runs.
@@ -225,10 +225,10 @@ impl Reconciler {
                 seen.tasks.insert(task.id.clone(), known);
             }
         }
-        let targets: Vec<MeasureTarget> = seen
+        let targets: Vec<_> = seen
             .tasks
             .values()
-            .map(|task| task.target.clone())
+            .map(|task| Arc::clone(&task.target))
             .collect();
         if targets.is_empty() {
             seen.periods.clear();
@@ -266,7 +266,7 @@ impl Reconciler {
     async fn task_to_see(&self, id: &TaskId) -> Result<Option<SeenTask>, StoreError> {
         let found = self.parts.store.task(id).await?;
         Ok(found.map(|task| SeenTask {
-            target: MeasureTarget {
+            target: Arc::new(MeasureTarget {
                 task: task.id.clone(),
                 containers: task
                     .spec
@@ -274,7 +274,7 @@ impl Reconciler {
                     .iter()
                     .map(|one| one.name.clone())
                     .collect(),
-            },
+            }),
             cpu_units: u64::from(task.spec.reserved_cpu().0),
             memory_bytes: u64::from(task.spec.reserved_memory().0) << 20,
             last: None,

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use super::Reconciler;
 use super::round::RoundError;
 use crate::domain::{
-    DeploymentId, LaunchPlan, PropagateTags, Service, ServiceKey, ServiceStatus, StopCode,
+    DeploymentId, Hold, LaunchPlan, PropagateTags, Service, ServiceKey, ServiceStatus, StopCode,
     StopRequest, Tags, Task, TaskId, TaskSpec, managed_tags, tags_of_document,
 };
 use crate::plan::service::{self as plan, ServicePlan, ServiceWorld};
@@ -26,8 +26,7 @@ impl Reconciler {
         let tasks = store.service_tasks(key).await?;
         let is_draining = store.is_draining(&key.cluster).await?;
         let now = self.parts.clock.now();
-        let tags = &service.configuration.task_tags;
-        let held = self.hold(&key.cluster, Some(&key.name), tags).await?;
+        let held = self.hold_of(&service).await?;
         let mut plan = plan::plan(ServiceWorld {
             service: &service,
             tasks: &tasks,
@@ -135,6 +134,23 @@ impl Reconciler {
         };
         let launches = launch_plan.launches(plan.start, &placed);
         Ok(launches.into_iter().map(new_task).collect())
+    }
+
+    /// What keeps tasks of a service from beginning, if anything does.
+    async fn hold_of(&self, service: &Service) -> Result<Option<Hold>, StoreError> {
+        let (store, now) = (&self.parts.store, self.parts.clock.now());
+        let budgets = store.budgets_that_stop(now).await?;
+        let (Some(primary), false) = (service.primary(), budgets.is_empty()) else {
+            return Ok(None);
+        };
+        let revision = &primary.task_definition;
+        let found = store
+            .task_definition(&revision.family, Some(revision.revision))
+            .await?;
+        let document = found.map(|found| found.document).unwrap_or_default();
+        let tags = self.tags_of_tasks(service, document).await?;
+        let (cluster, name) = (&service.key.cluster, &service.key.name);
+        Ok(Hold::of(&budgets, now, cluster, Some(name), &tags))
     }
 
     /// The tags of the tasks that a service starts now: what it propagates, as it is tagged now, and those of ECS.

@@ -10,9 +10,9 @@
 //! One file per noun. Every query is checked against `migrations/` when it is compiled; after a change of
 //! either, run `scripts/sqlx prepare`.
 
+mod access_key;
 mod autoscale;
 mod backup;
-mod access_key;
 mod bill;
 mod books;
 mod budget;
@@ -53,9 +53,9 @@ use std::sync::Arc;
 use sqlx::SqlitePool;
 use tokio::sync::watch;
 
+pub use access_key::SigningKey;
 pub use autoscale::{ACTIVITIES_KEPT, ScalingRecord};
 pub use backup::{Backup, Restored};
-pub use access_key::SigningKey;
 pub use bill::IssuedBill;
 pub use budget::{BudgetPulse, BudgetRecord, LedgerLook};
 pub use client_token::{ClientToken, TOKENS_KEPT};

@@ -40,7 +40,7 @@ impl Store {
             .await
     }
 
-    /// Rolls up at most `most` intervals that are closed, and tells how many.
+    /// Rolls up at most `most` intervals of tasks that are cleaned up, of which no end moves any more, and tells how many.
     pub async fn roll_up(&self, most: u32, meter: RollUp) -> Result<usize, StoreError> {
         self.writer()
             .write(move |db| Box::pin(roll_up(db, most, meter)))
@@ -206,7 +206,8 @@ impl Additions {
 async fn roll_up(db: &mut SqliteConnection, most: u32, meter: RollUp) -> Result<usize, StoreError> {
     let ids = sqlx::query_scalar!(
         r#"SELECT u.task_id FROM usage_unrolled u JOIN usage_intervals i ON i.task_id = u.task_id
-            WHERE i.closed_at IS NOT NULL LIMIT ?1"#,
+                  JOIN tasks t ON t.id = u.task_id
+            WHERE i.closed_at IS NOT NULL AND t.cleaned_at IS NOT NULL LIMIT ?1"#,
         most
     )
     .fetch_all(&mut *db)

@@ -14,8 +14,8 @@
 
 mod account;
 mod autoscaling;
-mod capacity_providers;
 mod caller;
+mod capacity_providers;
 mod clusters;
 mod error;
 mod forms;

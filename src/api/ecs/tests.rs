@@ -2,9 +2,9 @@
 
 mod autoscaling;
 mod fuzz;
+mod keys;
 mod logs;
 mod operations;
-mod keys;
 mod wire_forms;
 
 use std::path::Path;

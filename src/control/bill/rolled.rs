@@ -81,7 +81,7 @@ impl World {
         if let Some((at, evidence)) = interval.closed {
             task.planned_status = DesiredStatus::Stopped;
             task.last_status = LastStatus::Stopped;
-            task.stopped_at = Some(at);
+            (task.stopped_at, task.cleaned_at) = (Some(at), Some(at));
             changes.push(UsageChange::Close { at, evidence });
         }
         changes.extend(record.usage.used.map(UsageChange::Measure));

@@ -4,8 +4,8 @@
 //! wrong. A rule that would only complain about something that the schema check has complained about
 //! before stays silent.
 
-mod budget;
 mod access_key;
+mod budget;
 mod container;
 mod dependencies;
 mod environment;

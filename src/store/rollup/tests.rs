@@ -71,6 +71,7 @@ async fn task(fixture: &Fixture, opened: i64, is_closed: bool) -> Task {
     })];
     if is_closed {
         task = stopped(task);
+        task.cleaned_at = Some(at(9_000));
         changes.push(UsageChange::Close {
             at: at(opened),
             evidence: EndEvidence::NeverStarted,

@@ -21,7 +21,7 @@ async fn an_old_task(api: &Api) -> (TaskId, i64) {
     task.pull_started_at = Some(opened_at);
     task.planned_status = DesiredStatus::Stopped;
     task.last_status = LastStatus::Stopped;
-    task.stopped_at = Some(closed_at);
+    (task.stopped_at, task.cleaned_at) = (Some(closed_at), Some(closed_at));
     let interval = UsageInterval {
         task_id: id.clone(),
         cluster: task.cluster.clone(),
