@@ -39,6 +39,21 @@ lint: ## What CI checks beside the tests.
 bench: engine workload ## Measure, and print ratios from one run.
 	$(CARGO) bench --bench launch
 
+.PHONY: sim
+sim: ## Tell one seed of the simulation again, the same each time: make sim SEED=… [STEPS=…].
+	@test -n "$(SEED)" || { echo "make sim needs SEED=…" >&2; exit 2; }
+	$(CARGO) test --quiet --test integration --no-run
+	NEARGATE_TEST_SEED=$(SEED) $(if $(STEPS),NEARGATE_TEST_STEPS=$(STEPS)) $(IN_TURN) \
+		$(CARGO) test --quiet --test integration storm::whatever -- --nocapture
+
+# All threads on one processor, each until it waits. Who may not do that sees the same story in most cases.
+IN_TURN = $(shell chrt --fifo 1 true 2>/dev/null && echo chrt --fifo 1 taskset --cpu-list 0)
+
+.PHONY: soak
+soak: ## Run seeds of the simulation that nobody has seen before, SEEDS=… of them.
+	NEARGATE_TEST_FIRST_SEED=$$(date +%s)000 NEARGATE_TEST_SEEDS=$(or $(SEEDS),1000000) \
+		$(CARGO) test --quiet --test integration storm::whatever -- --nocapture
+
 .PHONY: engine
 engine: ## Make sure that a Docker engine answers.
 	@docker/engine up

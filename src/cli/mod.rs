@@ -229,7 +229,9 @@ fn carry_out(cli: Cli, mut console: Console, local: &Local) -> Result<u8, Failur
             let lines = runtime
                 .block_on((local.restore)(args))
                 .map_err(|error| Failure::from_server(&error))?;
-            lines.iter().for_each(|line| console.talk(line));
+            for line in &lines {
+                console.talk(line);
+            }
             return console.finish(0);
         }
         Some(command) => command,

@@ -21,7 +21,7 @@ pub struct RestoreArgs {
     /// Where everything is kept [default: as for serve]
     #[arg(long, env = "NEARGATE_DATA_DIR", value_name = "FOLDER")]
     pub data_dir: Option<PathBuf>,
-    /// The server's TOML file, for its data_dir
+    /// The TOML file of the server, which may say where that is
     #[arg(long, env = "NEARGATE_CONFIG", value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Also when there is a database: it is moved aside and kept

@@ -304,10 +304,10 @@ fn set_aside(database: &Path) -> Result<Option<PathBuf>, StoreError> {
         return Ok(None);
     }
     // The log goes first, so one of it alone is from a restore that did not come to its end, and its database is here.
-    let is_free = |path: &PathBuf| !path.exists() && !(log.exists() && beside(path, WAL).exists());
+    let is_taken = |path: &PathBuf| path.exists() || log.exists() && beside(path, WAL).exists();
     let folder = database.parent().unwrap_or(Path::new("."));
     let mut names = (1..u32::MAX).map(|number| folder.join(format!("{ASIDE}-{number}")));
-    let Some(aside) = names.find(is_free) else {
+    let Some(aside) = names.find(|name| !is_taken(name)) else {
         return Err(StoreError::AlreadyExists {
             what: folder.join(ASIDE).display().to_string(),
         });

@@ -398,12 +398,12 @@ mod tests {
         assert!(matches!(error, StoreError::Damaged(_)), "{error:?}");
     }
 
-    /// Overwrites the second half of the database.
+    /// Overwrites the end of the database, where records of tasks are.
     fn damage(fixture: &Fixture) {
         let database = data(fixture).join(DATABASE);
         let mut bytes = fs::read(&database).unwrap();
-        let middle = bytes.len() / 2;
-        bytes[middle..].fill(0x55);
+        let end = bytes.len() - bytes.len() / 8;
+        bytes[end..].fill(0x55);
         fs::write(&database, &bytes).unwrap();
     }
 

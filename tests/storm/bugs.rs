@@ -21,12 +21,8 @@ pub enum Bug {
     ForgetsToCloseAnInterval,
     /// A task's end is recorded without its event.
     LosesAnEvent,
-    /// A task that stops is recorded as RUNNING once more.
-    GoesBackwards,
     /// What tasks reserve is not summed up.
     ForgetsReservations,
-    /// Whatever has the right name is taken for ours.
-    AdoptsByName,
     /// What is created does not say whose it is.
     ForgetsTheLabel,
     /// A container whose health check has not answered yet counts as healthy.
@@ -48,12 +44,10 @@ pub enum Bug {
 }
 
 impl Bug {
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 12] = [
         Self::ForgetsToCloseAnInterval,
         Self::LosesAnEvent,
-        Self::GoesBackwards,
         Self::ForgetsReservations,
-        Self::AdoptsByName,
         Self::ForgetsTheLabel,
         Self::CountsStartingAsHealthy,
         Self::StartsWhatHasEnded,
@@ -75,12 +69,6 @@ impl Bug {
             Self::LosesAnEvent => {
                 "CREATE TRIGGER bug BEFORE INSERT ON events WHEN NEW.status = 'STOPPED'
                  BEGIN SELECT RAISE(IGNORE); END"
-            }
-            Self::GoesBackwards => {
-                "DROP TRIGGER tasks_only_move_forward;
-                 CREATE TRIGGER bug AFTER UPDATE OF last_status ON tasks
-                   WHEN NEW.last_status = 'STOPPING' AND OLD.last_status = 'RUNNING' AND NEW.version % 2 = 0
-                 BEGIN UPDATE tasks SET last_status = 'RUNNING' WHERE id = NEW.id; END"
             }
             Self::ForgetsReservations => {
                 "CREATE TRIGGER bug BEFORE UPDATE ON reserved BEGIN SELECT RAISE(IGNORE); END"
@@ -110,24 +98,8 @@ impl Bug {
     }
 
     /// What is read of a container.
-    pub fn inspected(self, seen: &mut ContainerInspect, ours: &str) {
+    pub fn inspected(self, seen: &mut ContainerInspect) {
         match self {
-            Self::AdoptsByName if !seen.labels.contains_key("neargate.instance") => {
-                let mut labels = seen.labels.clone();
-                labels.insert("neargate.instance".to_owned(), ours.to_owned());
-                let name = seen.name.trim_start_matches("neargate-");
-                match name.split_once('-') {
-                    Some((task, container)) => {
-                        labels.insert("neargate.role".to_owned(), "container".to_owned());
-                        labels.insert("neargate.task".to_owned(), task.to_owned());
-                        labels.insert("neargate.container".to_owned(), container.to_owned());
-                    }
-                    None => {
-                        labels.insert("neargate.role".to_owned(), "sandbox".to_owned());
-                    }
-                }
-                seen.labels = labels;
-            }
             Self::CountsStartingAsHealthy if seen.health == Some(HealthStatus::Unknown) => {
                 seen.health = Some(HealthStatus::Healthy);
             }

@@ -35,9 +35,8 @@ pub struct Mortal {
     life: CancellationToken,
     fuse: Arc<Mutex<Option<Fuse>>>,
     signals: Signals,
-    /// The one that is planted, if any, and the instance whose it is.
+    /// The one that is planted, if any.
     bug: Option<Bug>,
-    ours: String,
 }
 
 /// What the daemon was asked to send, until somebody looks.
@@ -56,17 +55,12 @@ impl Mortal {
             fuse,
             signals,
             bug: None,
-            ours: String::new(),
         }
     }
 
-    /// The same, with a bug in what `ours` asks and is told.
-    pub fn with_bug(self, bug: Option<Bug>, ours: &str) -> Self {
-        Self {
-            bug,
-            ours: ours.to_owned(),
-            ..self
-        }
+    /// The same, with a bug in what is asked and told.
+    pub fn with_bug(self, bug: Option<Bug>) -> Self {
+        Self { bug, ..self }
     }
 
     fn has(&self, bug: Bug) -> bool {
@@ -214,7 +208,7 @@ impl Daemon for Mortal {
     async fn inspect_container(&self, id: &str) -> Result<Option<ContainerInspect>, EngineError> {
         let mut seen = self.call(self.inner.inspect_container(id)).await?;
         if let (Some(bug), Some(seen)) = (self.bug, &mut seen) {
-            bug.inspected(seen, &self.ours);
+            bug.inspected(seen);
             if bug == Bug::StartsWhatHasEnded && seen.status == "exited" {
                 self.call(self.inner.start_container(&seen.id)).await?;
             }

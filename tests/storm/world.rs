@@ -193,7 +193,7 @@ impl World {
             Arc::clone(&fuse),
             Arc::clone(&self.signals),
         )
-        .with_bug(self.bug, self.store.instance_id().as_str());
+        .with_bug(self.bug);
         let engine: Arc<dyn Engine> = DockerEngine::new(
             "sim",
             Arc::new(daemon),
