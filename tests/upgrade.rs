@@ -28,6 +28,7 @@ fn fixture(version: &str) -> PathBuf {
 
 /// Restores `database`, starts a server over it, and has it run a task of each family that it knows.
 fn goes_on(database: &Path) {
+    let name = database.display();
     let mut server = Server::prepare(&["--engine", "sim"]);
     let restored = neargate()
         .arg("restore")
@@ -36,11 +37,11 @@ fn goes_on(database: &Path) {
         .arg(server.data_dir())
         .output()
         .unwrap();
-    assert!(restored.status.success(), "{database:?}: {restored:?}");
+    assert!(restored.status.success(), "{name}: {restored:?}");
     server.boot();
     let listed = server.get("/v1/task-definitions").1;
     let families = listed["items"].as_array().unwrap();
-    assert!(!families.is_empty(), "{database:?}: {listed:#}");
+    assert!(!families.is_empty(), "{name}: {listed:#}");
     for one in families {
         let family = one["family"].as_str().unwrap();
         let task = server.run(family);
@@ -56,7 +57,8 @@ fn a_database_of_each_released_version_opens_and_goes_on() {
         let database = fixture(&version);
         assert!(
             database.exists(),
-            "{version} is released and has no {database:?}: neargate backup of a server of that version makes it"
+            "{version} is released and has no {}: neargate backup of a server of that version makes it",
+            database.display()
         );
         goes_on(&database);
     }

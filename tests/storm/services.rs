@@ -165,6 +165,8 @@ pub async fn calm_down(world: &World, ledger: &mut Ledger) -> Result<(), String>
         { "name": "main", "image": WORKLOAD, "command": ["sleep"], "memory": 64, "stopTimeout": 1 },
     ] });
     assert!(story::register(control, &good).await);
+    // All of them first: on a small host, one may have the room that another needs.
+    let mut changed = Vec::new();
     for name in NAMES {
         let key = key(name);
         let service = world.store.service(&key).await.unwrap();
@@ -183,6 +185,9 @@ pub async fn calm_down(world: &World, ledger: &mut Ledger) -> Result<(), String>
             ..UpdateService::default()
         };
         control.update_service(&key, update).await.unwrap();
+        changed.push(key);
+    }
+    for key in changed {
         let steady = wait(world, &key, |service| service.is_steady).await?;
         ledger.check(world).await?;
         let running = tasks_of(ledger, &key)

@@ -47,13 +47,13 @@ pub fn shortest(tale: &Tale, error: &str) -> String {
         }
         part = if part == 1 { 0 } else { part.div_ceil(2) };
     }
-    let list: Vec<String> = steps.iter().map(ToString::to_string).collect();
+    let numbers: Vec<String> = steps.iter().map(ToString::to_string).collect();
     format!(
         "the shortest story of seed {} that fails like this has {} steps: make sim SEED={} STEPS={}\n{last}",
         tale.seed,
         steps.len(),
         tale.seed,
-        list.join(",")
+        numbers.join(",")
     )
 }
 
