@@ -209,7 +209,7 @@ impl Wire {
         });
         let definition = json!({
             "family": "sleep", "cpu": "256", "memory": "512", "networkMode": "none",
-            "requiresCompatibilities": ["FARGATE"], "containerDefinitions": [container],
+            "containerDefinitions": [container],
         });
         self.call("RegisterTaskDefinition", &definition).await?;
         Ok(())
