@@ -190,7 +190,7 @@ mod tests {
     use super::*;
     use crate::store::testing::Fixture;
 
-    fn document(value: Value) -> Option<KeptDocument> {
+    fn document(value: &Value) -> Option<KeptDocument> {
         value.as_object().cloned()
     }
 
@@ -200,19 +200,19 @@ mod tests {
         let store = &fixture.store;
         let kind = KeptKind::CapacityProvider;
         let put = |value: Value| {
-            store.change_kept_document::<()>(kind, "own", move |_| Ok(document(value)))
+            store.change_kept_document::<()>(kind, "own", move |_| Ok(document(&value)))
         };
         put(json!({ "a": 1 })).await.unwrap().unwrap();
         put(json!({ "a": 2 })).await.unwrap().unwrap();
         let refused = store.change_kept_document(kind, "own", |before| {
-            assert_eq!(before, document(json!({ "a": 2 })));
+            assert_eq!(before, document(&json!({ "a": 2 })));
             Err("no")
         });
         assert_eq!(refused.await.unwrap(), Err("no"));
         let names = ["own".to_owned(), "none".to_owned()];
         let found = store.kept_documents(kind, &names).await.unwrap();
         assert_eq!(found.len(), 1);
-        assert_eq!(found.get("own").cloned(), document(json!({ "a": 2 })));
+        assert_eq!(found.get("own").cloned(), document(&json!({ "a": 2 })));
         let other = store.kept_documents(KeptKind::TaskTags, &names).await;
         assert_eq!(other.unwrap(), BTreeMap::new());
         let gone = store.change_kept_document::<()>(kind, "own", |_| Ok(None));

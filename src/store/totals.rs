@@ -218,8 +218,8 @@ mod tests {
         fixture.execute(sql.leak()).await.unwrap();
     }
 
-    fn name(service: &str) -> TotalName {
-        Some(("default".to_owned(), service.to_owned()))
+    fn named(service: &str) -> (String, String) {
+        ("default".to_owned(), service.to_owned())
     }
 
     #[tokio::test]
@@ -237,8 +237,14 @@ mod tests {
             memory_kib_ms: cpu_ns / 10,
         };
         let going = fixture.store.usage_totals(at(3_000)).await.unwrap();
-        assert_eq!(going.services[&name("web")], total(2_000, 5_000_000_007));
-        assert_eq!(going.clusters[&name("")], total(4_000, 5_000_000_007));
+        assert_eq!(
+            going.services[&Some(named("web"))],
+            total(2_000, 5_000_000_007)
+        );
+        assert_eq!(
+            going.clusters[&Some(named(""))],
+            total(4_000, 5_000_000_007)
+        );
         close(&fixture, &mut web, 4_000, 6_000_000_017).await;
         close(&fixture, &mut alone, 2_500, u64::MAX).await;
         // What comes late counts, what is less does not.
@@ -247,9 +253,12 @@ mod tests {
         let less = vec![(web.id.clone(), used(1, 3_000))];
         fixture.store.record_use(less).await.unwrap();
         let over = fixture.store.usage_totals(at(9_000_000)).await.unwrap();
-        assert_eq!(over.services[&name("web")], total(3_000, 6_000_000_027));
+        assert_eq!(
+            over.services[&Some(named("web"))],
+            total(3_000, 6_000_000_027)
+        );
         let most = i128::from(i64::MAX);
-        let sum = &over.clusters[&name("")];
+        let sum = &over.clusters[&Some(named(""))];
         assert_eq!((sum.cpu_unit_ms, sum.mib_ms), (256 * 4_500, 512 * 4_500));
         assert_eq!(sum.cpu_ns, most + 6_000_000_027);
         assert_eq!(sum.memory_kib_ms, i128::from(u64::MAX / 10) + 600_000_002);
@@ -271,12 +280,12 @@ mod tests {
         let totals = fixture.store.usage_totals(at(2_000)).await.unwrap();
         assert_eq!((totals.services.len(), totals.counts.len()), (501, 501));
         let both = 256 * 2_000;
-        assert_eq!(totals.services[&name("s500")].cpu_unit_ms, both);
+        assert_eq!(totals.services[&Some(named("s500"))].cpu_unit_ms, both);
         assert_eq!(totals.services[&None].cpu_unit_ms, 2 * both);
-        assert_eq!(totals.services.get(&name("s501")), None);
+        assert_eq!(totals.services.get(&Some(named("s501"))), None);
         let counts = totals.counts[&None];
         assert_eq!((counts.desired, counts.pending), (9, 4));
-        assert_eq!(totals.counts[&name("s1")].pending, 2);
+        assert_eq!(totals.counts[&Some(named("s1"))].pending, 2);
         // A name stays with whom it was given to.
         fixture.execute("UPDATE services SET status = 'INACTIVE', deleted_at = 5, version = 2 WHERE name = 's1'").await.unwrap();
         service(&fixture, "s1").await;

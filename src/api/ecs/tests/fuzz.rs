@@ -13,6 +13,7 @@ use crate::api::rest::tests::Api;
 const NO_TASK: &str = "0123456789abcdef0123456789abcdef";
 
 /// A call of each operation that is carried out, as it should be.
+#[expect(clippy::too_many_lines, reason = "a table, one row for each operation")]
 fn valid(operation: &str) -> Value {
     let id = "0123456789abcdef0123456789abcdef";
     let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
@@ -321,7 +322,7 @@ fn no_request_is_answered_with_a_failure_of_ours() {
         let text = input.to_string().replace(NO_TASK, &task);
         let body = spoilt(text.into_bytes(), place, byte, way);
         let shown = String::from_utf8_lossy(&body).into_owned();
-        let answer = runtime.block_on(send(&api, operation, body.into()));
+        let answer = runtime.block_on(send(&api, &operation, body.into()));
         let (status, answer) = (answer.status.as_u16(), &answer.json());
         prop_assert!(
             status == 200 || status == 400,
