@@ -45,7 +45,7 @@ bench: engine workload clients ## Measure, and print ratios from one run.
 	$(CARGO) bench --bench launch
 
 .PHONY: sim
-sim: ## Tell one seed of the simulation again, the same each time: make sim SEED=… [STEPS=…].
+sim: ## Tell one seed of the simulation again: make sim SEED=… [STEPS=…].
 	@test -n "$(SEED)" || { echo "make sim needs SEED=…" >&2; exit 2; }
 	$(CARGO) test --quiet --test integration --no-run
 	NEARGATE_TEST_SEED=$(SEED) $(if $(STEPS),NEARGATE_TEST_STEPS=$(STEPS)) $(IN_TURN) \

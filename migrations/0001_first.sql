@@ -758,26 +758,27 @@ SELECT t.id, coalesce((SELECT u.id FROM usage_totals u
                                    WHERE u.scope = 'service' AND u.cluster = t.cluster AND u.service = substr(t.task_group, 9)), 2)
   FROM tasks t WHERE t.task_group GLOB 'service:*';
 
-CREATE TRIGGER usage_totals_end AFTER UPDATE OF closed_at ON usage_intervals
-WHEN NEW.closed_at IS NOT OLD.closed_at
+-- With the last of its containers gone, no end of a task moves any more.
+CREATE TRIGGER usage_totals_end AFTER UPDATE OF cleaned_at ON tasks
+WHEN OLD.cleaned_at IS NULL AND NEW.cleaned_at IS NOT NULL
 BEGIN
     UPDATE usage_totals
-       SET cpu_unit_ms = cpu_unit_ms + NEW.cpu_units * (NEW.closed_at - coalesce(OLD.closed_at, NEW.opened_at)),
-           mib_ms = mib_ms + NEW.memory_mib * (NEW.closed_at - coalesce(OLD.closed_at, NEW.opened_at))
-     WHERE id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.task_id);
+       SET cpu_unit_ms = usage_totals.cpu_unit_ms + i.cpu_units * (i.closed_at - i.opened_at),
+           mib_ms = usage_totals.mib_ms + i.memory_mib * (i.closed_at - i.opened_at)
+      FROM usage_intervals i
+     WHERE i.task_id = NEW.id AND i.closed_at IS NOT NULL AND id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.id);
     UPDATE usage_totals
        SET cpu_s = usage_totals.cpu_s + m.cpu_ns / 1000000000 + (usage_totals.cpu_ns + m.cpu_ns % 1000000000) / 1000000000,
            cpu_ns = (usage_totals.cpu_ns + m.cpu_ns % 1000000000) % 1000000000,
            memory_kib_s = memory_kib_s + m.memory_kib_ms / 1000 + (usage_totals.memory_kib_ms + m.memory_kib_ms % 1000) / 1000,
            memory_kib_ms = (usage_totals.memory_kib_ms + m.memory_kib_ms % 1000) % 1000
       FROM usage_measured m
-     WHERE m.task_id = NEW.task_id AND OLD.closed_at IS NULL
-       AND id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.task_id);
+     WHERE m.task_id = NEW.id AND id IN (SELECT total_id FROM usage_totals_of_tasks WHERE task_id = NEW.id);
 END;
 
--- What is measured of a task that has ended already: with its end, or after it.
+-- What is measured of a task after that.
 CREATE TRIGGER usage_totals_first AFTER INSERT ON usage_measured
-WHEN EXISTS (SELECT 1 FROM usage_intervals WHERE task_id = NEW.task_id AND closed_at IS NOT NULL)
+WHEN EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND cleaned_at IS NOT NULL)
 BEGIN
     UPDATE usage_totals
        SET cpu_s = cpu_s + NEW.cpu_ns / 1000000000 + (cpu_ns + NEW.cpu_ns % 1000000000) / 1000000000,
@@ -788,7 +789,7 @@ BEGIN
 END;
 
 CREATE TRIGGER usage_totals_more AFTER UPDATE ON usage_measured
-WHEN EXISTS (SELECT 1 FROM usage_intervals WHERE task_id = NEW.task_id AND closed_at IS NOT NULL)
+WHEN EXISTS (SELECT 1 FROM tasks WHERE id = NEW.task_id AND cleaned_at IS NOT NULL)
 BEGIN
     UPDATE usage_totals
        SET cpu_s = cpu_s + (NEW.cpu_ns - OLD.cpu_ns) / 1000000000 + (cpu_ns + (NEW.cpu_ns - OLD.cpu_ns) % 1000000000) / 1000000000,

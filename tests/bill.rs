@@ -51,6 +51,7 @@ fn real_tasks_cost_what_their_recorded_lengths_cost() {
     let notes = going["notes"].to_string();
     assert!(notes.contains("1 task goes on"), "{notes}");
     run(&server, &["stop", &long, "--wait"]).ok();
+    server.wait_until_clean();
 
     // The oracle: the lengths on record, rounded up to seconds, a minute at least.
     let (_, usage) = server.get("/v1/usage");

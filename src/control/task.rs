@@ -270,6 +270,14 @@ impl Control {
             .ok_or_else(|| no_such_task(id.as_str()))
     }
 
+    /// Those of these tasks that there are, by their ID.
+    pub async fn tasks_by_id(
+        &self,
+        ids: &[TaskId],
+    ) -> Result<BTreeMap<TaskId, Task>, ControlError> {
+        Ok(self.store.tasks_by_id(ids).await?)
+    }
+
     /// The task whose ID is, or begins with, `text`.
     pub async fn find_task(&self, text: &str) -> Result<TaskId, ControlError> {
         if let Ok(id) = text.parse() {

@@ -4,6 +4,8 @@
 //! [`Store::request_stop`] for the user, [`Store::record_task`] for planner and engine, which only ever
 //! write one after the other. A record that rests on an outdated reading is refused.
 
+use std::collections::BTreeMap;
+
 use sqlx::SqliteConnection;
 
 use super::client_token::{self, ClientToken};
@@ -83,6 +85,15 @@ impl Store {
     /// The task of that ID.
     pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, StoreError> {
         task_row::read(self.readers(), id).await
+    }
+
+    /// Those of these tasks that there are, by their ID, with one query.
+    pub async fn tasks_by_id(&self, ids: &[TaskId]) -> Result<BTreeMap<TaskId, Task>, StoreError> {
+        let found = task_row::read_all(self.readers(), ids).await?;
+        Ok(found
+            .into_iter()
+            .map(|task| (task.id.clone(), task))
+            .collect())
     }
 
     /// Notes that a task is to stop, and returns it. Only the first request counts; one for a task that has

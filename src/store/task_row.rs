@@ -356,6 +356,18 @@ pub(super) async fn read(
     row.map(TaskRow::into_task).transpose()
 }
 
+/// Those of these tasks that there are, in no order.
+pub(super) async fn read_all(
+    db: impl SqliteExecutor<'_>,
+    ids: &[TaskId],
+) -> Result<Vec<Task>, StoreError> {
+    let ids = to_json(&ids)?;
+    let rows = task_rows!("WHERE id IN (SELECT value FROM json_each(?1))", ids)
+        .fetch_all(db)
+        .await?;
+    rows.into_iter().map(TaskRow::into_task).collect()
+}
+
 /// A version counts up from 0 by one, so it never comes near the bound.
 fn to_signed(version: u64) -> i64 {
     i64::try_from(version).unwrap_or(i64::MAX)

@@ -1,7 +1,7 @@
 //! What tasks reserved and used since the beginning, by cluster and by service: figures that only grow, for Prometheus.
 //!
-//! The database adds a task to its sums when its interval is closed (`usage_totals`); tasks that go on are added when somebody
-//! asks. So asking costs what goes on now, and as much as there are names: 500 clusters and 500 services have their own, in the
+//! The database adds a task to its sums when it is cleaned up, since its end may move until then (`usage_totals`); the others are
+//! added when somebody asks. So asking costs what goes on now, and as much as there are names: 500 clusters and 500 services have their own, in the
 //! order in which they were made, and the rest is one.
 
 use std::collections::BTreeMap;
@@ -91,15 +91,18 @@ impl Store {
             scope.insert(name, total);
         }
         let rows = sqlx::query!(
-            r#"SELECT i.cluster, t.task_group, cpu_units, memory_mib, opened_at,
+            r#"SELECT i.cluster, t.task_group, cpu_units, memory_mib, opened_at, closed_at,
                       cpu_ns AS "cpu_ns?", memory_kib_ms AS "memory_kib_ms?"
-                 FROM usage_intervals i INDEXED BY usage_intervals_by_closing
-                      JOIN tasks t ON t.id = i.task_id LEFT JOIN usage_measured m ON m.task_id = i.task_id
-                WHERE closed_at IS NULL"#
+                 FROM tasks t INDEXED BY tasks_unfinished
+                      JOIN usage_intervals i ON t.id = i.task_id LEFT JOIN usage_measured m ON m.task_id = i.task_id
+                WHERE t.cleaned_at IS NULL"#
         )
         .fetch_all(&mut *db)
         .await?;
         for row in rows {
+            let until = row
+                .closed_at
+                .map_or(until, |at| until.min(TimestampMs::from_millis(at)));
             let length = until.since(TimestampMs::from_millis(row.opened_at));
             let length = i128::from(length.as_millis());
             let total = Total {
@@ -153,7 +156,7 @@ mod tests {
     use crate::domain::{
         CpuUnits, EndEvidence, MeasuredUse, MemoryMib, Task, UsageChange, UsageInterval, UseSource,
     };
-    use crate::store::testing::{Fixture, at};
+    use crate::store::testing::{Fixture, at, stopped};
 
     fn used(cpu_ns: u64, until: i64) -> MeasuredUse {
         MeasuredUse {
@@ -201,11 +204,12 @@ mod tests {
             },
             UsageChange::Measure(used(last, to)),
         ];
-        fixture
-            .store
-            .record_task(task, &[], &changes)
-            .await
-            .unwrap();
+        let store = &fixture.store;
+        *task = stopped(task.clone());
+        store.record_task(task, &[], &changes).await.unwrap();
+        task.version += 1;
+        task.cleaned_at = task.stopped_at;
+        store.record_task(task, &[], &[]).await.unwrap();
         task.version += 1;
     }
 

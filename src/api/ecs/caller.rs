@@ -9,20 +9,13 @@ use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 
 use super::signature::{Claim, Fault, is_signed};
-use super::{X_AMZ_TARGET, error, sts, table, written};
+use super::{X_AMZ_TARGET, error, sts, table, wire, written};
 use crate::api::ApiState;
 use crate::api::rest::{ApiError, token_needed};
 use crate::control::ControlError;
 use crate::domain::{ACCOUNT, AccessKey, Role};
 use crate::store::SigningKey;
 
-/// The protocols of AWS on this port, by what the names of their operations begin with, and the services that
-/// signatures for them are made for.
-const SERVICES: [(&str, &str); 3] = [
-    ("AmazonEC2ContainerServiceV20141113.", "ecs"),
-    ("Logs_20140328.", "logs"),
-    ("AnyScaleFrontendService.", "application-autoscaling"),
-];
 /// The service of AWS's older protocol.
 const STS: &str = "sts";
 
@@ -73,12 +66,14 @@ impl<'a> Asked<'a> {
         let target = target
             .and_then(|target| target.to_str().ok())
             .unwrap_or_default();
-        let known = SERVICES.iter().find_map(|(prefix, service)| {
-            let operation = target.strip_prefix(prefix)?;
-            Some(Self { service, operation })
+        let known = wire::SERVICES.iter().find_map(|service| {
+            Some(Self {
+                service: service.signed_for,
+                operation: target.strip_prefix(service.target)?,
+            })
         });
         known.unwrap_or(Self {
-            service: "ecs",
+            service: wire::SERVICES[0].signed_for,
             operation: target,
         })
     }

@@ -257,12 +257,16 @@ async fn find(
 pub(super) async fn describe(control: Control, input: Input) -> Result<Value, EcsError> {
     let with_tags = input.includes("TAGS", &["TAGS"])?;
     let cluster = input.cluster(&control).await?.name;
+    let texts = input.some_texts("tasks", MOST)?.into_iter();
+    let ids: Vec<TaskId> = texts
+        .map(|text| names::task(text, &cluster))
+        .collect::<Result<_, _>>()?;
+    let found = control.tasks_by_id(&ids).await?;
     let (mut tasks, mut failures) = (Vec::new(), Vec::new());
-    for text in input.some_texts("tasks", MOST)? {
-        let id = names::task(text, &cluster)?;
-        match find(&control, &cluster, &id).await? {
-            Some(task) => tasks.push(task),
-            None => failures.push(show::missing(&task_arn(&cluster, &id))),
+    for id in &ids {
+        match found.get(id).filter(|task| task.cluster == cluster) {
+            Some(task) => tasks.push(task.clone()),
+            None => failures.push(show::missing(&task_arn(&cluster, id))),
         }
     }
     if with_tags {

@@ -11,6 +11,8 @@ use super::{autoscaling, logs};
 pub(super) struct AwsService {
     /// What the name of an operation begins with in `X-Amz-Target`.
     pub(super) target: &'static str,
+    /// What a signature for it names.
+    pub(super) signed_for: &'static str,
     /// What it answers, by name.
     pub(super) operations: &'static [Operation],
     /// Its words for what ECS calls `ClientException` and `InvalidParameterException`, if they are others.
@@ -23,18 +25,21 @@ pub(super) struct AwsService {
 pub(super) static SERVICES: [AwsService; 3] = [
     AwsService {
         target: "AmazonEC2ContainerServiceV20141113.",
+        signed_for: "ecs",
         operations: &OPERATIONS,
         invalid: None,
         about: "",
     },
     AwsService {
         target: "Logs_20140328.",
+        signed_for: "logs",
         operations: &logs::OPERATIONS,
         invalid: Some("InvalidParameterException"),
         about: logs::ABOUT,
     },
     AwsService {
         target: "AnyScaleFrontendService.",
+        signed_for: "application-autoscaling",
         operations: &autoscaling::OPERATIONS,
         invalid: Some("ValidationException"),
         about: autoscaling::ABOUT,
