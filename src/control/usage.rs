@@ -15,7 +15,7 @@ impl Control {
     }
 
     /// What tasks came to since the beginning, by cluster and by service. Of those that go on, what lies back further than
-    /// [`LAG`], and nothing from when on the engine did not answer: they may have ended.
+    /// ten seconds, and nothing from when on the engine did not answer: they may have ended.
     pub async fn usage_totals(&self) -> Result<UsageTotals, ControlError> {
         let (engine, since) = self.engine_status.get();
         let seen = match engine {
