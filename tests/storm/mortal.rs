@@ -37,6 +37,8 @@ pub struct Mortal {
     signals: Signals,
     /// The one that is planted, if any.
     bug: Option<Bug>,
+    /// Those that it has started: each once, or a process that ends at once would go round for ever.
+    started: Mutex<BTreeSet<String>>,
 }
 
 /// What the daemon was asked to send, until somebody looks.
@@ -55,6 +57,7 @@ impl Mortal {
             fuse,
             signals,
             bug: None,
+            started: Mutex::default(),
         }
     }
 
@@ -209,7 +212,10 @@ impl Daemon for Mortal {
         let mut seen = self.call(self.inner.inspect_container(id)).await?;
         if let (Some(bug), Some(seen)) = (self.bug, &mut seen) {
             bug.inspected(seen);
-            if bug == Bug::StartsWhatHasEnded && seen.status == "exited" {
+            if bug == Bug::StartsWhatHasEnded
+                && seen.status == "exited"
+                && self.started.lock().unwrap().insert(seen.id.clone())
+            {
                 self.call(self.inner.start_container(&seen.id)).await?;
             }
         }
