@@ -288,8 +288,8 @@ mod tests {
         assert_eq!(totals.services[&None].cpu_unit_ms, 2 * both);
         assert_eq!(totals.services.get(&Some(named("s501"))), None);
         let counts = totals.counts[&None];
-        assert_eq!((counts.desired, counts.pending), (9, 4));
-        assert_eq!(totals.counts[&Some(named("s1"))].pending, 2);
+        assert_eq!((counts.desired, counts.pending), (9, 2));
+        assert_eq!(totals.counts[&Some(named("s1"))].pending, 1);
         // A name stays with whom it was given to.
         fixture.execute("UPDATE services SET status = 'INACTIVE', deleted_at = 5, version = 2 WHERE name = 's1'").await.unwrap();
         service(&fixture, "s1").await;
