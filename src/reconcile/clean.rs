@@ -36,6 +36,7 @@ impl Reconciler {
         let mut cleaned = task.clone();
         cleaned.cleaned_at = Some(self.parts.clock.now());
         self.record(&mut task, cleaned, &[]).await?;
+        self.cleaned.notify_one();
         Ok(())
     }
 

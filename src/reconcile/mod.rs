@@ -22,7 +22,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -50,7 +50,6 @@ pub struct Parts {
     pub ids: Arc<dyn IdSource>,
     /// What the operator lets tasks have.
     pub policy: Policy,
-    /// What things cost, for budgets.
     /// What things cost.
     pub prices: Arc<PriceBook>,
     /// The limits.
@@ -85,7 +84,7 @@ pub struct Limits {
     pub prune_every: Duration,
     /// For how long an image that Neargate pulled stays after nobody needs it any more; `None`: for ever.
     pub unused_images_stay: Option<DurationMs>,
-    /// How often usage is rolled up.
+    /// How often usage is rolled up while tasks end.
     pub roll_up_every: Duration,
     /// For how long the intervals of tasks stay after they have ended; `None`: for ever.
     pub usage_stays: Option<DurationMs>,
@@ -121,6 +120,8 @@ pub struct Reconciler {
     meters: measure::Meters,
     /// The host's clocks, and until when was seen that tasks ran.
     pulse: heartbeat::Pulse,
+    /// That a task was cleaned up. Losing it costs a late roll-up.
+    cleaned: Notify,
 }
 
 impl Reconciler {
@@ -131,6 +132,7 @@ impl Reconciler {
             failures: Mutex::new(HashMap::new()),
             meters: measure::Meters::default(),
             pulse: heartbeat::Pulse::default(),
+            cleaned: Notify::new(),
         })
     }
 

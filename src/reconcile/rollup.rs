@@ -16,19 +16,26 @@ use crate::store::StoreError;
 const AT_ONCE: u32 = 200;
 /// Between two transactions, so that others come between them.
 const PAUSE: Duration = Duration::from_millis(5);
+/// How often is looked at what has been kept for long enough, when no task ends.
+const REMOVE_EVERY: Duration = Duration::from_hours(1);
 
 impl Reconciler {
     /// Rolls up for as long as the loop runs.
     pub(super) async fn roll_usage_up(self: Arc<Self>) {
         let mut are_prices_known = false;
         loop {
-            match self.roll_up_once(&mut are_prices_known).await {
-                Ok(()) | Err(StoreError::Closed) => {}
+            let is_done = match self.roll_up_once(&mut are_prices_known).await {
+                Ok(()) | Err(StoreError::Closed) => true,
                 Err(error) => {
                     tracing::warn!(%error, "usage cannot be rolled up; that is tried again");
+                    false
                 }
-            }
+            };
             tokio::time::sleep(self.parts.limits.roll_up_every).await;
+            if is_done {
+                // Until a task is cleaned up there is nothing new.
+                let _ = tokio::time::timeout(REMOVE_EVERY, self.cleaned.notified()).await;
+            }
         }
     }
 

@@ -3,11 +3,11 @@
 //! `usage_unrolled` lists the intervals that are in no roll-up; triggers put each into it when it is opened. One
 //! transaction takes some from that list and adds what they come to: so wherever the process ends, an interval is
 //! either on the list or in the roll-ups, never in both and never in neither. What an interval comes to is not decided
-//! here: the meter says it ([`RollUp`]).
+//! here: the meter says it ([`RollUp`]). Whether there is anything to do is read first: nothing is written for nothing.
 
 use std::collections::BTreeMap;
 
-use sqlx::SqliteConnection;
+use sqlx::{SqliteConnection, SqliteExecutor};
 
 use super::column::{from_json, to_json, to_time};
 use super::usage::UsageRow;
@@ -42,6 +42,9 @@ impl Store {
 
     /// Rolls up at most `most` intervals of tasks that are cleaned up, of which no end moves any more, and tells how many.
     pub async fn roll_up(&self, most: u32, meter: RollUp) -> Result<usize, StoreError> {
+        if ready(self.readers(), 1).await?.is_empty() {
+            return Ok(0);
+        }
         self.writer()
             .write(move |db| Box::pin(roll_up(db, most, meter)))
             .await
@@ -50,6 +53,9 @@ impl Store {
     /// Looks at `most` intervals that may have been rolled up before some price sheet came, and adds what they cost by it.
     /// Tells how many it looked at.
     pub async fn price_rollups(&self, most: u32, meter: RollUp) -> Result<usize, StoreError> {
+        if !is_a_sheet_behind(self.readers()).await? {
+            return Ok(0);
+        }
         self.writer()
             .write(move |db| Box::pin(price(db, most, meter)))
             .await
@@ -58,8 +64,12 @@ impl Store {
     /// Removes at most `most` of the intervals that ended before `before` and are rolled up, with what their tasks were
     /// measured to use. Tells how many.
     pub async fn remove_usage(&self, before: TimestampMs, most: u32) -> Result<usize, StoreError> {
+        let before = before.as_millis();
+        if too_old(self.readers(), before, 1).await?.is_empty() {
+            return Ok(0);
+        }
         self.writer()
-            .write(move |db| Box::pin(remove(db, before.as_millis(), most)))
+            .write(move |db| Box::pin(remove(db, before, most)))
             .await
     }
 
@@ -94,7 +104,7 @@ impl Sheet {
     }
 }
 
-async fn sheets(db: &mut SqliteConnection) -> Result<Vec<Sheet>, StoreError> {
+async fn sheets(db: impl SqliteExecutor<'_>) -> Result<Vec<Sheet>, StoreError> {
     let rows = sqlx::query!(
         "SELECT id, terms, priced_until, priced_task, last_closed_at FROM usage_sheets ORDER BY id"
     )
@@ -109,12 +119,18 @@ async fn sheets(db: &mut SqliteConnection) -> Result<Vec<Sheet>, StoreError> {
     Ok(sheets.collect())
 }
 
+/// Whether some of what is rolled up is not priced yet by one of the sheets.
+async fn is_a_sheet_behind(db: impl SqliteExecutor<'_>) -> Result<bool, StoreError> {
+    let sheets = sheets(db).await?;
+    Ok(sheets.iter().any(|sheet| sheet.priced_until.is_some()))
+}
+
 async fn note_price_sheets(
     db: &mut SqliteConnection,
     terms: &[String],
     differ_from: DifferFrom,
 ) -> Result<(), StoreError> {
-    let mut unused = sheets(db).await?;
+    let mut unused = sheets(&mut *db).await?;
     let known: Vec<String> = unused.iter().map(|sheet| sheet.terms.clone()).collect();
     unused.retain(|sheet| !terms.contains(&sheet.terms));
     for new in terms.iter().filter(|new| !known.contains(new)) {
@@ -203,19 +219,24 @@ impl Additions {
     }
 }
 
-async fn roll_up(db: &mut SqliteConnection, most: u32, meter: RollUp) -> Result<usize, StoreError> {
-    let ids = sqlx::query_scalar!(
+/// The tasks whose intervals can be rolled up; at most `most`.
+async fn ready(db: impl SqliteExecutor<'_>, most: u32) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
         r#"SELECT u.task_id FROM usage_unrolled u JOIN usage_intervals i ON i.task_id = u.task_id
                   JOIN tasks t ON t.id = u.task_id
             WHERE i.closed_at IS NOT NULL AND t.cleaned_at IS NOT NULL LIMIT ?1"#,
         most
     )
-    .fetch_all(&mut *db)
-    .await?;
+    .fetch_all(db)
+    .await?)
+}
+
+async fn roll_up(db: &mut SqliteConnection, most: u32, meter: RollUp) -> Result<usize, StoreError> {
+    let ids = ready(&mut *db, most).await?;
     if ids.is_empty() {
         return Ok(0);
     }
-    let sheets = sheets(db).await?;
+    let sheets = sheets(&mut *db).await?;
     let mut additions = Additions::default();
     let mut longest = 0;
     for record in records(db, &ids).await? {
@@ -260,7 +281,7 @@ async fn roll_up(db: &mut SqliteConnection, most: u32, meter: RollUp) -> Result<
 }
 
 async fn price(db: &mut SqliteConnection, most: u32, meter: RollUp) -> Result<usize, StoreError> {
-    let sheets = sheets(db).await?;
+    let sheets = sheets(&mut *db).await?;
     let behind = |sheet: Sheet| {
         sheet
             .priced_until
@@ -337,15 +358,13 @@ async fn note_priced(
     Ok(())
 }
 
-async fn remove(db: &mut SqliteConnection, before: i64, most: u32) -> Result<usize, StoreError> {
-    let is_behind = sheets(db)
-        .await?
-        .iter()
-        .any(|sheet| sheet.priced_until.is_some());
-    if is_behind {
-        return Ok(0);
-    }
-    let ids = sqlx::query_scalar!(
+/// The tasks whose intervals ended before `before` and are rolled up; at most `most`.
+async fn too_old(
+    db: impl SqliteExecutor<'_>,
+    before: i64,
+    most: u32,
+) -> Result<Vec<String>, StoreError> {
+    Ok(sqlx::query_scalar!(
         r#"SELECT i.task_id FROM usage_intervals i INDEXED BY usage_intervals_by_closing
             WHERE i.closed_at < ?1
               AND NOT EXISTS (SELECT 1 FROM usage_unrolled u
@@ -354,8 +373,15 @@ async fn remove(db: &mut SqliteConnection, before: i64, most: u32) -> Result<usi
         before,
         most
     )
-    .fetch_all(&mut *db)
-    .await?;
+    .fetch_all(db)
+    .await?)
+}
+
+async fn remove(db: &mut SqliteConnection, before: i64, most: u32) -> Result<usize, StoreError> {
+    if is_a_sheet_behind(&mut *db).await? {
+        return Ok(0);
+    }
+    let ids = too_old(&mut *db, before, most).await?;
     if ids.is_empty() {
         return Ok(0);
     }
