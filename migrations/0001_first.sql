@@ -122,7 +122,9 @@ CREATE TABLE tasks (
 
     version              INTEGER NOT NULL CHECK (version >= 0),
 
-    -- Written by the service that it belongs to, if it does to one: that its end was taken note of.
+    -- Written by the service that it belongs to, if it does to one: that its failure was counted, and that its end was
+    -- taken note of.
+    is_counted           INTEGER NOT NULL DEFAULT 0 CHECK (is_counted IN (0, 1)),
     is_noted             INTEGER NOT NULL DEFAULT 0 CHECK (is_noted IN (0, 1)),
     -- Written by the API: it is not chosen to be stopped by its service until then.
     protected_until      INTEGER,

@@ -43,6 +43,7 @@ impl Control {
             known: BTreeMap::new(),
             attempts: BTreeMap::new(),
             digests: BTreeMap::new(),
+            is_missed: false,
             now: self.clock.now(),
         };
         let seen = self.engine.observe(&order).await?;

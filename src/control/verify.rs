@@ -94,6 +94,7 @@ impl Control {
                 .map(|(name, one)| (name.clone(), one.attempt))
                 .collect(),
             digests: BTreeMap::new(),
+            is_missed: false,
             now: self.clock.now(),
         }
     }

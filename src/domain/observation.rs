@@ -98,6 +98,9 @@ pub struct ContainerObservation {
     pub health_output: Option<String>,
     /// Somebody froze it. Neargate never does.
     pub is_paused: bool,
+    /// Its process is known to have ended, but how is not, before the engine has cleared up after it: so its state is
+    /// RUNNING still. Only ever true for a moment, and only of an essential container that is not started again.
+    pub is_ending: bool,
 }
 
 /// Where a container is in its life.

@@ -362,6 +362,8 @@ pub struct ServiceTask {
     pub waiting: Option<String>,
     /// It is not chosen when there are too many, until then.
     pub protected_until: Option<TimestampMs>,
+    /// That it failed is counted already.
+    pub is_counted: bool,
 }
 
 impl ServiceTask {

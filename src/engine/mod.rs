@@ -213,6 +213,9 @@ pub struct Order {
     pub attempts: BTreeMap<ContainerName, u32>,
     /// What the tags of its images were found to mean first: the digests, by image.
     pub digests: BTreeMap<String, String>,
+    /// Another task takes its place when it ends: that is worth knowing before the engine has cleared up after it
+    /// ([`crate::domain::ContainerObservation::is_ending`]).
+    pub is_missed: bool,
     /// Now.
     pub now: TimestampMs,
 }

@@ -108,6 +108,7 @@ pub(crate) fn seen(containers: &[(&str, ContainerState)]) -> Observation {
             health: HealthStatus::Unknown,
             health_output: None,
             is_paused: false,
+            is_ending: false,
         };
         (name(text), observation)
     });

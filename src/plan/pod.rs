@@ -16,6 +16,8 @@ use crate::domain::{
 
 const NOBODY_KNOWS_HOW: &str = "it ended, and nobody knows how";
 
+/// How long after the end of a process the engine is asked again, should it not say so itself.
+const ASK_AGAIN: crate::domain::DurationMs = crate::domain::DurationMs::from_secs(1);
 /// How long after a SIGKILL the engine is asked again, should no event say that the process has ended.
 const KILL_AGAIN: crate::domain::DurationMs = crate::domain::DurationMs::from_secs(5);
 
@@ -296,7 +298,12 @@ fn plan_stop(world: PodWorld<'_>, since: TimestampMs) -> PodPlan {
     let mut plan = PodPlan::default();
     for container in &world.spec.containers {
         let name = &container.name;
-        match world.seen.containers.get(name).map(|seen| &seen.state) {
+        let seen = world.seen.containers.get(name);
+        match seen.map(|seen| &seen.state) {
+            Some(ContainerState::Running) if seen.is_some_and(|seen| seen.is_ending) => {
+                plan.wake_at = earliest(plan.wake_at, Some(world.now.plus(ASK_AGAIN)));
+                continue;
+            }
             Some(ContainerState::Running) => {}
             Some(ContainerState::Created) => {
                 plan.waiting

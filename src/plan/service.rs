@@ -13,9 +13,9 @@ use std::collections::BTreeSet;
 
 use crate::domain::{
     CircuitBreaker, Deployment, DeploymentCause, DeploymentId, DeploymentStatus, DeploymentTarget,
-    DurationMs, EventKind, FAILED_HEALTH_CHECKS, HealthStatus, Hold, LastStatus, NewEvent,
-    Occasion, RolloutState, Service, ServiceStatus, ServiceTask, TaskFailure, TaskId, TimestampMs,
-    has_failed,
+    DesiredStatus, DurationMs, EventKind, FAILED_HEALTH_CHECKS, HealthStatus, Hold, LastStatus,
+    NewEvent, Occasion, RolloutState, Service, ServiceStatus, ServiceTask, TaskFailure, TaskId,
+    TimestampMs, has_failed,
 };
 
 /// What a round is decided from.
@@ -47,6 +47,8 @@ pub struct ServicePlan {
     pub stop: Vec<(TaskId, String)>,
     /// Deployments that are over, as they ended.
     pub retired: Vec<Deployment>,
+    /// Tasks that go to their end, and whose failure is counted by now.
+    pub counted: Vec<TaskId>,
     /// Stopped tasks that were taken note of, and need not be looked at again.
     pub noted: Vec<TaskId>,
     /// What happened, in ECS's words.
@@ -110,6 +112,7 @@ pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
             start: 0,
             stop: Vec::new(),
             retired: Vec::new(),
+            counted: Vec::new(),
             noted: Vec::new(),
             events: Vec::new(),
             wake_at: None,
@@ -185,17 +188,22 @@ impl Round {
         self.plan.tell(message, self.now);
     }
 
-    /// Takes the stopped tasks into the deployments' counts, each once.
+    /// Takes the tasks that have failed into the deployments' counts, each once: as soon as its end is decided, since from
+    /// then on another one may take its place.
     fn take_note(&mut self, tasks: &[ServiceTask]) {
         for task in tasks {
-            if task.last_status != LastStatus::Stopped {
+            if task.last_status == LastStatus::Stopped {
+                self.plan.noted.push(task.id.clone());
+                self.plan.service.is_steady = false;
+            } else if task.desired_status == DesiredStatus::Running {
                 continue;
             }
-            self.plan.noted.push(task.id.clone());
-            self.plan.service.is_steady = false;
-            let Some(failure) = failure_of(task) else {
+            let Some(failure) = failure_of(task, self.now).filter(|_| !task.is_counted) else {
                 continue;
             };
+            if task.last_status != LastStatus::Stopped {
+                self.plan.counted.push(task.id.clone());
+            }
             let of = |deployment: &&mut Deployment| deployment.id.as_str() == task.deployment;
             let Some(deployment) = self.plan.service.deployments.iter_mut().find(of) else {
                 continue;
@@ -210,7 +218,7 @@ impl Round {
             let is_new_attempt = deployment
                 .last_failure()
                 .is_none_or(|last| task.created_at >= last.at);
-            let ran_well = ran_for(task).is_some_and(|length| length >= RAN_WELL);
+            let ran_well = ran_for(task, self.now).is_some_and(|length| length >= RAN_WELL);
             if ran_well {
                 (deployment.failed_tasks, deployment.failed_attempts) = (0, 0);
             }
@@ -483,7 +491,8 @@ impl Round {
             .filter(|task| !self.is_of_primary(task) || !self.goes_on(task))
             .count();
         let is_settled = healthy_of_primary == wanted && others == 0 && self.plan.start == 0;
-        if healthy_of_primary > 0 && self.plan.noted.is_empty() {
+        let nothing_ended = self.plan.noted.is_empty() && self.plan.counted.is_empty();
+        if healthy_of_primary > 0 && nothing_ended {
             self.forgive();
         }
         self.wake_for_grace(live);
@@ -657,16 +666,16 @@ fn tasks(count: usize, one_does: &str, many_do: &str) -> String {
 }
 
 /// How a task of a service failed; `None` if somebody wanted its end.
-fn failure_of(task: &ServiceTask) -> Option<TaskFailure> {
+fn failure_of(task: &ServiceTask, now: TimestampMs) -> Option<TaskFailure> {
     has_failed(task.stop_code, task.stopped_reason.as_deref()).then(|| TaskFailure {
         task: task.id.clone(),
-        at: task.stopped_at.unwrap_or(task.created_at),
+        at: task.stopped_at.unwrap_or(now),
         reason: task.stopped_reason.clone().unwrap_or_default(),
     })
 }
 
-fn ran_for(task: &ServiceTask) -> Option<DurationMs> {
-    Some(task.stopped_at?.since(task.started_at?))
+fn ran_for(task: &ServiceTask, now: TimestampMs) -> Option<DurationMs> {
+    Some(task.stopped_at.unwrap_or(now).since(task.started_at?))
 }
 
 /// When the next task of a deployment may be started after the last one has failed.

@@ -380,7 +380,8 @@ fn reason_to_stop(task: &Task, sighting: Sighting<'_>, ends: &Ends) -> Option<(S
     {
         return Some((StopCode::TaskFailedToStart, failure.reason.clone()));
     }
-    if let Some((definition, record)) = ended_essential(task, ends) {
+    let ending = seen.and_then(|seen| ending_essential(task, seen));
+    if let Some((definition, record)) = ended_essential(task, ends).or(ending) {
         return Some(match (&record.reason, record.started_at) {
             (Some(reason), Some(_)) if reason.as_str() == HOST_WENT_DOWN => (
                 StopCode::TerminationNotice,
@@ -437,6 +438,23 @@ fn ended_essential<'a>(
         .filter(|container| container.essential && ends.get(&container.name) != Some(&Ok(())))
         .filter_map(|container| Some((container, task.containers.get(&container.name)?)))
         .find(|(_, record)| record.last_status == ContainerStatus::Stopped)
+}
+
+/// The first essential container of a task that was RUNNING, in the definition's order, that is known to end for good.
+fn ending_essential<'a>(
+    task: &'a Task,
+    seen: &Observation,
+) -> Option<(&'a ContainerDefinition, &'a ContainerRecord)> {
+    let is_ending = |container: &&ContainerDefinition| {
+        let seen = seen.containers.get(&container.name);
+        container.essential
+            && container.restart_policy.is_none()
+            && seen.is_some_and(|seen| seen.is_ending)
+    };
+    let mut containers = task.spec.containers.iter();
+    let container =
+        containers.find(|one| task.last_status == LastStatus::Running && is_ending(one))?;
+    Some((container, task.containers.get(&container.name)?))
 }
 
 /// Whether containers run in a network namespace that is no more.

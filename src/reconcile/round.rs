@@ -247,6 +247,7 @@ impl Reconciler {
                 .iter()
                 .filter_map(|one| Some((one.image.clone(), task.image_digest(&one.image)?)))
                 .collect(),
+            is_missed: task.service().is_some(),
             now: by.carry(reading.wall, reading),
         }
     }

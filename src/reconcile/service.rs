@@ -47,6 +47,7 @@ impl Reconciler {
         let changes_nothing = plan.service == service
             && start.is_empty()
             && plan.stop.is_empty()
+            && plan.counted.is_empty()
             && plan.noted.is_empty()
             && plan.events.is_empty();
         if changes_nothing {
@@ -68,6 +69,7 @@ impl Reconciler {
                 revision: None,
                 start,
                 stop: plan.stop.into_iter().map(to_request).collect(),
+                counted: plan.counted,
                 noted: plan.noted,
                 events: plan.events,
             })

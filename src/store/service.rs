@@ -33,6 +33,8 @@ pub struct ServiceRecord {
     pub start: Vec<Task>,
     /// Tasks that it asks to stop.
     pub stop: Vec<(TaskId, StopRequest)>,
+    /// Tasks that go to their end, and whose failure is counted.
+    pub counted: Vec<TaskId>,
     /// Stopped tasks that it has taken note of.
     pub noted: Vec<TaskId>,
     /// What happened.
@@ -48,6 +50,7 @@ impl ServiceRecord {
             revision: None,
             start: Vec::new(),
             stop: Vec::new(),
+            counted: Vec::new(),
             noted: Vec::new(),
             events,
         }
@@ -135,6 +138,7 @@ impl Store {
                     for (task, request) in &record.stop {
                         stop(db, task, request).await?;
                     }
+                    count(db, &record.counted).await?;
                     note(db, &record.noted).await
                 })
             })
@@ -287,7 +291,7 @@ async fn tasks_of(
     let rows = sqlx::query_as!(
         ServiceTaskRow,
         "SELECT id, started_by, created_at, last_status, planned_status, stop_requested_at, health,
-                    started_at, stopped_at, stop_code, stopped_reason, waiting, protected_until
+                    started_at, stopped_at, stop_code, stopped_reason, waiting, protected_until, is_counted
                FROM tasks INDEXED BY tasks_of_services
               WHERE cluster = ?1 AND task_group = ?2 AND is_noted = 0 AND task_group GLOB 'service:*'
               ORDER BY seq",
@@ -439,6 +443,20 @@ pub(super) async fn outdate(db: &mut SqliteConnection, key: &ServiceKey) -> Resu
     Ok(())
 }
 
+async fn count(db: &mut SqliteConnection, tasks: &[TaskId]) -> Result<(), StoreError> {
+    if tasks.is_empty() {
+        return Ok(());
+    }
+    let ids = to_json(tasks)?;
+    sqlx::query!(
+        "UPDATE tasks SET is_counted = 1 WHERE id IN (SELECT value FROM json_each(?1))",
+        ids
+    )
+    .execute(db)
+    .await?;
+    Ok(())
+}
+
 async fn note(db: &mut SqliteConnection, tasks: &[TaskId]) -> Result<(), StoreError> {
     if tasks.is_empty() {
         return Ok(());
@@ -527,6 +545,7 @@ struct ServiceTaskRow {
     stopped_reason: Option<String>,
     waiting: Option<String>,
     protected_until: Option<i64>,
+    is_counted: i64,
 }
 
 impl TryFrom<ServiceTaskRow> for ServiceTask {
@@ -561,6 +580,7 @@ impl TryFrom<ServiceTaskRow> for ServiceTask {
             stopped_reason: row.stopped_reason,
             waiting: row.waiting,
             protected_until: to_time(row.protected_until),
+            is_counted: row.is_counted != 0,
         })
     }
 }

@@ -39,6 +39,34 @@ pub async fn a_task_comes_up_with_an_address_and_only_once(world: &mut World) {
     }
 }
 
+pub async fn the_end_of_a_task_that_is_missed_is_known_before_it_is_told(world: &mut World) {
+    for is_missed in [false, true] {
+        let mut order = order(&[("main", &["sleep"])]);
+        order.is_missed = is_missed;
+        let id = world.run(&mut order).await.containers[&name("main")]
+            .runtime_id
+            .clone();
+        world.daemon.signal_container(&id, "SIGKILL").await.unwrap();
+        // Nobody listens to the daemon's events here, so only the process itself tells of its end.
+        let mut was_ending = false;
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let seen = world.engine.observe(&order).await.unwrap();
+            let main = &seen.containers[&name("main")];
+            if let ContainerState::Exited { exit_code, .. } = main.state {
+                assert_eq!((exit_code, main.is_ending), (Some(137), false));
+                break;
+            }
+            was_ending |= main.is_ending;
+            assert!(Instant::now() < deadline, "{seen:#?}");
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        // Somebody who asks the daemon first may have to wait until all is over.
+        assert!(was_ending || !is_missed || world.is_real);
+        assert!(is_missed || !was_ending, "nobody asked for it");
+    }
+}
+
 pub async fn an_exit_has_its_code_and_a_time_that_lies_after_its_start(world: &mut World) {
     let before = SystemClock.now();
     let mut order = order(&[("main", &["exit", "--code", "3", "--after-ms", "50"])]);

@@ -245,6 +245,7 @@ pub fn order(containers: &[(&str, &[&str])]) -> Order {
         known: BTreeMap::new(),
         attempts: BTreeMap::new(),
         digests: BTreeMap::new(),
+        is_missed: false,
         now: SystemClock.now(),
     }
 }
@@ -295,6 +296,7 @@ contract! {
             removing_leaves_nothing_and_may_be_repeated,
             a_survey_tells_when_something_has_changed,
             the_end_of_a_container_is_hinted_at,
+            the_end_of_a_task_that_is_missed_is_known_before_it_is_told,
             what_was_created_under_an_earlier_start_of_the_host_ended_nobody_knows_how,
             a_runtime_that_the_engine_does_not_have_ends_the_start_and_those_that_it_has_are_said,
         ],

@@ -454,5 +454,6 @@ fn created_container(id: String, attempt: u32) -> ContainerObservation {
         health: HealthStatus::Unknown,
         health_output: None,
         is_paused: false,
+        is_ending: false,
     }
 }

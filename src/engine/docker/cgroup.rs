@@ -12,11 +12,14 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+use tokio::io::Interest;
+use tokio::io::unix::AsyncFd;
 
 use super::host::{Group, GroupLimits, GroupUse, Host, Traffic};
 use crate::domain::InstanceId;
@@ -167,6 +170,30 @@ const fn number_of(signal: ExecSignal) -> Signal {
     }
 }
 
+impl LocalHost {
+    /// A handle of a process of the container with that ID; `None` when it is not there. It is held before it is looked at, so
+    /// that its number cannot be given to another in between. Says why not in one sentence, when it is another's.
+    fn process(&self, container: &str, pid: u32) -> Result<Option<OwnedFd>, String> {
+        let Some(number) = i32::try_from(pid).ok().and_then(Pid::from_raw) else {
+            return Ok(None);
+        };
+        let handle = match pidfd_open(number, PidfdFlags::empty()) {
+            Ok(handle) => handle,
+            Err(rustix::io::Errno::SRCH) => return Ok(None),
+            Err(error) => return Err(format!("process {pid} cannot be held: {error}")),
+        };
+        let Ok(groups) = read(&self.proc.join(pid.to_string()).join("cgroup")) else {
+            return Ok(None);
+        };
+        if container.is_empty() || !groups.contains(container) {
+            return Err(format!(
+                "process {pid} is not seen as one of the container: Neargate may run in a PID namespace of its own"
+            ));
+        }
+        Ok(Some(handle))
+    }
+}
+
 #[async_trait]
 impl Host for LocalHost {
     fn boot_id(&self) -> Option<String> {
@@ -219,29 +246,29 @@ impl Host for LocalHost {
         Some(tree.names(&text, &tree.path(group)))
     }
 
-    /// The process is held by a handle first, so that its number cannot be given to another in between.
     async fn signal(&self, container: &str, pid: u32, signal: ExecSignal) -> Result<(), String> {
-        let told = |error: rustix::io::Errno| format!("process {pid} cannot be signalled: {error}");
-        let number = i32::try_from(pid).ok().and_then(Pid::from_raw);
-        let Some(number) = number else {
+        let Some(handle) = self.process(container, pid)? else {
             return Ok(());
         };
-        let handle = match pidfd_open(number, PidfdFlags::empty()) {
-            Ok(handle) => handle,
-            Err(rustix::io::Errno::SRCH) => return Ok(()),
-            Err(error) => return Err(told(error)),
-        };
-        let Ok(groups) = read(&self.proc.join(pid.to_string()).join("cgroup")) else {
-            return Ok(());
-        };
-        if container.is_empty() || !groups.contains(container) {
-            return Err(format!(
-                "process {pid} is not seen as one of the container: Neargate may run in a PID namespace of its own"
-            ));
-        }
         match pidfd_send_signal(&handle, number_of(signal)) {
             Ok(()) | Err(rustix::io::Errno::SRCH) => Ok(()),
-            Err(error) => Err(told(error)),
+            Err(error) => Err(format!("process {pid} cannot be signalled: {error}")),
+        }
+    }
+
+    /// One that is not there may be in a PID namespace that is not seen from here.
+    async fn has_ended(&self, container: &str, pid: u32) -> bool {
+        let Ok(Some(handle)) = self.process(container, pid) else {
+            return false;
+        };
+        // The kernel says so by letting the handle be read (pidfd_open(2)).
+        #[expect(
+            deprecated,
+            reason = "what takes its place is unsafe for the sake of types that are no owner of their descriptor; this one is"
+        )]
+        match AsyncFd::with_interest(handle, Interest::READABLE) {
+            Ok(handle) => handle.readable().await.is_ok(),
+            Err(_) => false,
         }
     }
 

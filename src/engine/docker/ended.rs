@@ -6,6 +6,9 @@
 //! while the container ran. It only saves that wait: an event that was lost, or a start of Neargate in between,
 //! costs a look at the container instead.
 //!
+//! Sooner still is known that the process has ended, but not how: the kernel says that to whoever holds a handle of it. Where
+//! another task is to take the place of one, that is enough to begin with.
+//!
 //! Not believed is what may mean something else: an end before the start that was seen last, an exit code that a
 //! label of the container has covered, and a SIGKILL that may have been the kernel's for the container's own memory,
 //! of which the daemon may hear later. And one with published ports is looked at too, since whoever gets them next
@@ -13,11 +16,16 @@
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::daemon::{ContainerEvent, ContainerInspect};
 use super::limits::KILLED;
 use crate::domain::{TaskId, TimestampMs};
 
+/// After that, the daemon is asked: its event has got lost.
+const BELIEVED_FOR: Duration = Duration::from_secs(1);
 /// Docker's word for it among the attributes of an event, where labels with the same name come before it.
 const EXIT_CODE: &str = "exitCode";
 
@@ -29,6 +37,16 @@ struct Life {
     seen: ContainerInspect,
     end: Option<(i64, TimestampMs)>,
     oom_killed: bool,
+    process: Process,
+}
+
+/// What is known of a container's process beside what the daemon tells.
+#[derive(Clone, Copy)]
+enum Process {
+    Unwatched,
+    Watched,
+    /// It had ended then.
+    GoneAt(Instant),
 }
 
 impl Lives {
@@ -47,11 +65,12 @@ impl Lives {
                 seen: seen.clone(),
                 end: None,
                 oom_killed: false,
+                process: Process::Unwatched,
             });
             return;
         };
         if life.seen.id != seen.id || life.seen.started_at != seen.started_at {
-            (life.end, life.oom_killed) = (None, false);
+            (life.end, life.oom_killed, life.process) = (None, false, Process::Unwatched);
         }
         life.seen.clone_from(seen);
     }
@@ -95,6 +114,40 @@ impl Lives {
             pid: None,
             ..seen.clone()
         })
+    }
+
+    /// Whether somebody is to watch the process of that container: nobody does yet, who asks will.
+    pub(super) fn is_to_watch(&self, task: &TaskId, id: &str) -> bool {
+        let mut lives = self.lock();
+        let mut of_task = lives.get_mut(task).into_iter().flatten();
+        let life = of_task.find(|one| one.seen.id == id);
+        match life {
+            Some(life) if matches!(life.process, Process::Unwatched) => {
+                life.process = Process::Watched;
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The process of that container has ended.
+    pub(super) fn process_is_gone(&self, task: &TaskId, id: &str) {
+        let mut lives = self.lock();
+        let mut of_task = lives.get_mut(task).into_iter().flatten();
+        if let Some(life) = of_task.find(|one| one.seen.id == id) {
+            life.process = Process::GoneAt(Instant::now());
+        }
+    }
+
+    /// The container of `task` with that name, as it was seen last, if its process has just ended and the daemon has not told
+    /// how. Whoever asks the daemon about it has to wait until it has cleared up.
+    pub(super) fn ending(&self, task: &TaskId, name: &str) -> Option<ContainerInspect> {
+        let lives = self.lock();
+        let life = lives.get(task)?.iter().find(|one| one.seen.name == name)?;
+        match (life.process, life.end) {
+            (Process::GoneAt(at), None) if at.elapsed() < BELIEVED_FOR => Some(life.seen.clone()),
+            _ => None,
+        }
     }
 
     /// Whatever has that name from now on is another container: one that is started again is made anew.
@@ -216,6 +269,31 @@ mod tests {
         };
         let oom = lives(&running(), &[oom, died(KILLED, 5_000)]);
         assert!(oom.ended(&task(), "web", true).unwrap().oom_killed);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn that_a_process_is_gone_is_believed_for_a_moment_and_until_more_is_told() {
+        let lives = lives(&running(), &[]);
+        assert!(lives.is_to_watch(&task(), "id") && !lives.is_to_watch(&task(), "id"));
+        assert!(lives.ending(&task(), "web").is_none());
+        lives.process_is_gone(&task(), "other");
+        assert!(lives.ending(&task(), "web").is_none());
+        lives.process_is_gone(&task(), "id");
+        assert_eq!(lives.ending(&task(), "web"), Some(running()));
+        tokio::time::advance(BELIEVED_FOR).await;
+        assert!(
+            lives.ending(&task(), "web").is_none(),
+            "the daemon is asked"
+        );
+        lives.process_is_gone(&task(), "id");
+        lives.told(&task(), &died(3, 5_000));
+        assert!(lives.ending(&task(), "web").is_none(), "it was told how");
+        let again = ContainerInspect {
+            started_at: Some(at(6_000)),
+            ..running()
+        };
+        lives.saw(&task(), &again);
+        assert!(lives.ending(&task(), "web").is_none() && lives.is_to_watch(&task(), "id"));
     }
 
     #[test]

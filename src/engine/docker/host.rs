@@ -39,6 +39,10 @@ pub trait Host: Send + Sync + 'static {
     /// no error. Says why not in one sentence, when it cannot be done.
     async fn signal(&self, container: &str, pid: u32, signal: ExecSignal) -> Result<(), String>;
 
+    /// Waits until a process of the host has ended. `false`, at once, if it is not seen as one of the container with that ID, or
+    /// cannot be waited for.
+    async fn has_ended(&self, container: &str, pid: u32) -> bool;
+
     /// How many processes in `group` and below it the kernel has killed for want of memory, as far as it
     /// counts them there: cgroup v1 counts only where the process was.
     async fn oom_kills(&self, group: &Group) -> u64;

@@ -116,6 +116,7 @@ impl DockerEngine {
         inspect: &ContainerInspect,
     ) -> Result<ContainerObservation, EngineError> {
         self.lives.saw(&order.task_id, inspect);
+        self.watch_process(order, name, inspect).await?;
         let mut seen = self.observe_container(inspect, order.now);
         let ContainerState::Exited {
             exit_code,

@@ -11,6 +11,7 @@ mod act;
 mod cgroup;
 pub mod client;
 pub mod daemon;
+mod early;
 mod ended;
 mod exec;
 pub mod host;
@@ -154,6 +155,8 @@ pub struct DockerEngine {
     unstarted: Mutex<BTreeMap<TaskId, BTreeSet<String>>>,
     /// What was told of the ends of containers. Losing it costs a slower look.
     lives: Arc<Lives>,
+    /// How many processes may be watched.
+    watches: Arc<Semaphore>,
     /// Who owns the network namespaces of tasks. Losing it costs what went through them.
     network_owners: Mutex<BTreeMap<TaskId, NetworkOwner>>,
     /// What was seen last of containers without a cgroup of Neargate's around them.
@@ -199,6 +202,7 @@ impl DockerEngine {
             signalled: Mutex::new(BTreeMap::new()),
             unstarted: Mutex::new(BTreeMap::new()),
             lives: Arc::default(),
+            watches: Arc::new(early::watches()),
             network_owners: Mutex::new(BTreeMap::new()),
             sampled: Mutex::new(BTreeMap::new()),
             digests: Mutex::new(BTreeMap::new()),
@@ -325,11 +329,15 @@ impl Engine for DockerEngine {
             let has_own_limit = definition.memory.is_some() || order.spec.size.is_none();
             let told = self.lives.ended(&order.task_id, &name, has_own_limit);
             // One that may be started again is removed for that, and then nobody could say any more when exactly it ended.
-            let inspect = match told.filter(|_| definition.restart_policy.is_none()) {
-                Some(ended) => Some(ended),
+            let ended = told.filter(|_| definition.restart_policy.is_none());
+            let ending = self.lives.ending(&order.task_id, &name);
+            let ending = ending.filter(|_| ended.is_none());
+            let is_ending = ending.is_some();
+            let inspect = match ended.or(ending) {
+                Some(known) => Some(known),
                 None => self.daemon.inspect_container(&name).await?,
             };
-            Ok::<_, EngineError>((&definition.name, inspect))
+            Ok::<_, EngineError>((&definition.name, inspect, is_ending))
         });
         let (sandbox, containers) = tokio::join!(
             self.daemon.inspect_container(&sandbox_name),
@@ -344,7 +352,7 @@ impl Engine for DockerEngine {
             ..Observation::default()
         };
         for container in containers {
-            let (name, inspect) = container?;
+            let (name, inspect, is_ending) = container?;
             let ours = inspect.filter(|one| self.names.is(one, &order.task_id, Some(name)));
             if let Some(inspect) = ours {
                 if let Some(network) = observe_own_network(&inspect) {
@@ -354,7 +362,8 @@ impl Engine for DockerEngine {
                 let by = self.enforced_by(order, &inspect).await?;
                 // Held as a whole is only what no container is outside of.
                 seen.limits = seen.limits.max(Some(by));
-                let container = self.look_closer(order, name, &inspect).await?;
+                let mut container = self.look_closer(order, name, &inspect).await?;
+                container.is_ending = is_ending;
                 seen.containers.insert(name.clone(), container);
             }
         }

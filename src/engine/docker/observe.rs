@@ -25,6 +25,7 @@ impl DockerEngine {
             health: inspect.health.unwrap_or(HealthStatus::Unknown),
             health_output: inspect.health_output.clone(),
             is_paused: inspect.status == "paused",
+            is_ending: false,
         }
     }
 }

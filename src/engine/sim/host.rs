@@ -46,6 +46,14 @@ impl Host for SimHost {
             .with(|model| model.signal_exec(container, pid, signal.as_str()))
     }
 
+    async fn has_ended(&self, container: &str, pid: u32) -> bool {
+        let is_over = self.0.with(|model| model.await_end(container, pid));
+        match is_over {
+            Some(is_over) => is_over.await.is_ok(),
+            None => false,
+        }
+    }
+
     async fn oom_kills(&self, group: &Group) -> u64 {
         self.0.with(|model| model.oom_kills(&path(group)))
     }

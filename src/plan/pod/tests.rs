@@ -271,6 +271,19 @@ fn healthy_lets_the_dependent_start_and_start_timeout_gives_up() {
 }
 
 #[test]
+fn what_is_known_to_end_is_not_asked_to_and_is_looked_at_again() {
+    let mut seen = seen(&[
+        ("web", ContainerState::Running),
+        ("side", ContainerState::Running),
+    ]);
+    seen.containers.get_mut(&name("web")).unwrap().is_ending = true;
+    let world = World::new(vec![container("web"), container("side")], seen).stopping(10_000);
+    let plan = world.plan();
+    assert_eq!(plan.actions, [PodAction::Terminate(name("side"))]);
+    assert_eq!(plan.wake_at, Some(at(11_000)), "its event may get lost");
+}
+
+#[test]
 fn stopping_goes_in_reverse_and_each_timeout_counts_from_its_turn() {
     let containers = || {
         vec![

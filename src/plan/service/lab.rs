@@ -135,12 +135,16 @@ impl Lab {
         let is_empty = plan.service == self.service
             && plan.start == 0
             && plan.stop.is_empty()
+            && plan.counted.is_empty()
             && plan.noted.is_empty()
             && plan.events.is_empty();
         self.service = plan.service;
         self.retired.extend(plan.retired);
         self.said
             .extend(plan.events.into_iter().map(|event| event.message));
+        for task in &mut self.tasks {
+            task.is_counted |= plan.counted.contains(&task.id);
+        }
         self.tasks.retain(|task| !plan.noted.contains(&task.id));
         for (id, reason) in plan.stop {
             let task = self.tasks.iter_mut().find(|task| task.id == id).unwrap();
@@ -163,6 +167,7 @@ impl Lab {
                 stopped_reason: None,
                 waiting: None,
                 protected_until: None,
+                is_counted: false,
             });
         }
         is_empty

@@ -340,6 +340,27 @@ fn without_a_breaker_failures_are_followed_by_growing_pauses() {
 }
 
 #[test]
+fn a_failure_is_counted_once_and_as_soon_as_the_end_is_decided() {
+    let mut lab = Lab::new(1, ServiceConfiguration::default());
+    lab.settle();
+    let failed = lab.tasks[0].id.clone();
+    lab.tasks[0].desired_status = DesiredStatus::Stopped;
+    lab.tasks[0].stop_code = Some(StopCode::EssentialContainerExited);
+    lab.tasks[0].last_status = LastStatus::Stopping;
+    lab.pass(1);
+    lab.round();
+    assert_eq!(lab.service.deployments[0].failed_tasks, 1);
+    assert_eq!(lab.tasks.len(), 2, "its place is taken while it ends");
+    lab.round();
+    lab.tasks[0].last_status = LastStatus::Stopped;
+    lab.tasks[0].stopped_at = Some(lab.now);
+    lab.settle();
+    assert_eq!(lab.service.deployments[0].failed_tasks, 1);
+    assert_eq!(lab.says(&format!("(task {failed}) failed")), 1);
+    assert!(lab.tasks.iter().all(|task| task.id != failed), "noted");
+}
+
+#[test]
 fn tasks_that_fail_together_cost_one_pause_and_then_one_is_tried_at_a_time() {
     let mut lab = Lab::new(10, ServiceConfiguration::default());
     for _ in 0..3 {

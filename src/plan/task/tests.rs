@@ -97,6 +97,50 @@ fn the_end_of_an_essential_container_ends_the_task_with_its_exit_code_and_time()
 }
 
 #[test]
+fn the_end_of_an_essential_container_is_decided_before_it_is_known_how() {
+    let mut report = seen(&[("web", ContainerState::Running)]);
+    report.containers.get_mut(&name("web")).unwrap().is_ending = true;
+    let ending = plan(&running_task(), Sighting::Seen(&report), at(5_010));
+    assert_eq!(ending.task.last_status, LastStatus::Stopping);
+    assert_eq!(
+        ending.next,
+        Next::Advance(Goal::Stop { since: at(5_010) }),
+        "the others are asked to stop"
+    );
+    assert_eq!(ending.task.containers[&name("web")].exit_code, None);
+    let told = seen(&[("web", exited(3, 5_000))]);
+    let ended = plan(&ending.task, Sighting::Seen(&told), at(5_050)).task;
+    assert_eq!(ended.last_status, LastStatus::Stopped);
+    assert_eq!(ended.containers[&name("web")].exit_code, Some(3));
+    assert_eq!(ended.execution_stopped_at, Some(at(5_000)));
+    let whole = plan(&running_task(), Sighting::Seen(&told), at(5_050)).task;
+    let why = |task: &Task| (task.stop_code, task.stopped_reason.clone());
+    assert_eq!(why(&ended), why(&whole), "as if it had been told at once");
+}
+
+#[test]
+fn only_what_ends_a_running_task_for_good_ends_it_early() {
+    let mut report = seen(&[("web", ContainerState::Running)]);
+    report.containers.get_mut(&name("web")).unwrap().is_ending = true;
+    let goes_on = |task: &Task| {
+        let plan = plan(task, Sighting::Seen(&report), at(5_010));
+        plan.task.desired_status() == DesiredStatus::Running
+    };
+    let starting = plan(&accepted(), Sighting::NeverAsked, at(1_500)).task;
+    assert!(goes_on(&starting), "it is to be RUNNING first");
+    let mut restarts = running_task();
+    restarts.spec.containers[0].restart_policy = Some(RestartPolicy {
+        ignored_exit_codes: Vec::new(),
+        attempt_period: crate::domain::DurationMs::from_secs(60),
+    });
+    assert!(goes_on(&restarts));
+    let mut optional = running_task();
+    optional.spec.containers[0].essential = false;
+    assert!(goes_on(&optional));
+    assert!(!goes_on(&running_task()));
+}
+
+#[test]
 fn a_container_that_is_not_essential_may_end() {
     let mut side = container("side");
     side.essential = false;

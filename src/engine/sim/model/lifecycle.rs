@@ -1,5 +1,7 @@
 //! From start to removal: what a container goes through, and what the daemon refuses on the way.
 
+use tokio::sync::oneshot;
+
 use super::container::{Phase, Process};
 use super::{Answer, Container, Model, Refusal, Timer};
 use crate::engine::LogStream;
@@ -185,6 +187,10 @@ impl Model {
         let Some(process) = container.process.take() else {
             return;
         };
+        if let Some(waits) = self.awaited.remove(&process.pid) {
+            // Who does not wait any more does not want to know.
+            let _ = waits.send(());
+        }
         container.phase = Phase::Exited;
         container.exit_code = exit_code;
         container.oom_killed = oom_killed;
@@ -198,6 +204,15 @@ impl Model {
         }
         self.tell(number, "die");
         self.changes += 1;
+    }
+
+    /// Is told when a process of a container has ended; `None` if it is none of that container.
+    pub(crate) fn await_end(&mut self, id: &str, pid: u32) -> Option<oneshot::Receiver<()>> {
+        self.find(id)
+            .filter(|container| container.pid() == Some(pid))?;
+        let (waits, is_over) = oneshot::channel();
+        self.awaited.insert(pid, waits);
+        Some(is_over)
     }
 
     pub(crate) fn signal(&mut self, id: &str, signal: &str) -> Result<(), Refusal> {

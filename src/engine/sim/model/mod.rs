@@ -25,6 +25,8 @@ mod volume;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use tokio::sync::oneshot;
+
 use crate::domain::{DurationMs, TimestampMs};
 use crate::engine::docker::daemon::{
     ContainerEvent, ContainerInspect, ContainerSummary, DaemonInfo, ImageInspect,
@@ -76,6 +78,8 @@ pub(crate) struct Model {
     execs: BTreeMap<u64, ExecRun>,
     /// By path.
     groups: BTreeMap<String, Group>,
+    /// Who waits for the ends of processes.
+    awaited: BTreeMap<u32, oneshot::Sender<()>>,
     /// How often the host was started.
     boots: u32,
     pulls: BTreeMap<u64, Pull>,
@@ -145,6 +149,7 @@ impl Model {
             next_volume: 0,
             execs: BTreeMap::new(),
             groups: BTreeMap::new(),
+            awaited: BTreeMap::new(),
             boots: 1,
             pulls: BTreeMap::new(),
             events: EventRing::default(),
