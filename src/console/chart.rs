@@ -17,35 +17,27 @@ mod tests;
 
 use std::fmt::{self, Write as _};
 
-pub(crate) use graph::{Edge, Graph, Node};
-pub(crate) use lines::Lines;
-pub(crate) use spark::sparkline;
-pub(crate) use stack::Stack;
-pub(crate) use timeline::{Phase, Timeline};
+use super::format::Svg;
+
+pub(in crate::console) use graph::{Edge, Graph, Node};
+pub(in crate::console) use lines::Lines;
+pub(in crate::console) use spark::sparkline;
+pub(in crate::console) use stack::Stack;
+pub(in crate::console) use timeline::{Phase, Timeline};
 
 /// The most columns or points that a picture has; neighbours are put together beyond that.
-pub(crate) const MOST_COLUMNS: usize = 240;
+pub(in crate::console) const MOST_COLUMNS: usize = 240;
 /// The most columns where each is made of several series.
 const MOST_STACKED: usize = 62;
 /// The most series that are told apart; the rest is put together as "others".
-pub(crate) const MOST_SERIES: usize = 8;
+pub(in crate::console) const MOST_SERIES: usize = 8;
 /// How many columns a description says in words.
 const MOST_SAID: usize = 60;
 /// The most characters of a name that a picture shows.
 const MOST_NAMED: usize = 24;
 
 /// How a figure is written for people.
-pub(crate) type Say<'a> = &'a dyn Fn(u64) -> String;
-
-/// A picture, as it stands in a page. It has been escaped.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Svg(String);
-
-impl fmt::Display for Svg {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+pub(in crate::console) type Say<'a> = &'a dyn Fn(u64) -> String;
 
 /// A length or place in tenths of a unit.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]

@@ -14,40 +14,40 @@ const LABEL: usize = 11;
 
 /// A box.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Node {
+pub(in crate::console) struct Node {
     /// What it is called.
-    pub(crate) name: String,
+    pub(in crate::console) name: String,
     /// What stands below that.
-    pub(crate) note: String,
+    pub(in crate::console) note: String,
     /// The class of its colour: a word of this program, never of a user.
-    pub(crate) class: &'static str,
+    pub(in crate::console) class: &'static str,
 }
 
 /// An arrow.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Edge {
+pub(in crate::console) struct Edge {
     /// The place of the box that comes first.
-    pub(crate) from: usize,
+    pub(in crate::console) from: usize,
     /// The place of the box that waits for it.
-    pub(crate) to: usize,
+    pub(in crate::console) to: usize,
     /// What for.
-    pub(crate) label: String,
+    pub(in crate::console) label: String,
 }
 
 /// What depends on what.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Graph {
+pub(in crate::console) struct Graph {
     /// What it is called.
-    pub(crate) title: String,
+    pub(in crate::console) title: String,
     /// The boxes.
-    pub(crate) nodes: Vec<Node>,
+    pub(in crate::console) nodes: Vec<Node>,
     /// The arrows. One to or from a box that there is not is left out.
-    pub(crate) edges: Vec<Edge>,
+    pub(in crate::console) edges: Vec<Edge>,
 }
 
 impl Graph {
     /// The picture.
-    pub(crate) fn draw(&self) -> Svg {
+    pub(in crate::console) fn draw(&self) -> Svg {
         let nodes = &self.nodes[..self.nodes.len().min(MOST_NODES)];
         let edges: Vec<&Edge> = self
             .edges

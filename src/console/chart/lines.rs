@@ -8,20 +8,20 @@ use super::{
 
 /// A chart of two figures over time. Times that nobody has figures of are left free.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Lines {
+pub(in crate::console) struct Lines {
     /// What it is called.
-    pub(crate) title: String,
+    pub(in crate::console) title: String,
     /// What each column stands for.
-    pub(crate) labels: Vec<String>,
+    pub(in crate::console) labels: Vec<String>,
     /// What was reserved in each of them.
-    pub(crate) reserved: Vec<Option<u64>>,
+    pub(in crate::console) reserved: Vec<Option<u64>>,
     /// What was used in each of them.
-    pub(crate) used: Vec<Option<u64>>,
+    pub(in crate::console) used: Vec<Option<u64>>,
 }
 
 impl Lines {
     /// The chart. Of many columns, each that is drawn is the highest of its neighbours.
-    pub(crate) fn draw(&self, say: Say<'_>) -> Svg {
+    pub(in crate::console) fn draw(&self, say: Say<'_>) -> Svg {
         let count = self.labels.len();
         let (reserved, used) = (
             highest_of(&self.reserved, count),
@@ -57,10 +57,10 @@ impl Lines {
         }
         for path in steps(&reserved, highest) {
             canvas.raw(format_args!(
-                "<polyline class=\"reserved\" fill=\"none\" points=\"{path}\"/>"
+                "<polyline class=\"limit\" fill=\"none\" points=\"{path}\"/>"
             ));
         }
-        let entries = [("reserved", "reserved"), ("used", "used")];
+        let entries = [("limit-key", "reserved"), ("used", "used")];
         let entries = entries.map(|(class, name)| (class.to_owned(), name.to_owned()));
         legend(&mut canvas, &entries);
         canvas.finish()

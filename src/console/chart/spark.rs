@@ -9,7 +9,7 @@ const MARGIN: u64 = 20;
 
 /// `values` in the order of time, drawn from nothing to the highest of them. Of many, each point is the highest of its
 /// neighbours.
-pub(crate) fn sparkline(title: &str, values: &[u64], say: Say<'_>) -> Svg {
+pub(in crate::console) fn sparkline(title: &str, values: &[u64], say: Say<'_>) -> Svg {
     let points: Vec<u64> = chunks(values.len(), MOST_COLUMNS)
         .filter_map(|(from, to)| values[from..to].iter().copied().max())
         .collect();

@@ -7,18 +7,18 @@ use super::{
 
 /// A chart of stacked columns.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Stack {
+pub(in crate::console) struct Stack {
     /// What it is called.
-    pub(crate) title: String,
+    pub(in crate::console) title: String,
     /// What each column stands for.
-    pub(crate) labels: Vec<String>,
+    pub(in crate::console) labels: Vec<String>,
     /// The name of each series, and its part of each column; what is missing is nothing.
-    pub(crate) series: Vec<(String, Vec<u64>)>,
+    pub(in crate::console) series: Vec<(String, Vec<u64>)>,
 }
 
 impl Stack {
     /// The chart, with a legend. The largest series come first; of very many, the smallest are put together.
-    pub(crate) fn draw(&self, say: Say<'_>) -> Svg {
+    pub(in crate::console) fn draw(&self, say: Say<'_>) -> Svg {
         let series = self.told_apart();
         if self.labels.is_empty() || series.is_empty() {
             return nothing("stack", &self.title);

@@ -171,7 +171,7 @@ fn a_hole_in_the_figures_is_a_hole_in_the_line() {
     };
     let text = check(&lines.draw(&say));
     assert_eq!(
-        text.matches("<polyline class=\"reserved\"").count(),
+        text.matches("<polyline class=\"limit\"").count(),
         2,
         "{text}"
     );

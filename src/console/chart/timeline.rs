@@ -14,31 +14,31 @@ const SHORTEST: u64 = 20;
 
 /// A part of a life.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Phase {
+pub(in crate::console) struct Phase {
     /// What it is called.
-    pub(crate) name: String,
+    pub(in crate::console) name: String,
     /// The class of its colour: a word of this program, never of a user.
-    pub(crate) class: &'static str,
+    pub(in crate::console) class: &'static str,
     /// When it began, in milliseconds.
-    pub(crate) from_ms: i64,
+    pub(in crate::console) from_ms: i64,
     /// When it ended, or now while it goes on.
-    pub(crate) to_ms: i64,
+    pub(in crate::console) to_ms: i64,
     /// How long it took, in words.
-    pub(crate) took: String,
+    pub(in crate::console) took: String,
 }
 
 /// A life as a picture.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Timeline {
+pub(in crate::console) struct Timeline {
     /// What it is called.
-    pub(crate) title: String,
+    pub(in crate::console) title: String,
     /// In the order in which they began.
-    pub(crate) phases: Vec<Phase>,
+    pub(in crate::console) phases: Vec<Phase>,
 }
 
 impl Timeline {
     /// The picture: a row for each phase, with its name, its bar and how long it took.
-    pub(crate) fn draw(&self) -> Svg {
+    pub(in crate::console) fn draw(&self) -> Svg {
         let phases = &self.phases[..self.phases.len().min(MOST_PHASES)];
         let said: Vec<String> = phases
             .iter()
