@@ -5,9 +5,6 @@ mod log;
 mod view;
 mod words;
 
-#[cfg(test)]
-mod tests;
-
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
