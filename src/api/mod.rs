@@ -28,7 +28,7 @@ pub use auth::{ApiToken, Auth, Hosts, ListenRefused, WeakToken, check_listen};
 pub use limits::ApiLimits;
 pub use listener::serve;
 pub use pages::{ASSETS_PATH, Pages, ProblemPage, SIGN_IN_PATH};
-pub(crate) use rest::{ApiError, Kind, failed, read_body};
+pub(crate) use rest::{ApiError, Kind, failed, order, read_body};
 pub use sign_in::{SignInRefused, SignIns, cookie};
 
 use crate::control::Control;

@@ -20,8 +20,11 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Asked<T> {
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, ApiError> {
         let Query(asked) = Query::try_from_uri(&parts.uri).map_err(|error| {
-            ApiError::new(Kind::InvalidRequest, "the address of the page cannot be read")
-                .hint(error.body_text())
+            ApiError::new(
+                Kind::InvalidRequest,
+                "the address of the page cannot be read",
+            )
+            .hint(error.body_text())
         })?;
         Ok(Self(asked))
     }
@@ -51,7 +54,10 @@ pub(super) fn chosen<T>(
     };
     let shown: String = text.chars().take(REPEATED).collect();
     parse(text).map(Some).ok_or_else(|| {
-        ApiError::new(Kind::InvalidRequest, format!("{field}: \"{shown}\" is none of its values"))
-            .hint("choose one on the page")
+        ApiError::new(
+            Kind::InvalidRequest,
+            format!("{field}: \"{shown}\" is none of its values"),
+        )
+        .hint("choose one on the page")
     })
 }

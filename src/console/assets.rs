@@ -19,6 +19,10 @@ const SCRIPT: &str = "text/javascript; charset=utf-8";
 /// Each file: its name, its type, what is in it.
 const FILES: &[(&str, &str, &str)] = &[
     ("console.css", CSS, include_str!("assets/console.css")),
+    ("chart.css", CSS, include_str!("assets/chart.css")),
+    ("copy.js", SCRIPT, include_str!("assets/copy.js")),
+    ("log.js", SCRIPT, include_str!("assets/log.js")),
+    ("terminal.js", SCRIPT, include_str!("assets/terminal.js")),
     ("live.js", SCRIPT, include_str!("assets/live.js")),
 ];
 

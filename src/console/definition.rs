@@ -21,7 +21,8 @@ use super::visit::Visit;
 use crate::api::{ApiError, Kind};
 use crate::control::ControlError;
 use crate::domain::{
-    Family, RegisteredTaskDefinition, TaskDefinitionReference, TaskDefinitionStatus, TimestampMs, display,
+    Family, RegisteredTaskDefinition, TaskDefinitionReference, TaskDefinitionStatus, TimestampMs,
+    display,
 };
 use crate::store::{PageRequest, TaskDefinitionFilter};
 
@@ -35,7 +36,10 @@ pub(super) fn routes() -> Router<Arc<Console>> {
         .route("/task-definitions/{family}/diff", get(compare))
         .route("/task-definitions/{family}/{revision}", get(show))
         .route("/task-definitions/{family}/{revision}/yaml", get(yaml_file))
-        .route("/task-definitions/{family}/{revision}/run", get(run::ask).post(run::run))
+        .route(
+            "/task-definitions/{family}/{revision}/run",
+            get(run::ask).post(run::run),
+        )
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -113,8 +117,11 @@ async fn families(visit: Visit, Asked(asked): Asked<FamiliesQuery>) -> Result<Re
 
 fn revision_row(registered: &RegisteredTaskDefinition, now: TimestampMs) -> RevisionRow {
     let definition = &registered.definition;
-    let names: Vec<String> =
-        definition.containers.iter().map(|container| container.name.to_string()).collect();
+    let names: Vec<String> = definition
+        .containers
+        .iter()
+        .map(|container| container.name.to_string())
+        .collect();
     let is_active = registered.status == TaskDefinitionStatus::Active;
     RevisionRow {
         family: definition.family.to_string(),
@@ -122,7 +129,11 @@ fn revision_row(registered: &RegisteredTaskDefinition, now: TimestampMs) -> Revi
         status: Badge::status(if is_active { "ACTIVE" } else { "INACTIVE" }),
         is_active,
         size: match definition.size {
-            Some(size) => format!("{} vCPU, {} MiB", display::vcpu(size.cpu().0.into()), size.memory()),
+            Some(size) => format!(
+                "{} vCPU, {} MiB",
+                display::vcpu(size.cpu().0.into()),
+                size.memory()
+            ),
             None => "that of its containers".to_owned(),
         },
         containers: names.join(", "),
@@ -165,14 +176,21 @@ async fn revisions(
     };
     let page = visit.control().task_definitions(filter, page).await?;
     if page.items.is_empty() && token.is_none() {
-        return Err(ApiError::new(Kind::NotFound, format!("task definition \"{family}\" does not exist"))
-            .hint("neargate register FILE makes one"));
+        return Err(ApiError::new(
+            Kind::NotFound,
+            format!("task definition \"{family}\" does not exist"),
+        )
+        .hint("neargate register FILE makes one"));
     }
     let path = format!("/task-definitions/{family}");
     let shown = RevisionsPage {
         frame: visit.frame(Nav::Definitions, format!("Task definition {family}")),
         family: family.to_string(),
-        rows: page.items.iter().map(|one| revision_row(one, visit.now)).collect(),
+        rows: page
+            .items
+            .iter()
+            .map(|one| revision_row(one, visit.now))
+            .collect(),
         paging: Paging::new(&path, "", token.as_deref(), page.next.as_deref()),
     };
     visit.show(&shown)
@@ -192,8 +210,11 @@ async fn named(
     let revision = match revision {
         "latest" => None,
         number => Some(number.parse().map_err(|_| {
-            ApiError::new(Kind::NotFound, format!("task definition {family} has no such revision"))
-                .hint("revisions are numbers: 1, 2, …; or latest")
+            ApiError::new(
+                Kind::NotFound,
+                format!("task definition {family} has no such revision"),
+            )
+            .hint("revisions are numbers: 1, 2, …; or latest")
         })?),
     };
     let wanted = TaskDefinitionReference {
@@ -237,23 +258,27 @@ async fn show(
     let registered = named(&visit, &family, &revision).await?;
     let row = revision_row(&registered, visit.now);
     let joined = |parts: Vec<String>| parts.join(", ");
-    let containers = registered.definition.containers.iter().map(|one| Container {
-        name: one.name.to_string(),
-        image: one.image.clone(),
-        is_essential: one.essential,
-        ports: joined(
-            one.port_mappings
-                .iter()
-                .map(|port| format!("{}/{}", port.container_port, port.protocol.as_str()))
-                .collect(),
-        ),
-        waits_for: joined(
-            one.depends_on
-                .iter()
-                .map(|other| format!("{} ({})", other.container, other.condition.as_str()))
-                .collect(),
-        ),
-    });
+    let containers = registered
+        .definition
+        .containers
+        .iter()
+        .map(|one| Container {
+            name: one.name.to_string(),
+            image: one.image.clone(),
+            is_essential: one.essential,
+            ports: joined(
+                one.port_mappings
+                    .iter()
+                    .map(|port| format!("{}/{}", port.container_port, port.protocol.as_str()))
+                    .collect(),
+            ),
+            waits_for: joined(
+                one.depends_on
+                    .iter()
+                    .map(|other| format!("{} ({})", other.container, other.condition.as_str()))
+                    .collect(),
+            ),
+        });
     let page = DefinitionPage {
         frame: visit.frame(
             Nav::Definitions,
@@ -262,7 +287,10 @@ async fn show(
         containers: containers.collect(),
         warnings: registered.warnings.clone(),
         yaml: yaml(&registered)?,
-        before: registered.revision.checked_sub(1).filter(|before| *before > 0),
+        before: registered
+            .revision
+            .checked_sub(1)
+            .filter(|before| *before > 0),
         row,
     };
     visit.show(&page)
@@ -274,10 +302,19 @@ async fn yaml_file(
 ) -> Result<Response, ApiError> {
     let registered = named(&visit, &family, &revision).await?;
     let text = yaml(&registered)?;
-    let name = format!("{}-{}.yaml", registered.definition.family, registered.revision);
+    let name = format!(
+        "{}-{}.yaml",
+        registered.definition.family, registered.revision
+    );
     let headers = [
-        (header::CONTENT_TYPE, "application/yaml; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\"")),
+        (
+            header::CONTENT_TYPE,
+            "application/yaml; charset=utf-8".to_owned(),
+        ),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{name}\""),
+        ),
     ];
     Ok((headers, text).into_response())
 }
@@ -303,12 +340,18 @@ async fn compare(
     Path(family): Path<String>,
     Asked(asked): Asked<CompareQuery>,
 ) -> Result<Response, ApiError> {
-    let of = |text: Option<String>| text.filter(|text| !text.is_empty()).unwrap_or_else(|| "latest".to_owned());
+    let of = |text: Option<String>| {
+        text.filter(|text| !text.is_empty())
+            .unwrap_or_else(|| "latest".to_owned())
+    };
     let (from, to) = (of(asked.from), of(asked.to));
     let from = named(&visit, &family, &from).await?;
     let to = named(&visit, &family, &to).await?;
     let changes = diff::lines(&yaml(&from)?, &yaml(&to)?);
-    let title = format!("{family}: from revision {} to {}", from.revision, to.revision);
+    let title = format!(
+        "{family}: from revision {} to {}",
+        from.revision, to.revision
+    );
     let page = ComparePage {
         frame: visit.frame(Nav::Definitions, title),
         family: from.definition.family.to_string(),

@@ -24,9 +24,17 @@ pub(super) fn lines(old: &str, new: &str) -> Vec<Change> {
     let alike = |(one, other): &(&&str, &&str)| one == other;
     let before = old.iter().zip(&new).take_while(alike).count();
     let rest = (&old[before..], &new[before..]);
-    let after = rest.0.iter().rev().zip(rest.1.iter().rev()).take_while(alike).count();
-    let (old_middle, new_middle) =
-        (&rest.0[..rest.0.len() - after], &rest.1[..rest.1.len() - after]);
+    let after = rest
+        .0
+        .iter()
+        .rev()
+        .zip(rest.1.iter().rev())
+        .take_while(alike)
+        .count();
+    let (old_middle, new_middle) = (
+        &rest.0[..rest.0.len() - after],
+        &rest.1[..rest.1.len() - after],
+    );
     if old_middle.is_empty() && new_middle.is_empty() {
         return Vec::new();
     }
@@ -79,11 +87,13 @@ fn middle(old: &[&str], new: &[&str]) -> Vec<Change> {
 /// Leaves out what is alike and far from anything that is not.
 fn without_the_far(changes: Vec<Change>) -> Vec<Change> {
     let differs = |change: &Change| !matches!(change, Change::Same(_));
-    let places: Vec<usize> =
-        (0..changes.len()).filter(|place| differs(&changes[*place])).collect();
+    let places: Vec<usize> = (0..changes.len())
+        .filter(|place| differs(&changes[*place]))
+        .collect();
     let is_near = |place: usize| {
         let next = places.partition_point(|other| *other < place);
-        let near = |other: Option<&usize>| other.is_some_and(|other| place.abs_diff(*other) <= AROUND);
+        let near =
+            |other: Option<&usize>| other.is_some_and(|other| place.abs_diff(*other) <= AROUND);
         near(places.get(next)) || near(next.checked_sub(1).and_then(|before| places.get(before)))
     };
     let mut shown = Vec::new();
@@ -121,7 +131,16 @@ mod tests {
         let new = "a\nb\nc\nd\ne\nf\ng\nimage: 2\nport: 80\nh";
         assert_eq!(
             told(old, new),
-            ["… 4", "  e", "  f", "  g", "- image: 1", "+ image: 2", "+ port: 80", "  h"]
+            [
+                "… 4",
+                "  e",
+                "  f",
+                "  g",
+                "- image: 1",
+                "+ image: 2",
+                "+ port: 80",
+                "  h"
+            ]
         );
         assert_eq!(told(old, old), Vec::<String>::new());
         assert_eq!(told("", "a"), ["+ a"]);
@@ -130,7 +149,11 @@ mod tests {
 
     #[test]
     fn texts_that_are_very_long_are_compared_within_bounds() {
-        let text = |from: usize| (from..from + 5_000).map(|n| format!("{n}\n")).collect::<String>();
+        let text = |from: usize| {
+            (from..from + 5_000)
+                .map(|n| format!("{n}\n"))
+                .collect::<String>()
+        };
         assert_eq!(lines(&text(0), &text(10_000)).len(), 10_000);
     }
 

@@ -33,7 +33,12 @@ pub(super) enum Nav {
 }
 
 /// The entries, one line for each.
-const NAV: &[(Nav, &str, &str)] = &[(Nav::Overview, "/", "Overview")];
+const NAV: &[(Nav, &str, &str)] = &[
+    (Nav::Overview, "/", "Overview"),
+    (Nav::Tasks, "/tasks", "Tasks"),
+    (Nav::Definitions, "/task-definitions", "Task definitions"),
+    (Nav::Cost, "/cost", "Cost"),
+];
 
 /// The engine is away.
 #[derive(Clone, Debug)]

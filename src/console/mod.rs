@@ -8,11 +8,19 @@
 //! characters visible, and the policy of every page ([`frame::POLICY`]) runs no script and takes no style that stands in it.
 //! Each noun has a file with its routes, its views and its handlers, and templates of its own.
 
+mod ask;
 mod assets;
+mod chart;
+mod cost;
+mod definition;
+mod diff;
 mod form;
 mod format;
 mod frame;
 mod overview;
+mod period;
+mod task;
+mod used;
 mod visit;
 
 #[cfg(test)]
@@ -63,4 +71,8 @@ fn routes() -> Router<Arc<Console>> {
     Router::new()
         .merge(assets::routes())
         .merge(overview::routes())
+        .merge(task::routes())
+        .merge(definition::routes())
+        .merge(cost::routes())
+        .merge(used::routes())
 }

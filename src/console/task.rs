@@ -26,7 +26,8 @@ use super::visit::Visit;
 use crate::api::ApiError;
 use crate::control::Control;
 use crate::domain::{
-    ContainerName, ContainerStatus, LastStatus, ServiceName, Task, TaskId, TaskUse, TimestampMs, display,
+    ContainerName, ContainerStatus, LastStatus, ServiceName, Task, TaskId, TaskUse, TimestampMs,
+    display,
 };
 use crate::shapes::{StopTaskRequest, Tag};
 use crate::store::{PageRequest, TaskFilter};
@@ -68,9 +69,14 @@ struct Filters {
 
 impl Filters {
     fn is_empty(&self) -> bool {
-        [&self.cluster, &self.service_name, &self.family, &self.last_status]
-            .iter()
-            .all(|one| one.is_empty())
+        [
+            &self.cluster,
+            &self.service_name,
+            &self.family,
+            &self.last_status,
+        ]
+        .iter()
+        .all(|one| one.is_empty())
     }
 }
 
@@ -99,7 +105,11 @@ struct ListPage {
 
 async fn list(visit: Visit, Asked(asked): Asked<ListQuery>) -> Result<Response, ApiError> {
     let service: Option<ServiceName> = names("serviceName", asked.service_name.as_deref())?;
-    let last_status = chosen("lastStatus", asked.last_status.as_deref(), LastStatus::parse)?;
+    let last_status = chosen(
+        "lastStatus",
+        asked.last_status.as_deref(),
+        LastStatus::parse,
+    )?;
     let filter = TaskFilter {
         cluster: names("cluster", asked.cluster.as_deref())?,
         family: names("family", asked.family.as_deref())?,
@@ -169,19 +179,27 @@ fn row(task: &Task, now: TimestampMs) -> Row {
         cluster: task.cluster.to_string(),
         status: Badge::status(task.last_status.as_str()),
         health: health(task),
-        created: When { at: task.created_at, now },
+        created: When {
+            at: task.created_at,
+            now,
+        },
         why,
     }
 }
 
 fn definition_path(task: &Task) -> String {
     let definition = &task.spec.definition;
-    format!("/task-definitions/{}/{}", definition.family, definition.revision)
+    format!(
+        "/task-definitions/{}/{}",
+        definition.family, definition.revision
+    )
 }
 
 /// Only of a task that runs: of one that is over it says nothing.
 fn health(task: &Task) -> Option<Badge> {
-    let health = task.checked_health().filter(|_| task.last_status == LastStatus::Running)?;
+    let health = task
+        .checked_health()
+        .filter(|_| task.last_status == LastStatus::Running)?;
     Some(Badge::status(health.as_str()))
 }
 
@@ -291,7 +309,9 @@ fn task_page(
         badge: Badge::status(task.last_status.as_str()),
         health: health(task),
         waiting: task.waiting.clone(),
-        stop_code: task.stop_code.map(|code| (code.as_str(), words::stop_code(code))),
+        stop_code: task
+            .stop_code
+            .map(|code| (code.as_str(), words::stop_code(code))),
         stopped_reason: task.stopped_reason.clone(),
         definition: task.spec.definition.to_string(),
         definition_path: definition_path(task),
@@ -299,12 +319,17 @@ fn task_page(
         service: task.service().map(|service| service.name.to_string()),
         facts: facts(task, now),
         tags: Tag::list(&task.tags),
-        created: When { at: task.created_at, now },
+        created: When {
+            at: task.created_at,
+            now,
+        },
         life: life::picture(task, now),
         steps: life::steps(task),
         graph: view::dependencies(task),
         containers: view::containers(task, checks, now),
-        usage: usage.map(|usage| view::usage(usage, cost, now)).unwrap_or_default(),
+        usage: usage
+            .map(|usage| view::usage(usage, cost, now))
+            .unwrap_or_default(),
         log,
         can_stop: can_stop(task),
         exec: exec(task),
@@ -332,7 +357,10 @@ fn facts(task: &Task, now: TimestampMs) -> Vec<(&'static str, String)> {
         facts.push(("Started by", started_by.clone()));
     }
     if let Some(until) = task.protected_until.filter(|until| *until > now) {
-        facts.push(("Protected", format!("until {until}, from scaling in and from deployments")));
+        facts.push((
+            "Protected",
+            format!("until {until}, from scaling in and from deployments"),
+        ));
     }
     if let Some(pull) = task.pull {
         let size = display::bytes;
@@ -360,12 +388,19 @@ fn exec(task: &Task) -> Result<String, &'static str> {
     let names = task.spec.containers.iter().map(|one| &one.name);
     let container = names.clone().find(running).or(names.clone().next());
     let container = container.map(ToString::to_string).unwrap_or_default();
-    Ok(format!("neargate exec -it {} -c {container} -- sh", task.id))
+    Ok(format!(
+        "neargate exec -it {} -c {container} -- sh",
+        task.id
+    ))
 }
 
 /// What health checks said last, where there are some and the engine tells it soon.
 async fn checks(control: &Control, task: &Task) -> BTreeMap<ContainerName, String> {
-    let has_check = task.spec.containers.iter().any(|one| one.health_check.is_some());
+    let has_check = task
+        .spec
+        .containers
+        .iter()
+        .any(|one| one.health_check.is_some());
     if !has_check || task.last_status != LastStatus::Running {
         return BTreeMap::new();
     }
@@ -374,7 +409,9 @@ async fn checks(control: &Control, task: &Task) -> BTreeMap<ContainerName, Strin
         return BTreeMap::new();
     };
     let containers = sight.seen.containers.into_iter();
-    containers.filter_map(|(name, seen)| Some((name, seen.health_output?))).collect()
+    containers
+        .filter_map(|(name, seen)| Some((name, seen.health_output?)))
+        .collect()
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -393,7 +430,10 @@ async fn log_file(
     let text = log::file(control, &id, container).await?;
     let headers = [
         (header::CONTENT_TYPE, "text/plain; charset=utf-8".to_owned()),
-        (header::CONTENT_DISPOSITION, format!("attachment; filename=\"{id}.log\"")),
+        (
+            header::CONTENT_DISPOSITION,
+            format!("attachment; filename=\"{id}.log\""),
+        ),
     ];
     Ok((headers, text).into_response())
 }
@@ -424,7 +464,12 @@ async fn ask_to_stop(visit: Visit, Path(text): Path<String>) -> Result<Response,
             .spec
             .containers
             .iter()
-            .map(|one| (one.name.to_string(), display::length(one.stop_timeout.as_millis())))
+            .map(|one| {
+                (
+                    one.name.to_string(),
+                    display::length(one.stop_timeout.as_millis()),
+                )
+            })
             .collect(),
         can_stop: can_stop(&task),
     };

@@ -62,7 +62,7 @@ pub(crate) use problem::{ApiError, Kind, failed};
 pub(super) use problem::{Dialect, harmless};
 use routes::Routes;
 pub(super) use services::request_hash;
-pub(super) use tasks::order;
+pub(crate) use tasks::order;
 
 /// What handlers work with.
 struct Rest {

@@ -158,7 +158,7 @@ impl ApiError {
     }
 
     /// Everything that is wrong with what was sent.
-    pub(super) fn invalid(faults: &Faults) -> Self {
+    pub(crate) fn invalid(faults: &Faults) -> Self {
         let errors = ProblemError::list(faults);
         let mut error = match errors.as_slice() {
             [only] if only.path.is_empty() => Self::new(Kind::InvalidRequest, only.message.clone()),

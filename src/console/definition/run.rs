@@ -49,12 +49,19 @@ pub(super) async fn ask(
 ) -> Result<Response, ApiError> {
     let registered = named(&visit, &family, &revision).await?;
     let row = revision_row(&registered, visit.now);
-    let containers = registered.definition.containers.iter().map(|one| Container {
-        name: one.name.to_string(),
-        command: one.command.clone().unwrap_or_default().join("\n"),
-    });
+    let containers = registered
+        .definition
+        .containers
+        .iter()
+        .map(|one| Container {
+            name: one.name.to_string(),
+            command: one.command.clone().unwrap_or_default().join("\n"),
+        });
     let page = RunPage {
-        frame: visit.frame(Nav::Definitions, format!("Run {}:{}", row.family, row.revision)),
+        frame: visit.frame(
+            Nav::Definitions,
+            format!("Run {}:{}", row.family, row.revision),
+        ),
         containers: containers.collect(),
         row,
     };
@@ -89,11 +96,17 @@ pub(super) async fn run(
     if field(&form, "step") != "run" {
         return confirm(&visit, &registered, &document, &parsed, form);
     }
-    let (cluster, group) = (parsed.cluster.to_string(), registered.definition.family.to_string());
+    let (cluster, group) = (
+        parsed.cluster.to_string(),
+        registered.definition.family.to_string(),
+    );
     let tasks = visit.control().run_task(order(parsed)).await?;
     Ok(match tasks.as_slice() {
         [only] => visit.go_on(&format!("/tasks/{}", only.id)),
-        _ => visit.go_on(&format!("/tasks?{}", query(&[("cluster", &cluster), ("family", &group)]))),
+        _ => visit.go_on(&format!(
+            "/tasks?{}",
+            query(&[("cluster", &cluster), ("family", &group)])
+        )),
     })
 }
 
@@ -131,10 +144,12 @@ fn confirm(
         fields: form
             .into_iter()
             .filter(|(name, value)| {
-                !value.is_empty() && !["step", "clientToken", crate::console::form::FIELD].contains(&name.as_str())
+                !value.is_empty()
+                    && !["step", "clientToken", crate::console::form::FIELD]
+                        .contains(&name.as_str())
             })
             .collect(),
-        client_token: visit.new_id(),
+        client_token: format!("{:032x}", visit.console.ids.next_id()),
     };
     visit.show(&page)
 }
@@ -151,7 +166,8 @@ fn document(registered: &RegisteredTaskDefinition, fields: &Fields) -> Result<Va
     }
     if !field(fields, "count").is_empty() {
         let count: u32 = field(fields, "count").parse().map_err(|_| {
-            ApiError::new(Kind::InvalidRequest, "count is no number").hint("write how many tasks are wanted: 1")
+            ApiError::new(Kind::InvalidRequest, "count is no number")
+                .hint("write how many tasks are wanted: 1")
         })?;
         document.insert("count".to_owned(), json!(count));
     }
@@ -160,7 +176,9 @@ fn document(registered: &RegisteredTaskDefinition, fields: &Fields) -> Result<Va
     }
     let tags = pairs(field(fields, "tags"), "tags")?;
     if !tags.is_empty() {
-        let tags = tags.into_iter().map(|(key, value)| json!({ "key": key, "value": value }));
+        let tags = tags
+            .into_iter()
+            .map(|(key, value)| json!({ "key": key, "value": value }));
         document.insert("tags".to_owned(), tags.collect());
     }
     let overrides = overrides(registered, fields)?;
@@ -184,15 +202,21 @@ fn overrides(
     for container in &registered.definition.containers {
         let name = container.name.as_str();
         let mut one = Map::new();
-        let command: Vec<&str> =
-            field(fields, &format!("{COMMAND}{name}")).lines().map(|line| line.trim_end_matches('\r')).collect();
-        if !command.is_empty() && container.command.as_deref().unwrap_or_default() != command.as_slice() {
+        let command: Vec<&str> = field(fields, &format!("{COMMAND}{name}"))
+            .lines()
+            .map(|line| line.trim_end_matches('\r'))
+            .collect();
+        if !command.is_empty()
+            && container.command.as_deref().unwrap_or_default() != command.as_slice()
+        {
             one.insert("command".to_owned(), json!(command));
         }
         let path = format!("{ENVIRONMENT}{name}");
         let environment = pairs(field(fields, &path), &path)?;
         if !environment.is_empty() {
-            let environment = environment.into_iter().map(|(name, value)| json!({ "name": name, "value": value }));
+            let environment = environment
+                .into_iter()
+                .map(|(name, value)| json!({ "name": name, "value": value }));
             one.insert("environment".to_owned(), environment.collect());
         }
         if !one.is_empty() {
@@ -213,8 +237,11 @@ fn pairs(text: &str, field: &str) -> Result<Vec<(String, String)>, ApiError> {
         .map(|line| match line.split_once('=') {
             Some((name, value)) if !name.is_empty() => Ok((name.to_owned(), value.to_owned())),
             // The line may hold a secret: it is not repeated.
-            _ => Err(ApiError::new(Kind::InvalidRequest, format!("{field}: a line is not NAME=value"))
-                .hint("write one name and its value on each line")),
+            _ => Err(ApiError::new(
+                Kind::InvalidRequest,
+                format!("{field}: a line is not NAME=value"),
+            )
+            .hint("write one name and its value on each line")),
         })
         .collect()
 }
@@ -222,7 +249,11 @@ fn pairs(text: &str, field: &str) -> Result<Vec<(String, String)>, ApiError> {
 /// What of the document differs from the definition, as the page says it. Values of variables are not repeated.
 fn changes(document: &Value) -> Vec<(String, String)> {
     let mut changes = Vec::new();
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), ToOwned::to_owned);
+    let text = |value: &Value| {
+        value
+            .as_str()
+            .map_or_else(|| value.to_string(), ToOwned::to_owned)
+    };
     let mut add = |name: String, value: String| changes.push((name, value));
     for (name, key) in [("Started by", "startedBy")] {
         if let Some(value) = document.get(key) {
@@ -230,10 +261,16 @@ fn changes(document: &Value) -> Vec<(String, String)> {
         }
     }
     if document.get("enableExecuteCommand").is_some() {
-        add("Commands".to_owned(), "people may run commands in it".to_owned());
+        add(
+            "Commands".to_owned(),
+            "people may run commands in it".to_owned(),
+        );
     }
     for tag in document["tags"].as_array().into_iter().flatten() {
-        add("Tag".to_owned(), format!("{}={}", text(&tag["key"]), text(&tag["value"])));
+        add(
+            "Tag".to_owned(),
+            format!("{}={}", text(&tag["key"]), text(&tag["value"])),
+        );
     }
     let overrides = &document["overrides"];
     for (name, key) in [("CPU", "cpu"), ("Memory", "memory")] {
@@ -241,7 +278,11 @@ fn changes(document: &Value) -> Vec<(String, String)> {
             add(name.to_owned(), text(value));
         }
     }
-    for container in overrides["containerOverrides"].as_array().into_iter().flatten() {
+    for container in overrides["containerOverrides"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let name = text(&container["name"]);
         if let Some(command) = container["command"].as_array() {
             let command: Vec<String> = command.iter().map(text).collect();

@@ -1,6 +1,7 @@
 //! The life of a task: its steps with their times, and the phases between them as a picture. PURE.
 
-use crate::console::chart::{Phase, Svg, Timeline};
+use crate::console::chart::{Phase, Timeline};
+use crate::console::format::Svg;
 use crate::domain::{LastStatus, Task, TimestampMs, display};
 
 /// A step in a task's life.
@@ -26,11 +27,16 @@ fn taken(task: &Task) -> Vec<(Known, TimestampMs)> {
         (("pull stopped", "started", "started"), task.pull_stopped_at),
         (("started", "ran", "ran"), task.started_at),
         (("stopping", "stopping", "stopping"), task.stopping_at),
-        (("execution stopped", "ended", "stopped"), task.execution_stopped_at),
+        (
+            ("execution stopped", "ended", "stopped"),
+            task.execution_stopped_at,
+        ),
         (("stopped", "", "stopped"), task.stopped_at),
     ];
-    let mut taken: Vec<_> =
-        steps.into_iter().filter_map(|(known, at)| Some((known, at?))).collect();
+    let mut taken: Vec<_> = steps
+        .into_iter()
+        .filter_map(|(known, at)| Some((known, at?)))
+        .collect();
     taken.sort_by_key(|(_, at)| *at);
     taken
 }
@@ -72,7 +78,13 @@ pub(super) fn picture(task: &Task, now: TimestampMs) -> Svg {
         if let Some(from) = record.started_at {
             let to = record.finished_at.unwrap_or_else(|| now.max(from));
             let goes_on = record.finished_at.is_none();
-            phases.push(phase(definition.name.to_string(), "container", from, to, goes_on));
+            phases.push(phase(
+                definition.name.to_string(),
+                "container",
+                from,
+                to,
+                goes_on,
+            ));
         }
     }
     Timeline {
@@ -95,6 +107,10 @@ fn phase(
         class,
         from_ms: from.as_millis(),
         to_ms: to.as_millis(),
-        took: if goes_on { format!("{length} so far") } else { length },
+        took: if goes_on {
+            format!("{length} so far")
+        } else {
+            length
+        },
     }
 }

@@ -48,7 +48,11 @@ pub(super) async fn tail(
     container: Option<ContainerName>,
     find: &str,
 ) -> Result<Tail, ControlError> {
-    let tail = if find.is_empty() { SHOWN as u64 } else { SEARCHED };
+    let tail = if find.is_empty() {
+        SHOWN as u64
+    } else {
+        SEARCHED
+    };
     let query = LogQuery {
         container,
         tail: Some(tail),
@@ -204,13 +208,22 @@ mod tests {
         }
         let bytes: usize = found.lines.iter().map(|line| line.text.len()).sum();
         assert!(bytes <= BYTES && bytes == found.bytes, "{bytes}");
-        assert!(found.lines.iter().all(|line| line.text.len() <= LINE_BYTES + 3));
+        assert!(
+            found
+                .lines
+                .iter()
+                .all(|line| line.text.len() <= LINE_BYTES + 3)
+        );
     }
 
     #[test]
     fn a_search_finds_what_is_in_a_line_whatever_its_case_and_colour() {
         let mut found = Found::new("ERROR: x");
-        for text in ["all is well", "\u{1b}[1;31merror\u{1b}[0m: X happened", "error"] {
+        for text in [
+            "all is well",
+            "\u{1b}[1;31merror\u{1b}[0m: X happened",
+            "error",
+        ] {
             found.add(&line(text));
         }
         let texts: Vec<&str> = found.lines.iter().map(|line| line.text.as_str()).collect();

@@ -142,13 +142,22 @@ pub(super) fn environment(definition: &ContainerDefinition) -> Vec<Variable> {
     };
     let secrets = &definition.secrets;
     variables.extend(
-        secrets.variables.iter().map(|(name, from)| secret(name.clone(), from)),
+        secrets
+            .variables
+            .iter()
+            .map(|(name, from)| secret(name.clone(), from)),
     );
     variables.extend(
-        secrets.environment_files.iter().map(|from| secret("(a file of variables)".to_owned(), from)),
+        secrets
+            .environment_files
+            .iter()
+            .map(|from| secret("(a file of variables)".to_owned(), from)),
     );
     variables.extend(
-        secrets.files.iter().map(|file| secret(format!("{}/{}", file.folder, file.name), &file.from)),
+        secrets
+            .files
+            .iter()
+            .map(|file| secret(format!("{}/{}", file.folder, file.name), &file.from)),
     );
     variables
 }
@@ -211,7 +220,11 @@ pub(super) const fn limits(by: LimitsEnforcedBy) -> &'static str {
 }
 
 /// What was reserved and used, in lines of a name and a text.
-pub(super) fn usage(usage: &TaskUse, cost: Option<String>, now: TimestampMs) -> Vec<(&'static str, String)> {
+pub(super) fn usage(
+    usage: &TaskUse,
+    cost: Option<String>,
+    now: TimestampMs,
+) -> Vec<(&'static str, String)> {
     let shown = TaskUsage::new(usage, now);
     let of = |reserved: &str, used: Option<&str>| match used {
         Some(used) => format!("{reserved} reserved, {used} used"),
@@ -220,21 +233,42 @@ pub(super) fn usage(usage: &TaskUse, cost: Option<String>, now: TimestampMs) -> 
     let used = shown.used.as_ref();
     let mut lines = vec![("Length", display::length(shown.duration_ms))];
     if let Some(cost) = cost {
-        let so_far = if shown.closed_at.is_none() { " so far" } else { "" };
+        let so_far = if shown.closed_at.is_none() {
+            " so far"
+        } else {
+            ""
+        };
         lines.push(("Cost", format!("{cost}{so_far}")));
     }
-    lines.push(("vCPU-seconds", of(&shown.vcpu_seconds, used.map(|used| used.vcpu_seconds.as_str()))));
-    lines.push(("GB-seconds", of(&shown.gb_seconds, used.map(|used| used.gb_seconds.as_str()))));
+    lines.push((
+        "vCPU-seconds",
+        of(
+            &shown.vcpu_seconds,
+            used.map(|used| used.vcpu_seconds.as_str()),
+        ),
+    ));
+    lines.push((
+        "GB-seconds",
+        of(&shown.gb_seconds, used.map(|used| used.gb_seconds.as_str())),
+    ));
     if let Some(used) = used {
         let size = display::bytes;
         lines.push(("Memory peak", size(used.memory_peak_bytes)));
         lines.push((
             "Network",
-            format!("{} received, {} sent", size(used.network_rx_bytes), size(used.network_tx_bytes)),
+            format!(
+                "{} received, {} sent",
+                size(used.network_rx_bytes),
+                size(used.network_tx_bytes)
+            ),
         ));
         lines.push((
             "Disk",
-            format!("{} read, {} written", size(used.block_read_bytes), size(used.block_write_bytes)),
+            format!(
+                "{} read, {} written",
+                size(used.block_read_bytes),
+                size(used.block_write_bytes)
+            ),
         ));
     }
     if shown.end_evidence.as_deref() == Some("estimated") {

@@ -24,7 +24,9 @@ pub(super) fn exit_code(code: i64) -> String {
         127 => "its command was not found",
         130 => "was interrupted (SIGINT)",
         134 => "aborted itself (SIGABRT)",
-        137 => "was killed (SIGKILL): it did not end in time, used more memory than it has, or somebody killed it",
+        137 => {
+            "was killed (SIGKILL): it did not end in time, used more memory than it has, or somebody killed it"
+        }
         139 => "used memory that is not its own (SIGSEGV)",
         143 => "was asked to end and did (SIGTERM)",
         129..=192 => return format!("was ended by signal {}", code - 128),
@@ -57,8 +59,19 @@ pub(super) fn status(task: &Task) -> String {
 /// Whether the name of a variable says that its value is a secret, wherever it was written. It is not shown then.
 pub(super) fn is_secret_name(name: &str) -> bool {
     const SAY_SO: [&str; 13] = [
-        "PASSWORD", "PASSWD", "PASSPHRASE", "SECRET", "TOKEN", "CREDENTIAL", "PRIVATE", "APIKEY", "API_KEY", "ACCESS_KEY",
-        "AUTH", "COOKIE", "SIGNING",
+        "PASSWORD",
+        "PASSWD",
+        "PASSPHRASE",
+        "SECRET",
+        "TOKEN",
+        "CREDENTIAL",
+        "PRIVATE",
+        "APIKEY",
+        "API_KEY",
+        "ACCESS_KEY",
+        "AUTH",
+        "COOKIE",
+        "SIGNING",
     ];
     let name = name.to_ascii_uppercase().replace('-', "_");
     SAY_SO.iter().any(|word| name.contains(word)) || name.ends_with("_KEY") || name.ends_with("_PW")
@@ -70,7 +83,9 @@ pub(super) fn has_password(value: &str) -> bool {
         return false;
     };
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
-    authority.rsplit_once('@').is_some_and(|(user, _)| user.contains(':'))
+    authority
+        .rsplit_once('@')
+        .is_some_and(|(user, _)| user.contains(':'))
 }
 
 #[cfg(test)]
@@ -88,13 +103,24 @@ mod tests {
             (3, "by a code of its own"),
             (-1, "by a code of its own"),
         ] {
-            assert!(exit_code(code).contains(words), "{code}: {}", exit_code(code));
+            assert!(
+                exit_code(code).contains(words),
+                "{code}: {}",
+                exit_code(code)
+            );
         }
     }
 
     #[test]
     fn values_that_look_like_secrets_are_known_by_their_name_or_form() {
-        for name in ["DB_PASSWORD", "db-password", "GITHUB_TOKEN", "SSH_KEY", "AWS_SECRET_ACCESS_KEY", "ApiKey"] {
+        for name in [
+            "DB_PASSWORD",
+            "db-password",
+            "GITHUB_TOKEN",
+            "SSH_KEY",
+            "AWS_SECRET_ACCESS_KEY",
+            "ApiKey",
+        ] {
             assert!(is_secret_name(name), "{name}");
         }
         for name in ["PORT", "LOG_LEVEL", "KEYBOARD", "PATH"] {

@@ -1,7 +1,10 @@
 //! The console as a browser without scripts sees it: the whole router, a real store, an engine that is away unless a test
 //! says otherwise.
 
+mod cost;
+mod definition;
 mod frame;
+mod task;
 
 use std::collections::BTreeMap;
 

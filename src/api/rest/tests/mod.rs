@@ -59,6 +59,8 @@ pub(crate) enum Logs {
     Away,
     /// Two lines, the second of which is no UTF-8.
     Two,
+    /// A line with what no reader should be misled by.
+    Evil,
     /// A line, and then nothing for as long as somebody listens.
     Endless,
     /// A line, and then an error.
@@ -109,6 +111,10 @@ impl Engine for StubEngine {
             Logs::Two => Ok(first
                 .chain(futures_util::stream::iter([Ok(line(b"\xfftwo"))]))
                 .boxed()),
+            Logs::Evil => Ok(futures_util::stream::iter([Ok(line(
+                b"<script>alert(1)</script> \x1b[1;31mred\x1b[0m \x1b[2J\xff",
+            ))])
+            .boxed()),
             Logs::Endless => Ok(first.chain(futures_util::stream::pending()).boxed()),
             Logs::Broken => Ok(first.chain(futures_util::stream::iter([away()])).boxed()),
         }
@@ -159,7 +165,7 @@ impl Engine for StubEngine {
 /// What a test changes of the API.
 #[derive(Default)]
 pub(crate) struct Setting {
-    pub(in crate::api) limits: ApiLimits,
+    pub(crate) limits: ApiLimits,
     pub(crate) token: Option<&'static str>,
     pub(crate) logs: Logs,
     /// Whether there are pages for people.
