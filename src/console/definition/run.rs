@@ -55,7 +55,7 @@ pub(super) async fn ask(
         .iter()
         .map(|one| Container {
             name: one.name.to_string(),
-            command: one.command.clone().unwrap_or_default().join("\n"),
+            command: one.command.clone().unwrap_or_default().join(" "),
         });
     let page = RunPage {
         frame: visit.frame(
@@ -148,6 +148,8 @@ fn confirm(
                     && !["step", "clientToken", crate::console::form::FIELD]
                         .contains(&name.as_str())
             })
+            // A carriage return is only how browsers send the ends of lines.
+            .map(|(name, value)| (name, value.replace('\r', "")))
             .collect(),
         client_token: format!("{:032x}", visit.console.ids.next_id()),
     };
@@ -202,13 +204,8 @@ fn overrides(
     for container in &registered.definition.containers {
         let name = container.name.as_str();
         let mut one = Map::new();
-        let command: Vec<&str> = field(fields, &format!("{COMMAND}{name}"))
-            .lines()
-            .map(|line| line.trim_end_matches('\r'))
-            .collect();
-        if !command.is_empty()
-            && container.command.as_deref().unwrap_or_default() != command.as_slice()
-        {
+        let command: Vec<&str> = field(fields, &format!("{COMMAND}{name}")).lines().collect();
+        if !command.is_empty() {
             one.insert("command".to_owned(), json!(command));
         }
         let path = format!("{ENVIRONMENT}{name}");

@@ -131,7 +131,7 @@ async fn the_bill_is_shown_by_service_family_cluster_tag_and_time_and_is_that_of
         ("/cost?by=cluster", &[">default<", "0.0185 USD"]),
         (
             "/cost?by=tag&tag=team",
-            &["&#60;script&#62;blue", "green", "0.0062 USD"],
+            &["&#60;script&#62;blue", "green", "0.00617 USD"],
         ),
         ("/cost?by=time&range=30d", &["all of it", "0.0123 USD"]),
         ("/cost?range=24h", &["(no service)", "0.00617 USD"]),
