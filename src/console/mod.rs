@@ -9,10 +9,15 @@
 //! Each noun has a file with its routes, its views and its handlers, and templates of its own.
 
 mod assets;
+mod bars;
+mod events;
 mod form;
 mod format;
 mod frame;
 mod overview;
+mod service;
+mod service_action;
+mod sign_in;
 mod visit;
 
 #[cfg(test)]
@@ -62,5 +67,9 @@ pub fn pages(control: Control, token: Option<ApiToken>, ids: &Arc<dyn IdSource>)
 fn routes() -> Router<Arc<Console>> {
     Router::new()
         .merge(assets::routes())
+        .merge(sign_in::routes())
         .merge(overview::routes())
+        .merge(service::routes())
+        .merge(service_action::routes())
+        .merge(events::routes())
 }

@@ -159,7 +159,7 @@ impl Engine for StubEngine {
 /// What a test changes of the API.
 #[derive(Default)]
 pub(crate) struct Setting {
-    pub(in crate::api) limits: ApiLimits,
+    pub(crate) limits: ApiLimits,
     pub(crate) token: Option<&'static str>,
     pub(crate) logs: Logs,
     /// Whether there are pages for people.
