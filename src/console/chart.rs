@@ -8,7 +8,6 @@
 
 mod graph;
 mod lines;
-mod spark;
 mod stack;
 mod timeline;
 
@@ -21,7 +20,6 @@ use super::format::Svg;
 
 pub(in crate::console) use graph::{Edge, Graph, Node};
 pub(in crate::console) use lines::Lines;
-pub(in crate::console) use spark::sparkline;
 pub(in crate::console) use stack::Stack;
 pub(in crate::console) use timeline::{Phase, Timeline};
 

@@ -4,6 +4,7 @@ use std::fmt;
 
 use askama::Template;
 use askama::filters::HtmlSafe;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
 use crate::domain::{TimestampMs, display};
 
@@ -156,7 +157,14 @@ pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     written.collect::<Vec<_>>().join("&")
 }
 
+/// All but the characters that RFC 3986 calls unreserved.
+const ENCODED: AsciiSet = NON_ALPHANUMERIC
+    .remove(b'-')
+    .remove(b'.')
+    .remove(b'_')
+    .remove(b'~');
+
 /// `text` as one segment of a path, or a value of a query.
 pub(super) fn segment(text: &str) -> String {
-    percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC).to_string()
+    percent_encoding::utf8_percent_encode(text, &ENCODED).to_string()
 }

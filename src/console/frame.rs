@@ -17,6 +17,10 @@ connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 /// Where a page belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(
+    dead_code,
+    reason = "pages of tasks, definitions and cost belong to entries of their own"
+)]
 pub(super) enum Nav {
     /// Clusters and services.
     Overview,
@@ -38,6 +42,7 @@ const NAV: &[(Nav, &str, &str)] = &[
     (Nav::Tasks, "/tasks", "Tasks"),
     (Nav::Definitions, "/task-definitions", "Task definitions"),
     (Nav::Cost, "/cost", "Cost"),
+    (Nav::Events, "/events", "Events"),
 ];
 
 /// The engine is away.
@@ -128,9 +133,13 @@ struct ProblemPage<'a> {
 
 /// A refusal as a page: what happened, and what to do next.
 pub(super) fn problem_page(console: &Console, problem: &Problem) -> Response {
+    let frame = Frame::new(console, Nav::Elsewhere, problem.title.clone());
+    // Whoever must not come in is told nothing about what is inside.
+    let is_outside = matches!(problem.status, 401 | 403);
     let frame = Frame {
         is_live: false,
-        ..Frame::new(console, Nav::Elsewhere, problem.title.clone())
+        banner: frame.banner.filter(|_| !is_outside),
+        ..frame
     };
     let page = ProblemPage { frame, problem };
     // A page is made of texts and numbers alone, so this does not fail; the plain text is still no lie.

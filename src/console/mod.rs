@@ -10,15 +10,20 @@
 
 mod ask;
 mod assets;
+mod bars;
 mod chart;
 mod cost;
 mod definition;
 mod diff;
+mod events;
 mod form;
 mod format;
 mod frame;
 mod overview;
 mod period;
+mod service;
+mod service_action;
+mod sign_in;
 mod task;
 mod used;
 mod visit;
@@ -70,9 +75,13 @@ pub fn pages(control: Control, token: Option<ApiToken>, ids: &Arc<dyn IdSource>)
 fn routes() -> Router<Arc<Console>> {
     Router::new()
         .merge(assets::routes())
+        .merge(sign_in::routes())
         .merge(overview::routes())
         .merge(task::routes())
         .merge(definition::routes())
         .merge(cost::routes())
         .merge(used::routes())
+        .merge(service::routes())
+        .merge(service_action::routes())
+        .merge(events::routes())
 }

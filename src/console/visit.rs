@@ -27,7 +27,6 @@ pub(super) struct Visit {
     seed: String,
     /// Whether the browser has that cookie already.
     is_known: bool,
-    path: String,
 }
 
 impl FromRequestParts<Arc<Console>> for Visit {
@@ -54,7 +53,6 @@ impl FromRequestParts<Arc<Console>> for Visit {
                 || format!("{:032x}", console.ids.next_id()),
                 ToOwned::to_owned,
             ),
-            path: parts.uri.path().to_owned(),
             console,
         })
     }
@@ -74,11 +72,6 @@ impl Visit {
     /// What the browser's forms are known by.
     pub(super) fn seed(&self) -> &str {
         &self.seed
-    }
-
-    /// The path that was asked for.
-    pub(super) fn path(&self) -> &str {
-        &self.path
     }
 
     /// What stands around a page of that title.

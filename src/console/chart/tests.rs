@@ -74,7 +74,6 @@ fn check(svg: &Svg) -> String {
 #[test]
 fn an_empty_chart_says_that_there_is_nothing() {
     for svg in [
-        sparkline("s", &[], &say),
         Stack::default().draw(&say),
         Stack {
             labels: labels(3),
@@ -97,11 +96,6 @@ fn an_empty_chart_says_that_there_is_nothing() {
 
 #[test]
 fn one_point_is_a_picture_too() {
-    let spark = check(&sparkline("cost", &[7], &say));
-    assert!(
-        spark.contains("1 values, from 7 s to 7 s; the last is 7 s."),
-        "{spark}"
-    );
     let stack = Stack {
         title: "cost".to_owned(),
         labels: labels(1),
@@ -157,8 +151,6 @@ fn many_columns_and_series_are_put_together() {
     assert!(text.len() < 110_000, "{} bytes", text.len());
     assert!(text.contains(">93 others</text>"), "{text}");
     assert!(text.contains("day 0 to day 161"), "{text}");
-    let spark = check(&sparkline("s", &vec![3; 100_000], &say));
-    assert!(spark.len() < 10_000, "{} bytes", spark.len());
 }
 
 #[test]
@@ -225,7 +217,6 @@ fn names_cannot_be_made_to_run() {
         }],
     };
     for svg in [
-        sparkline(EVIL, &[1, 2], &said),
         stack.draw(&said),
         lines.draw(&said),
         timeline.draw(),
@@ -350,10 +341,8 @@ proptest! {
             .iter()
             .flat_map(|(_, values)| values.iter().map(|value| (value % 3 > 0).then_some(*value)))
             .collect();
-        let flat: Vec<u64> = values.iter().flatten().copied().collect();
         let lines = Lines { title: "t".to_owned(), labels: names, reserved: values.clone(), used: values };
         check(&lines.draw(&say));
-        check(&sparkline("t", &flat, &say));
     }
 
     #[test]

@@ -429,8 +429,8 @@ async fn an_empty_list_teaches_and_a_filter_without_tasks_leads_back() {
 }
 
 #[tokio::test]
-async fn ten_thousand_tasks_are_listed_by_page_and_filter() {
-    const ALL: u128 = 10_000;
+async fn thousands_of_tasks_are_listed_by_page_and_filter() {
+    const ALL: u128 = 2_000;
     let mut browser = Browser::new().await;
     let id = browser.run_shop().await;
     let first = browser.task(&id).await;
@@ -443,7 +443,7 @@ async fn ten_thousand_tasks_are_listed_by_page_and_filter() {
             first.created_at,
         );
         task.stopped_reason = Some(format!("<b>{}</b>", "because ".repeat(100)));
-        if number % 100 == 0 {
+        if number % 20 == 0 {
             task.group = "service:web".to_owned();
         }
         task
