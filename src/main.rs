@@ -6,6 +6,7 @@ fn main() -> ExitCode {
     let local = neargate::cli::Local {
         serve: neargate::serve::start,
         restore: neargate::serve::restore,
+        examine: neargate::serve::examine,
     };
     neargate::cli::run(std::env::args_os(), &local)
 }

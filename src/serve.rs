@@ -1,5 +1,5 @@
 //! The composition root: builds the server from its parts, runs it, and takes it down in the right order. What works on
-//! the data folder while no server runs is here as well (`restore`).
+//! the data folder while no server runs is here as well (`restore`), and what looks at the machine without one (`doctor`).
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::Future;
@@ -39,8 +39,10 @@ use crate::reconcile::{Limits, Parts, Reconciler};
 use crate::store::{KeptLogs, Store, StoreError};
 use crate::telemetry;
 
+mod doctor;
 mod restore;
 
+pub use doctor::examine;
 pub use restore::restore;
 
 /// `neargate serve`: returns when the server was told to stop and has stopped.

@@ -157,7 +157,10 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             continue;
         }
         let unreadable = |error: std::io::Error| {
-            Failure::new(format!("{} cannot be read: {error}", path.display()))
+            Failure::new(
+                format!("{} cannot be read: {error}", path.display()),
+                "name files and folders that you may read",
+            )
         };
         let mut found = Vec::new();
         for entry in std::fs::read_dir(path).map_err(unreadable)? {
@@ -167,14 +170,10 @@ fn files(named: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
             }
         }
         if found.is_empty() || found.len() > MOST_FILES {
-            return Err(Failure::new(format!(
-                "folder {} has {} documents",
-                path.display(),
-                found.len()
-            ))
-            .hint(format!(
-                "documents end in .yaml, .yml or .json; {MOST_FILES} at most are taken"
-            )));
+            return Err(Failure::new(
+                format!("folder {} has {} documents", path.display(), found.len()),
+                format!("documents end in .yaml, .yml or .json; {MOST_FILES} at most are taken"),
+            ));
         }
         found.sort();
         files.append(&mut found);
@@ -207,10 +206,13 @@ fn read(path: &Path) -> Result<Wanted, Failure> {
         ParsedTaskDefinition::parse(&document).map_err(faulty)?;
         Kind::Definition
     } else {
-        return Err(Failure::new(format!(
-            "{file} is no task definition, which has a family, no service, which has a serviceName, and no schedule, \
-             which has a scheduleExpression"
-        )));
+        return Err(Failure::new(
+            format!(
+                "{file} is no task definition, which has a family, no service, which has a serviceName, and no \
+                 schedule, which has a scheduleExpression"
+            ),
+            "task-definitions, services and schedules beside Neargate's source have examples",
+        ));
     };
     Ok(Wanted {
         file,

@@ -37,10 +37,10 @@ const MAGIC: &[u8] = b"SQLite format 3\0";
 pub(super) async fn execute(session: &mut Session, args: BackupArgs) -> Result<u8, Failure> {
     let target = &args.file;
     if !args.force && target.symlink_metadata().is_ok() {
-        return Err(
-            Failure::new(format!("{} is there already", target.display()))
-                .hint("name another file, or replace it with --force"),
-        );
+        return Err(Failure::new(
+            format!("{} is there already", target.display()),
+            "name another file, or replace it with --force",
+        ));
     }
     let part = part_of(target);
     let mut file = make(&part).map_err(|error| unwritable(&part, &error))?;
@@ -98,11 +98,17 @@ async fn receive(session: &Session, file: &mut fs::File, part: &Path) -> Result<
         bytes += piece.len();
     }
     if head != MAGIC {
-        return Err(Failure::new("what the server sent is no database"));
+        return Err(Failure::new(
+            "what the server sent is no database",
+            "is that the right address? --endpoint or NEARGATE_ENDPOINT says where to look",
+        ));
     }
     Ok(bytes)
 }
 
 fn unwritable(path: &Path, error: &io::Error) -> Failure {
-    Failure::new(format!("{} cannot be written: {error}", path.display()))
+    Failure::new(
+        format!("{} cannot be written: {error}", path.display()),
+        "name a file where you may write and where there is room",
+    )
 }

@@ -172,7 +172,10 @@ impl Console {
         json: impl Fn(&T) -> serde_json::Result<String>,
     ) -> Result<bool, Failure> {
         let unprintable = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("the answer cannot be printed: {error}"))
+            Failure::new(
+                format!("the answer cannot be printed: {error}"),
+                "ask for it in another form: --output table",
+            )
         };
         let text = match self.format {
             Format::Table => return Ok(false),

@@ -118,11 +118,14 @@ async fn take_out(
         .await
         .unwrap_or_else(|error| Err(io::Error::other(error)));
     unpacked.map_err(|error| {
-        Failure::new(format!(
-            "not everything was copied to {}: {}",
-            to.display(),
-            root(&error)
-        ))
+        Failure::new(
+            format!(
+                "not everything was copied to {}: {}",
+                to.display(),
+                root(&error)
+            ),
+            "what came is there; copying again replaces it",
+        )
     })
 }
 
@@ -176,8 +179,10 @@ async fn put_in(
     container: Option<&str>,
     path: &str,
 ) -> Result<(), Failure> {
-    let cannot =
-        |error: io::Error| Failure::new(format!("{} cannot be read: {error}", from.display()));
+    let cannot = |error: io::Error| {
+        let fact = format!("{} cannot be read: {error}", from.display());
+        Failure::new(fact, "name a file or a folder that you may read")
+    };
     let whole = from.canonicalize().map_err(cannot)?;
     let is_dir = whole.is_dir();
     let own_name = last_name(&whole).ok_or_else(|| no_folder(from))?;
@@ -185,14 +190,16 @@ async fn put_in(
     let (folder, name) = match what_is_at(session, task, container, path).await? {
         Some(tar::EntryType::Directory | tar::EntryType::Symlink) => (path.to_owned(), own_name),
         Some(_) if is_dir => {
-            return Err(
-                Failure::new(format!("{path} is a file, and {} a folder", from.display()))
-                    .hint("name a folder, or a name that is free"),
-            );
+            return Err(Failure::new(
+                format!("{path} is a file, and {} a folder", from.display()),
+                "name a folder, or a name that is free",
+            ));
         }
         None if path.ends_with('/') => {
-            return Err(Failure::new(format!("{path} does not exist"))
-                .hint("leave the last / out to give the copy that name"));
+            return Err(Failure::new(
+                format!("{path} does not exist"),
+                "leave the last / out to give the copy that name",
+            ));
         }
         Some(_) | None => {
             let name = last_name(target).unwrap_or(own_name);
@@ -278,8 +285,10 @@ fn above(path: &Path) -> PathBuf {
 }
 
 fn no_folder(path: &Path) -> Failure {
-    Failure::new(format!("{} is not a folder here", path.display()))
-        .hint("make it first, with mkdir")
+    Failure::new(
+        format!("{} is not a folder here", path.display()),
+        "make it first, with mkdir",
+    )
 }
 
 /// What lies at the bottom of an error of reading.

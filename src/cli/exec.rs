@@ -93,9 +93,11 @@ async fn show(mut receiver: SocketReceiver) -> Result<u8, Failure> {
                 return Err(not_started(ClientError::Refused(Box::new(problem))));
             }
             Received::Closed => {
-                return Err(Failure::new("the session ended, and nobody said why")
-                    .hint("how the server is: neargate status")
-                    .with_code(exit::NOT_STARTED));
+                return Err(Failure::new(
+                    "the session ended, and nobody said why",
+                    "how the server is: neargate status",
+                )
+                .with_code(exit::NOT_STARTED));
             }
         }
     }

@@ -1,4 +1,7 @@
 //! Why a command did not do what it was asked, and how that is said: the fact first, then what to do.
+//!
+//! There is always something to do: a failure cannot be made without a hint. Only of the many faults of a document some have
+//! none of their own; then the last one says where to read on.
 
 use std::fmt::Write as _;
 use std::io;
@@ -29,11 +32,12 @@ struct Complaint {
 }
 
 impl Failure {
-    /// `fact`, without a full stop.
-    pub(super) fn new(fact: impl Into<String>) -> Self {
+    /// `fact`, without a full stop, and what to do about it.
+    pub(super) fn new(fact: impl Into<String>, hint: impl Into<String>) -> Self {
         let complaint = Complaint {
+            place: None,
             fact: fact.into(),
-            ..Complaint::default()
+            hint: Some(hint.into()),
         };
         Self {
             complaints: vec![complaint],
@@ -43,10 +47,9 @@ impl Failure {
 
     /// What was typed makes no sense.
     pub(super) fn usage(fact: impl Into<String>, hint: impl Into<String>) -> Self {
-        let failure = Self::new(fact).hint(hint);
         Self {
             code: USAGE,
-            ..failure
+            ..Self::new(fact, hint)
         }
     }
 
@@ -58,26 +61,20 @@ impl Failure {
         }
     }
 
-    /// The same, with what to do about it.
-    #[must_use]
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
-        if let Some(last) = self.complaints.last_mut() {
-            last.hint = Some(hint.into());
-        }
-        self
-    }
-
     /// The process cannot even begin.
     pub(super) fn runtime(error: &io::Error) -> Self {
-        Self::new(format!("the runtime cannot be started: {error}"))
+        Self::new(
+            format!("the runtime cannot be started: {error}"),
+            "this user may have no more threads or files: ulimit -a says how many",
+        )
     }
 
     /// What the server said when it could not go on. A line `hint: …` in it is its hint.
     pub(super) fn from_server(error: &anyhow::Error) -> Self {
         let text = format!("{error:#}");
         match text.split_once("\nhint: ") {
-            Some((fact, hint)) => Self::new(fact).hint(hint),
-            None => Self::new(text),
+            Some((fact, hint)) => Self::new(fact, hint),
+            None => Self::new(text, "what is wrong with this machine: neargate doctor"),
         }
     }
 
@@ -99,24 +96,19 @@ impl Failure {
         for complaint in failure.complaints.iter_mut().skip(problem.errors.len()) {
             complaint.place = Some(file.to_owned());
         }
+        if let Some(last) = failure.complaints.last_mut() {
+            // No fault of all of them says what to do, so that this is not said after a better one.
+            let says_it = problem.errors.iter().any(|fault| fault.hint.is_some());
+            let read_on = || FIELDS.to_owned();
+            last.hint = last.hint.take().or_else(|| (!says_it).then(read_on));
+        }
         failure
     }
 
     fn from_problem(problem: &Problem) -> Self {
         let fact = problem.detail.as_ref().unwrap_or(&problem.title);
         if problem.errors.is_empty() {
-            let token =
-                (problem.status == 401).then(|| "the token goes into NEARGATE_TOKEN".to_owned());
-            let hint = problem.hint.clone().or(token);
-            let complaint = Complaint {
-                place: None,
-                fact: fact.clone(),
-                hint,
-            };
-            return Self {
-                complaints: vec![complaint],
-                code: 1,
-            };
+            return Self::new(fact, what_to_do(problem));
         }
         let complaints = problem.errors.iter().map(|fault| Complaint {
             place: None,
@@ -172,17 +164,32 @@ const fn is_about_document(status: u16) -> bool {
     matches!(status, 400 | 409 | 413 | 415 | 422)
 }
 
+/// What to do about a problem: what the server says, else what its kind suggests.
+pub(super) fn what_to_do(problem: &Problem) -> String {
+    let known = match problem.status {
+        401 => "the token goes into NEARGATE_TOKEN",
+        403 => "who may do that: neargate keys",
+        404 => "what there is: neargate ps --all, neargate service ls, neargate definitions",
+        409 => "it may have changed in between: look at it, and try again",
+        413 => "send less at once",
+        429 => "wait a little, and try again",
+        400..=499 => "neargate COMMAND --help says what it takes",
+        _ => "how the server is: neargate status; its log says more",
+    };
+    let said = problem.hint.clone();
+    said.unwrap_or_else(|| known.to_owned())
+}
+
+/// Where to read on about a document.
+const FIELDS: &str = "what it may say: docs/task-definition-fields.md and docs/service-fields.md";
+
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         match error {
             ClientError::Refused(problem) => Self::from_problem(&problem),
             other => {
                 let hint = other.hint();
-                let failure = Self::new(other.to_string());
-                match hint {
-                    Some(hint) => failure.hint(hint),
-                    None => failure,
-                }
+                Self::new(other.to_string(), hint)
             }
         }
     }
@@ -194,13 +201,16 @@ impl From<io::Error> for Failure {
         if error.kind() == io::ErrorKind::BrokenPipe {
             return Self::silent(0);
         }
-        Self::new(format!("standard output cannot be written to: {error}"))
+        Self::new(
+            format!("standard output cannot be written to: {error}"),
+            "is there room where it goes?",
+        )
     }
 }
 
 impl From<InvalidToken> for Failure {
     fn from(error: InvalidToken) -> Self {
-        Self::new(error.to_string()).hint("look at NEARGATE_TOKEN")
+        Self::new(error.to_string(), "look at NEARGATE_TOKEN")
     }
 }
 
@@ -283,8 +293,8 @@ mod tests {
 
     #[test]
     fn what_comes_from_elsewhere_cannot_move_the_cursor() {
-        let text = Failure::new("no container `\x1b[2Jx\n`").render(false);
-        assert_eq!(text, "error: no container `\\x1b[2Jx\\n`\n");
+        let text = Failure::new("no container `\x1b[2Jx\n`", "\x07").render(false);
+        assert_eq!(text, "error: no container `\\x1b[2Jx\\n`\nhint: \\x07\n");
     }
 
     #[test]
@@ -295,6 +305,75 @@ mod tests {
             Failure::from_server(&error).render(false),
             "error: another Neargate (pid 7) uses this folder\nhint: stop it: kill 7\n"
         );
+    }
+
+    #[test]
+    fn whatever_goes_wrong_there_is_a_hint() {
+        let endpoint = || "http://127.0.0.1:6327".to_owned();
+        let reason = || "reset".to_owned();
+        let mut errors = vec![
+            ClientError::NoAnswer {
+                endpoint: endpoint(),
+                reason: String::new(),
+                is_here: true,
+            },
+            ClientError::NoAnswer {
+                endpoint: endpoint(),
+                reason: reason(),
+                is_here: false,
+            },
+            ClientError::Lost {
+                endpoint: endpoint(),
+                reason: reason(),
+            },
+            ClientError::TooSlow {
+                endpoint: endpoint(),
+                seconds: 30,
+            },
+            ClientError::Status {
+                endpoint: endpoint(),
+                status: 502,
+            },
+            ClientError::Foreign {
+                endpoint: endpoint(),
+                what: reason(),
+            },
+            ClientError::Endpoint {
+                endpoint: endpoint(),
+                rule: "x",
+            },
+            ClientError::Name { name: reason() },
+        ];
+        errors.extend((400..600).map(|status| {
+            ClientError::Refused(Box::new(Problem {
+                status,
+                title: "No".to_owned(),
+                ..Problem::default()
+            }))
+        }));
+        let mut failures: Vec<Failure> = errors.iter().cloned().map(Failure::from).collect();
+        let of_document = |error| Failure::of_document("web.yaml", error);
+        failures.extend(errors.into_iter().map(of_document));
+        failures.push(Failure::of_document(
+            "web.yaml",
+            ClientError::Refused(Box::new(Problem {
+                status: 400,
+                errors: vec![fault("cpu", None, "is missing", None)],
+                ..Problem::default()
+            })),
+        ));
+        failures.push(Failure::runtime(&io::Error::from(io::ErrorKind::Other)));
+        failures.push(Failure::from_server(&anyhow::anyhow!("no")));
+        failures.push(io::Error::from(io::ErrorKind::StorageFull).into());
+        failures.push("".parse::<crate::cli::Token>().unwrap_err().into());
+        for failure in failures {
+            let text = failure.render(false);
+            let hint = text.lines().last().unwrap_or_default();
+            assert!(
+                hint.len() > "hint: ".len() && hint.starts_with("hint: "),
+                "{text}"
+            );
+        }
     }
 
     #[test]

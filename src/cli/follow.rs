@@ -38,8 +38,8 @@ where
             }
             () = &mut interrupt => {
                 if were_asked_to_stop {
-                    let failure = Failure::new("interrupted").with_code(exit::INTERRUPTED);
-                    return Err(failure.hint("the tasks come to their end by themselves: neargate ps"));
+                    let goes_on = "the tasks come to their end by themselves: neargate ps";
+                    return Err(Failure::new("interrupted", goes_on).with_code(exit::INTERRUPTED));
                 }
                 were_asked_to_stop = true;
                 interrupt = Box::pin(interrupted());

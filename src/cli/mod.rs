@@ -2,8 +2,8 @@
 //!
 //! Every command but `serve` does what any other client could do: it asks a running Neargate over HTTP and
 //! shows the answer. Nothing here opens the database or talks to an engine, so what a command can do, a
-//! script with `curl` can do too. `serve` and `restore` are the exceptions: their arguments are read here, and what
-//! they do is in functions that `main` hands in, so that this room never imports the server.
+//! script with `curl` can do too. `serve`, `restore` and `doctor` are the exceptions: their arguments are read
+//! here, and what they do to this machine is in functions that `main` hands in, so that this room never imports the server.
 //!
 //! Two rules hold for every command. stdout is data and stderr is talk: whatever a script reads goes to the
 //! one, everything that is said to a person goes to the other. And every error says the fact first and ends
@@ -21,6 +21,7 @@ mod console;
 mod cp;
 mod definitions;
 mod describe;
+mod doctor;
 mod events;
 mod exec;
 mod exit;
@@ -29,6 +30,7 @@ mod follow;
 mod keys;
 mod live;
 mod logs;
+mod man;
 mod parse;
 mod port_forward;
 mod progress;
@@ -66,6 +68,9 @@ use client::Client;
 use console::{Console, Format};
 use failure::Failure;
 
+use crate::domain::Machine;
+
+pub use doctor::DoctorArgs;
 pub use restore::RestoreArgs;
 pub use serve::{DEFAULT_LISTEN, ServeArgs, TokenError, default_data_dir};
 pub use token::{InvalidToken, Token};
@@ -77,6 +82,9 @@ pub type Serve = fn(ServeArgs) -> LocalBoxFuture<'static, anyhow::Result<()>>;
 /// Restores a backup and returns what there is to say about it, line by line. Errors are as those of [`Serve`].
 pub type Restore = fn(RestoreArgs) -> LocalBoxFuture<'static, anyhow::Result<Vec<String>>>;
 
+/// Looks at this machine, without a server.
+pub type Examine = fn(DoctorArgs) -> LocalBoxFuture<'static, Machine>;
+
 /// What is done in this process instead of by a server.
 #[derive(Clone, Copy, Debug)]
 pub struct Local {
@@ -84,6 +92,8 @@ pub struct Local {
     pub serve: Serve,
     /// `neargate restore`.
     pub restore: Restore,
+    /// What `neargate doctor` needs to know of the machine.
+    pub examine: Examine,
 }
 
 /// Where a Neargate is looked for unless `--endpoint` or `NEARGATE_ENDPOINT` says otherwise.
@@ -93,6 +103,7 @@ const DEFAULT_ENDPOINT: &str = "http://127.0.0.1:6327";
 const INTRODUCTION: &str = "\
 Neargate: your own Fargate. It turns any Docker host into a serverless container platform.
 
+  neargate doctor                                         is this machine fit for it?
   neargate serve                                          start a server here
   neargate run task-definitions/hello.yaml --follow       run a task and follow its log
   neargate ps                                             what is running
@@ -129,6 +140,9 @@ struct Global {
     /// How answers are printed; json and yaml give the API's answer as it is.
     #[arg(long, global = true, value_enum, value_name = "table|json|yaml", hide_possible_values = true, default_value_t = Format::Table)]
     output: Format,
+    /// Say when something was, and not how long ago that is.
+    #[arg(long, global = true)]
+    exact_times: bool,
     /// Say on stderr what is asked of the API.
     #[arg(short, long, global = true)]
     verbose: bool,
@@ -164,7 +178,9 @@ enum Command {
     Status(status::StatusArgs),
     Backup(backup::BackupArgs),
     Restore(RestoreArgs),
+    Doctor(DoctorArgs),
     Completions(completions::CompletionsArgs),
+    Man(man::ManArgs),
 }
 
 /// What a command works with: the API, the terminal, and the cluster that was named.
@@ -194,6 +210,9 @@ pub fn run(args: impl Iterator<Item = OsString>, local: &Local) -> ExitCode {
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
+    if cli.global.exact_times {
+        time::be_exact();
+    }
     let console = Console::of_process(cli.global.output, cli.global.verbose);
     let colour = console.colours_talk();
     match carry_out(cli, console, local) {
@@ -213,6 +232,10 @@ fn carry_out(cli: Cli, mut console: Console, local: &Local) -> Result<u8, Failur
         }
         Some(Command::Completions(args)) => {
             completions::execute(&mut console, &args, Cli::command())?;
+            return console.finish(0);
+        }
+        Some(Command::Man(args)) => {
+            man::execute(&mut console, &args, Cli::command())?;
             return console.finish(0);
         }
         Some(Command::Serve(args)) => {
@@ -254,14 +277,51 @@ fn carry_out(cli: Cli, mut console: Console, local: &Local) -> Result<u8, Failur
         .enable_all()
         .build();
     let runtime = runtime.map_err(|error| Failure::runtime(&error))?;
-    match runtime.block_on(dispatch(&mut session, command)) {
-        Ok(code) => session.console.finish(code),
-        Err(failure) => {
+    let left = left_by_ctrl_c(&command);
+    let done = runtime.block_on(async {
+        tokio::select! {
+            // What deals with Ctrl-C itself does so first.
+            biased;
+            done = work(&mut session, command, local) => Some(done),
+            () = run::interrupted(), if left.is_some() => None,
+        }
+    });
+    match done {
+        Some(Ok(code)) => session.console.finish(code),
+        None => {
+            session.console.flush()?;
+            session.console.talk(left.unwrap_or_default());
+            Ok(exit::INTERRUPTED)
+        }
+        Some(Err(failure)) => {
             // What was printed before the failure is shown before the failure is; if it cannot be, the
             // failure is still what matters.
             let _ = session.console.flush();
             Err(failure)
         }
+    }
+}
+
+async fn work(session: &mut Session, command: Command, local: &Local) -> Result<u8, Failure> {
+    match command {
+        Command::Doctor(args) => {
+            let machine = (local.examine)(args.clone()).await;
+            doctor::execute(session, &args, &machine).await
+        }
+        command => dispatch(session, command).await,
+    }
+}
+
+/// What is said at Ctrl-C, of a command that may be left at any time and does not say so itself.
+fn left_by_ctrl_c(command: &Command) -> Option<&'static str> {
+    match command {
+        Command::Logs(_) | Command::Events(_) => {
+            Some("interrupted: only looking has ended, tasks go on")
+        }
+        Command::Apply(_) | Command::Stop(_) => Some(
+            "interrupted: what the server was asked for goes on without this; neargate events shows it",
+        ),
+        _ => None,
     }
 }
 
@@ -293,7 +353,11 @@ async fn dispatch(session: &mut Session, command: Command) -> Result<u8, Failure
         Command::Status(_) => status::execute(session).await,
         Command::Backup(args) => Box::pin(backup::execute(session, args)).await,
         // These need no server to ask, and were dealt with before one was looked for.
-        Command::Serve(_) | Command::Restore(_) | Command::Completions(_) => Ok(0),
+        Command::Serve(_)
+        | Command::Restore(_)
+        | Command::Doctor(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(0),
     }
 }
 

@@ -66,10 +66,13 @@ pub(super) async fn execute(session: &mut Session, args: PortForwardArgs) -> Res
     sender.close().await;
     let listener = TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, here)));
     let cannot = |error: std::io::Error| {
-        Failure::new(format!("cannot listen on 127.0.0.1:{here}: {error}")).hint(format!(
-            "take another port, or any: neargate port-forward {} 0:{there}",
-            args.task
-        ))
+        Failure::new(
+            format!("cannot listen on 127.0.0.1:{here}: {error}"),
+            format!(
+                "take another port, or any: neargate port-forward {} 0:{there}",
+                args.task
+            ),
+        )
     };
     let listener = listener.await.map_err(cannot)?;
     let address = listener.local_addr().map_err(cannot)?;

@@ -84,13 +84,12 @@ impl Source {
     /// What it holds, if that is not more than any document may have.
     pub(super) fn read(&self) -> Result<Vec<u8>, Failure> {
         let unreadable = |error: std::io::Error| {
-            let failure = Failure::new(format!("{} cannot be read: {error}", self.name()));
-            if error.kind() == std::io::ErrorKind::NotFound {
-                return failure.hint(
-                    "a registered definition is named without a dot or slash: neargate definitions",
-                );
-            }
-            failure
+            let hint = if error.kind() == std::io::ErrorKind::NotFound {
+                "a registered definition is named without a dot or slash: neargate definitions"
+            } else {
+                "name a file that you may read, or - for standard input"
+            };
+            Failure::new(format!("{} cannot be read: {error}", self.name()), hint)
         };
         let mut document = Vec::new();
         let limit = LARGEST_DOCUMENT + 1;
@@ -103,10 +102,10 @@ impl Source {
         }
         .map_err(unreadable)?;
         if document.len() as u64 > LARGEST_DOCUMENT {
-            return Err(Failure::new(format!(
-                "{} is larger than 16 MiB",
-                self.name()
-            )));
+            return Err(Failure::new(
+                format!("{} is larger than 16 MiB", self.name()),
+                "the server takes documents of up to 1 MiB: is that the right file?",
+            ));
         }
         Ok(document)
     }

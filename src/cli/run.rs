@@ -231,7 +231,7 @@ async fn wait_for_tasks(session: &mut Session, tasks: Vec<Task>) -> Result<u8, F
             session.console.document(&serde_json::json!({ "tasks": stopped }))?;
             Ok(exit::of_tasks(&stopped))
         }
-        () = interrupted() => Err(Failure::new("interrupted").hint(left).with_code(exit::INTERRUPTED)),
+        () = interrupted() => Err(Failure::new("interrupted", left).with_code(exit::INTERRUPTED)),
     }
 }
 

@@ -94,21 +94,25 @@ pub(super) async fn execute(session: &mut Session, args: SecretArgs) -> Result<u
 }
 
 fn from_file_at(path: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    let unreadable =
-        |error: std::io::Error| Failure::new(format!("{} cannot be read: {error}", path.display()));
+    let unreadable = |error: std::io::Error| {
+        let fact = format!("{} cannot be read: {error}", path.display());
+        Failure::new(fact, "name a file that you may read")
+    };
     read(&mut std::fs::File::open(path).map_err(unreadable)?).map_err(unreadable)
 }
 
 fn from_stdin(name: &str) -> Result<Vec<u8>, Failure> {
     let mut stdin = std::io::stdin();
     if stdin.is_terminal() {
-        return Err(
-            Failure::new("a value that is typed would stay on the screen").hint(format!(
-                "read -rs VALUE && printf %s \"$VALUE\" | neargate secret put {name}"
-            )),
-        );
+        return Err(Failure::new(
+            "a value that is typed would stay on the screen",
+            format!("read -rs VALUE && printf %s \"$VALUE\" | neargate secret put {name}"),
+        ));
     }
-    let unreadable = |error| Failure::new(format!("stdin cannot be read: {error}"));
+    let unreadable = |error| {
+        let hint = format!("name a file instead: neargate secret put {name} --from-file FILE");
+        Failure::new(format!("stdin cannot be read: {error}"), hint)
+    };
     Ok(without_line_end(read(&mut stdin).map_err(unreadable)?))
 }
 

@@ -62,7 +62,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
         engine
             .since
             .as_deref()
-            .map(|since| moment(since, now))
+            .map(|since| time::moment(since, now))
             .as_deref(),
     );
     page.entry("Store", store);
@@ -73,7 +73,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
         version
             .started_at
             .as_deref()
-            .map(|at| moment(at, now))
+            .map(|at| time::moment(at, now))
             .as_deref(),
     );
     page.optional("Instance", version.instance_id.as_deref());
@@ -86,10 +86,6 @@ fn host(engine: &EngineStatus) -> Option<&'static str> {
     is_elsewhere.then_some(
         "not this machine: exit codes after a restart of it cannot be told from made-up ones",
     )
-}
-
-fn moment(at: &str, now: TimestampMs) -> String {
-    format!("{at} ({})", time::ago(at, now))
 }
 
 #[cfg(test)]

@@ -1,8 +1,10 @@
 //! Times as people write and read them.
 //!
-//! The API speaks RFC 3339 in UTC. Tables say how long ago something was; what a script reads keeps the
-//! API's own text. `now` is the one place of the command line that asks for the time; everything else is
+//! The API speaks RFC 3339 in UTC. Tables say how long ago something was, or with `--exact-times` when; what a script reads
+//! keeps the API's own text. `now` is the one place of the command line that asks for the time; everything else is
 //! given it.
+
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use jiff::civil::Date;
 use jiff::{Span, SpanRelativeTo, Timestamp};
@@ -27,16 +29,58 @@ pub(super) fn parse(text: &str) -> Option<TimestampMs> {
     Some(TimestampMs::from_millis(timestamp.as_millisecond()))
 }
 
+/// Whether people are told when something was, instead of how long ago: chosen once for the process, before anything is shown.
+static EXACT: AtomicBool = AtomicBool::new(false);
+
+/// From now on, times are shown as the API gives them.
+pub(super) fn be_exact() {
+    EXACT.store(true, Ordering::Relaxed);
+}
+
+fn is_exact() -> bool {
+    EXACT.load(Ordering::Relaxed)
+}
+
+/// The API's time `text`, and how long ago that is.
+pub(super) fn moment(text: &str, now: TimestampMs) -> String {
+    if is_exact() {
+        return text.to_owned();
+    }
+    format!("{text} ({})", ago(text, now))
+}
+
 /// How long ago the API's time `text` is: `3 min ago`. What is no time is given back.
 pub(super) fn ago(text: &str, now: TimestampMs) -> String {
+    if is_exact() {
+        return text.to_owned();
+    }
     let Some(at) = parse(text) else {
         return text.to_owned();
     };
     display::ago(at, now)
 }
 
+/// The same beside the time itself: nothing where times are exact.
+pub(super) fn since(text: &str, now: TimestampMs) -> String {
+    if is_exact() {
+        return String::new();
+    }
+    ago(text, now)
+}
+
+/// The API's time `text`, and how far ahead that is.
+pub(super) fn moment_ahead(text: &str, now: TimestampMs) -> String {
+    if is_exact() {
+        return text.to_owned();
+    }
+    format!("{text}  {}", ahead(text, now))
+}
+
 /// How far ahead the API's time `text` is: `in 3 min`. What is no time is given back.
 pub(super) fn ahead(text: &str, now: TimestampMs) -> String {
+    if is_exact() {
+        return text.to_owned();
+    }
     let Some(at) = parse(text) else {
         return text.to_owned();
     };

@@ -21,6 +21,7 @@ mod image;
 mod launch;
 mod log_group;
 mod log_pattern;
+mod machine;
 mod observation;
 mod overrides;
 mod policy;
@@ -72,6 +73,10 @@ pub use launch::{
 };
 pub use log_group::{AwsLogs, LogGroup, LogStream, is_log_stream_name};
 pub use log_pattern::{InvalidPattern, LogPattern};
+pub use machine::{
+    ClockFacts, Contents, DaemonFacts, DataFacts, DatabaseState, EngineFacts, FolderState,
+    FolderUser, Machine, PortFacts, Space, Trouble,
+};
 pub use observation::{
     ContainerObservation, ContainerState, Goal, ImageObservation, Known, NetworkObservation,
     Observation, PullProgress, StartFailure,

@@ -23,6 +23,7 @@ mod column;
 mod deployment;
 mod error;
 mod event;
+mod examine;
 mod image;
 mod in_flight;
 mod kept;

@@ -196,7 +196,7 @@ pub(super) fn length_of(file: &Path) -> Result<u64, StoreError> {
 
 /// Refuses a folder whose database has gone, or is being put in its place: a new one would be another Neargate, and what
 /// the engine has would be nobody's.
-fn refuse_fragments(data_dir: &Path, database: &Path) -> Result<(), StoreError> {
+pub(super) fn refuse_fragments(data_dir: &Path, database: &Path) -> Result<(), StoreError> {
     if data_dir.join(backup::READY).exists() {
         return Err(StoreError::Damaged(
             "a restore was begun and did not come to its end".to_owned(),
@@ -225,7 +225,10 @@ pub(super) async fn examine(database: &Path, small: u64) -> Result<(), StoreErro
     result.and(closed.map_err(StoreError::from))
 }
 
-async fn examine_through(db: &mut SqliteConnection, looks_at_all: bool) -> Result<(), StoreError> {
+pub(super) async fn examine_through(
+    db: &mut SqliteConnection,
+    looks_at_all: bool,
+) -> Result<(), StoreError> {
     let migrated = sqlx::query_scalar!(
         r#"SELECT count(*) AS "tables!: i64" FROM sqlite_schema WHERE name = '_sqlx_migrations'"#
     )

@@ -2,6 +2,7 @@
 
 use reqwest::Url;
 
+use crate::cli::failure::what_to_do;
 use crate::shapes::Problem;
 
 /// Why a request had no good answer. The text is the fact; [`ClientError::hint`] is what to do.
@@ -126,21 +127,24 @@ impl ClientError {
     }
 
     /// What to do about it.
-    pub(in crate::cli) fn hint(&self) -> Option<String> {
-        Some(match self {
+    pub(in crate::cli) fn hint(&self) -> String {
+        match self {
             Self::NoAnswer { is_here: true, .. } => "start one: neargate serve".to_owned(),
             Self::NoAnswer { .. } => {
                 "is it running there? --endpoint or NEARGATE_ENDPOINT says where to look".to_owned()
             }
             Self::Lost { .. } | Self::TooSlow { .. } => "how it is: neargate status".to_owned(),
-            Self::Refused(problem) => problem.hint.clone()?,
+            Self::Refused(problem) => what_to_do(problem),
             Self::Status { .. } | Self::Foreign { .. } => {
                 "is that the right address? --endpoint or NEARGATE_ENDPOINT says where to look"
                     .to_owned()
             }
             Self::Endpoint { .. } => format!("as in --endpoint {}", crate::cli::DEFAULT_ENDPOINT),
-            Self::Name { .. } => return None,
-        })
+            Self::Name { .. } => {
+                "what there is: neargate ps --all, neargate service ls, neargate definitions"
+                    .to_owned()
+            }
+        }
     }
 }
 

@@ -15,7 +15,7 @@ pub(super) fn render(definition: &TaskDefinition, now: TimestampMs, look: Look) 
     let mut page = Page::default();
     page.entry("Definition", &definition.task_definition);
     page.entry("Status", &definition.status);
-    let moment = |at: &str| format!("{at} ({})", time::ago(at, now));
+    let moment = |at: &str| time::moment(at, now);
     page.entry("Registered", &moment(&definition.registered_at));
     page.optional(
         "Deregistered",

@@ -122,7 +122,7 @@ fn life(task: &Task, now: TimestampMs) -> Table {
         table.row([
             step.into(),
             at.into(),
-            time::ago(at, now).into(),
+            time::since(at, now).into(),
             took.unwrap_or_default().into(),
         ]);
         before = Some(at);

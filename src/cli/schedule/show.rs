@@ -111,7 +111,7 @@ pub(super) fn render(
         page.line("none");
     }
     for at in &schedule.next_runs {
-        page.line(&format!("{at}  {}", time::ahead(at, now)));
+        page.line(&time::moment_ahead(at, now));
     }
     page.heading("Last runs");
     if runs.is_empty() {

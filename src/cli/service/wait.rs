@@ -44,9 +44,11 @@ pub(super) async fn until_steady(session: &mut Session, begun: &Service) -> Resu
     let mut display = Display::default();
     let ended = tokio::select! {
         ended = watch(session, begun, &mut display) => ended,
-        () = interrupted() => Err(Failure::new("interrupted")
-            .hint(format!("the deployment goes on; {}", show_service_hint(&name)))
-            .with_code(exit::INTERRUPTED)),
+        () = interrupted() => Err(Failure::new(
+            "interrupted",
+            format!("the deployment goes on; {}", show_service_hint(&name)),
+        )
+        .with_code(exit::INTERRUPTED)),
     };
     display.end(&mut session.console);
     ended
@@ -120,7 +122,7 @@ async fn watch(
                 format!("service {name} was rolled back to {back}: {why}")
             }
         };
-        return Err(Failure::new(reason).hint(show_service_hint(name)));
+        return Err(Failure::new(reason, show_service_hint(name)));
     }
 }
 

@@ -41,7 +41,7 @@ fn the_help_of_every_command_ends_with_an_example_that_can_be_typed() {
             .lines()
             .filter(|line| line.starts_with("  neargate "))
             .count(),
-        4
+        5
     );
 }
 

@@ -326,13 +326,16 @@ async fn describe_takes_a_task_before_a_family_of_the_same_name() {
             .stdout()
             .starts_with("Definition ")
     );
-    let text = |done: super::fake::Done| done.result.unwrap_err().render(false);
+    let fact = |done: super::fake::Done| {
+        let text = done.result.unwrap_err().render(false);
+        text.lines().next().unwrap_or_default().to_owned()
+    };
     assert_eq!(
-        text(neargate(address, &["describe", "cafe"]).await),
-        "error: task does not exist\n"
+        fact(neargate(address, &["describe", "cafe"]).await),
+        "error: task does not exist"
     );
     assert_eq!(
-        text(neargate(address, &["describe", "web:1"]).await),
-        "error: task definition does not exist\n"
+        fact(neargate(address, &["describe", "web:1"]).await),
+        "error: task definition does not exist"
     );
 }

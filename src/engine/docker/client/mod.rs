@@ -11,6 +11,7 @@
 mod convert;
 mod endpoint;
 mod errors;
+mod examine;
 #[cfg(test)]
 mod fake;
 mod files;
