@@ -24,7 +24,7 @@ const ENVIRONMENT: &str = "environment.";
 /// What is filled in; each field once, the last one of a name.
 type Fields = Vec<(String, String)>;
 
-fn field<'a>(fields: &'a Fields, name: &str) -> &'a str {
+fn field<'a>(fields: &'a [(String, String)], name: &str) -> &'a str {
     let found = fields.iter().rev().find(|(known, _)| known == name);
     found.map(|(_, value)| value.trim()).unwrap_or_default()
 }
@@ -157,7 +157,10 @@ fn confirm(
 }
 
 /// The document that was filled in, as `POST /v1/tasks` takes it.
-fn document(registered: &RegisteredTaskDefinition, fields: &Fields) -> Result<Value, ApiError> {
+fn document(
+    registered: &RegisteredTaskDefinition,
+    fields: &[(String, String)],
+) -> Result<Value, ApiError> {
     let definition = format!("{}:{}", registered.definition.family, registered.revision);
     let mut document = Map::new();
     document.insert("taskDefinition".to_owned(), json!(definition));
@@ -192,7 +195,7 @@ fn document(registered: &RegisteredTaskDefinition, fields: &Fields) -> Result<Va
 
 fn overrides(
     registered: &RegisteredTaskDefinition,
-    fields: &Fields,
+    fields: &[(String, String)],
 ) -> Result<Map<String, Value>, ApiError> {
     let mut overrides = Map::new();
     for name in ["cpu", "memory"] {
@@ -252,10 +255,8 @@ fn changes(document: &Value) -> Vec<(String, String)> {
             .map_or_else(|| value.to_string(), ToOwned::to_owned)
     };
     let mut add = |name: String, value: String| changes.push((name, value));
-    for (name, key) in [("Started by", "startedBy")] {
-        if let Some(value) = document.get(key) {
-            add(name.to_owned(), text(value));
-        }
+    if let Some(value) = document.get("startedBy") {
+        add("Started by".to_owned(), text(value));
     }
     if document.get("enableExecuteCommand").is_some() {
         add(

@@ -1,6 +1,7 @@
 //! The end of a task's log, as its page shows it: so many lines and bytes at most, and not for longer than a page may take.
 
 use std::collections::VecDeque;
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -134,11 +135,13 @@ pub(super) async fn file(
     while let Some(line) = lines.next().await {
         let TaskLogLine { container, line } = line?;
         let written = String::from_utf8_lossy(&line.text);
-        text.push_str(&format!("{} {container} {written}\n", line.at));
+        // Writing to a string cannot fail.
+        let _ = writeln!(text, "{} {container} {written}", line.at);
         if text.len() > FILE_BYTES {
-            text.push_str(&format!(
-                "… the rest is left out; all of it: neargate logs {id}\n"
-            ));
+            let _ = writeln!(
+                text,
+                "… the rest is left out; all of it: neargate logs {id}"
+            );
             break;
         }
     }
