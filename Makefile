@@ -48,16 +48,17 @@ bench: engine workload clients ## Measure, and print ratios from one run.
 sim: ## Tell one seed of the simulation again: make sim SEED=… [STEPS=…].
 	@test -n "$(SEED)" || { echo "make sim needs SEED=…" >&2; exit 2; }
 	$(CARGO) test --quiet --test integration --no-run
-	NEARGATE_TEST_SEED=$(SEED) $(if $(STEPS),NEARGATE_TEST_STEPS=$(STEPS)) $(IN_TURN) \
+	NEARGATE_TEST_SEED=$(SEED) $(if $(STEPS),NEARGATE_TEST_STEPS=$(STEPS)) \
 		$(CARGO) test --quiet --test integration storm::whatever -- --nocapture
-
-# All threads on one processor, each until it waits. Who may not do that sees the same story in most cases.
-IN_TURN = $(shell chrt --fifo 1 true 2>/dev/null && echo chrt --fifo 1 taskset --cpu-list 0)
 
 .PHONY: soak
 soak: ## Run seeds of the simulation that nobody has seen before, SEEDS=… of them.
 	NEARGATE_TEST_FIRST_SEED=$$(date +%s)000 NEARGATE_TEST_SEEDS=$(or $(SEEDS),1000000) \
 		$(CARGO) test --quiet --test integration storm::whatever -- --nocapture
+
+.PHONY: chaos
+chaos: engine workload ## Do everything to a real engine and to Neargate for CHAOS_SECONDS=… (600).
+	CHAOS_SECONDS=$(or $(CHAOS_SECONDS),600) $(CARGO) test --quiet --test integration chaos:: -- --nocapture
 
 .PHONY: engine
 engine: ## Make sure that a Docker engine answers.

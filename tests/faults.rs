@@ -320,12 +320,12 @@ fn a_disk_that_is_full_refuses_clearly_and_loses_nothing() {
 }
 
 /// A file system of a few MiB in memory, on which a data folder lies.
-struct SmallDisk {
+pub struct SmallDisk {
     path: std::path::PathBuf,
 }
 
 impl SmallDisk {
-    fn mount(path: &std::path::Path, mib: u32) -> Self {
+    pub fn mount(path: &std::path::Path, mib: u32) -> Self {
         std::fs::create_dir_all(path).unwrap();
         let size = format!("size={mib}m,mode=0700");
         let mounted = std::process::Command::new("mount")
@@ -347,11 +347,11 @@ impl SmallDisk {
         self.path.join("ballast")
     }
 
-    fn fill(&self) {
+    pub fn fill(&self) {
         let _ = std::fs::write(self.ballast(), vec![0_u8; 64 * 1_048_576]);
     }
 
-    fn free(&self) {
+    pub fn free(&self) {
         std::fs::remove_file(self.ballast()).unwrap();
     }
 }

@@ -13,6 +13,7 @@ mod bill;
 mod bounds;
 mod budget;
 mod capacity;
+mod chaos;
 mod cli;
 mod cp;
 mod daemon_real;

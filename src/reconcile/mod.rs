@@ -154,9 +154,12 @@ impl Reconciler {
         let mut rounds = JoinSet::new();
         loop {
             let subject = tokio::select! {
+                // In this order, so that a simulation repeats itself. Rounds that are over are as many as were begun below, at
+                // most, so the bell is always heard.
+                biased;
                 () = stop.cancelled() => break,
-                subject = self.parts.bell.next() => subject,
                 Some(_) = rounds.join_next() => continue,
+                subject = self.parts.bell.next() => subject,
             };
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else {
                 break;

@@ -19,6 +19,7 @@ impl Reconciler {
         let mut failures = 0;
         while !stop.is_cancelled() {
             let watched = tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 watched = self.watch_once() => watched,
             };
@@ -34,6 +35,7 @@ impl Reconciler {
             let pause =
                 pause_after(failures, &self.parts.limits).min(std::time::Duration::from_secs(5));
             tokio::select! {
+                biased;
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
@@ -53,11 +55,9 @@ impl Reconciler {
         let mut sweep_at = Instant::now();
         loop {
             tokio::select! {
-                hint = hints.next() => match hint {
-                    Some(Hint::Task(task)) => self.parts.bell.ring(&task),
-                    Some(Hint::Everything) => self.ring_unfinished().await,
-                    None => return Ok(()),
-                },
+                // However many hints there are, the sweep has its turn; it is due again only a while after it was made, and
+                // then hints have theirs.
+                biased;
                 () = tokio::time::sleep_until(sweep_at) => {
                     match self.sweep(&mut last).await {
                         Ok(()) => {}
@@ -66,6 +66,11 @@ impl Reconciler {
                     }
                     sweep_at = Instant::now() + self.parts.limits.sweep_every;
                 }
+                hint = hints.next() => match hint {
+                    Some(Hint::Task(task)) => self.parts.bell.ring(&task),
+                    Some(Hint::Everything) => self.ring_unfinished().await,
+                    None => return Ok(()),
+                },
             }
         }
     }

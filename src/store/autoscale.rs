@@ -85,7 +85,8 @@ impl Store {
         &self,
         service: &ServiceKey,
     ) -> Result<Option<ScalableTarget>, StoreError> {
-        find_target(&mut *self.readers().acquire().await?, service).await
+        let found = async { find_target(&mut *self.readers().acquire().await?, service).await };
+        self.readers().of(found).await
     }
 
     /// All targets, by cluster and service.

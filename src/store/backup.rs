@@ -74,8 +74,7 @@ impl Store {
     /// the copy was read; holds up neither reads nor writes. One is made at a time: a second call fails with
     /// [`StoreError::AlreadyExists`] until the first has returned.
     pub async fn backup(&self) -> Result<Backup, StoreError> {
-        let options = self.readers().connect_options();
-        let draft = Draft::make(options.get_filename().with_file_name(DRAFT))?;
+        let draft = Draft::make(self.logs().data_dir().join(DRAFT))?;
         let name = text_of(&draft.0)?;
         // Not a query that can be described ahead of time. It writes into a file that is there if it is empty, and so
         // the copy has the mode of the draft.

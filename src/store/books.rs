@@ -1,6 +1,6 @@
 //! The books of the meter, read at one moment and in more than one way, to be checked.
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::column::{to_time, to_unsigned};
 use super::{Store, StoreError, rollup, usage};
@@ -13,7 +13,17 @@ impl Store {
     /// Everything that the checks need, as it was at one moment. Intervals that are open count until `now`.
     pub async fn books(&self, now: TimestampMs) -> Result<Books, StoreError> {
         let capacities = self.capacities().await?;
-        let mut transaction = self.readers().begin().await?;
+        let books = self.books_with(capacities, now);
+        self.readers().of(books).await
+    }
+
+    async fn books_with(
+        &self,
+        capacities: Vec<(TimestampMs, Capacity)>,
+        now: TimestampMs,
+    ) -> Result<Books, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        let mut transaction = reader.begin().await?;
         let db = &mut *transaction;
         let tasks = sqlx::query_scalar!(
             r#"SELECT count(*) AS "count: i64" FROM tasks WHERE pull_started_at IS NOT NULL"#

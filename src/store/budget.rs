@@ -5,7 +5,7 @@
 //! (`usage_changes`) while there are budgets; what all of them have counted is forgotten.
 
 use futures_util::TryStreamExt as _;
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::column::{from_json, from_time, from_word, to_json, to_unsigned};
 use super::page::List;
@@ -215,9 +215,18 @@ impl Store {
     pub async fn ledger_since(
         &self,
         after: i64,
+        look: impl FnMut(LedgerLook) + Send,
+    ) -> Result<i64, StoreError> {
+        self.readers().of(self.changes_since(after, look)).await
+    }
+
+    async fn changes_since(
+        &self,
+        after: i64,
         mut look: impl FnMut(LedgerLook) + Send,
     ) -> Result<i64, StoreError> {
-        let mut transaction = self.readers().begin().await?;
+        let mut reader = self.readers().acquire().await?;
+        let mut transaction = reader.begin().await?;
         let seq = last_change(&mut transaction).await?;
         let mut ended = ledger_rows!(
             r#"c.seq AS "seq!: i64", c.closed_at AS "closed_at: i64", c.was_closed_at AS "was_closed_at: i64","#,
@@ -249,10 +258,19 @@ impl Store {
     pub async fn ended_since(
         &self,
         from: TimestampMs,
+        look: impl FnMut(&UsageRecord) + Send,
+    ) -> Result<i64, StoreError> {
+        self.readers().of(self.ends_since(from, look)).await
+    }
+
+    async fn ends_since(
+        &self,
+        from: TimestampMs,
         mut look: impl FnMut(&UsageRecord) + Send,
     ) -> Result<i64, StoreError> {
         let from = from.as_millis();
-        let mut transaction = self.readers().begin().await?;
+        let mut reader = self.readers().acquire().await?;
+        let mut transaction = reader.begin().await?;
         let seq = last_change(&mut transaction).await?;
         // What ended in the very moment in which a period begins may have begun in it.
         let mut ended = ledger_rows!(

@@ -140,7 +140,8 @@ impl Store {
 
     /// The cluster of that name.
     pub async fn cluster(&self, name: &ClusterName) -> Result<Option<Cluster>, StoreError> {
-        read(&mut *self.readers().acquire().await?, name).await
+        let found = async { read(&mut *self.readers().acquire().await?, name).await };
+        self.readers().of(found).await
     }
 
     /// The names of all clusters.

@@ -23,6 +23,7 @@ use sha2::{Digest as _, Sha256};
 use super::StoreError;
 use super::in_flight::{InFlight, Ticket};
 use super::open::{at, make_folder};
+use super::pace::Pace;
 use crate::domain::{ContainerName, TaskId, TimestampMs};
 pub use prune::KeptLogs;
 
@@ -47,14 +48,16 @@ pub struct KeptLine {
 pub struct LogStore {
     folder: Arc<Path>,
     in_flight: InFlight,
+    pace: Pace,
 }
 
 impl LogStore {
     /// The logs in `data_dir`. Makes nothing yet.
-    pub(super) fn new(data_dir: &Path) -> Self {
+    pub(super) fn new(data_dir: &Path, pace: Pace) -> Self {
         Self {
             folder: data_dir.join("logs").into(),
             in_flight: InFlight::default(),
+            pace,
         }
     }
 
@@ -72,11 +75,15 @@ impl LogStore {
         let path = self.file_of(task, container, attempt);
         Ok(LogWriter {
             older: None,
-            newer: Segment::create(path.with_extension("part0")).await?,
+            newer: self
+                .pace
+                .of(Segment::create(path.with_extension("part0")))
+                .await?,
             path,
             max_bytes,
             dropped: 0,
             next_part: 1,
+            pace: self.pace.clone(),
             _ticket: ticket,
         })
     }
@@ -91,7 +98,8 @@ impl LogStore {
         tail: Option<u64>,
     ) -> Result<KeptLines, StoreError> {
         let path = self.file_of(task, container, attempt);
-        let mut log = match Reader::open(&path).await {
+        let pace = self.pace.clone();
+        let mut log = match pace.of(Reader::open(&path)).await {
             Ok(log) => log,
             Err(OpenError::Absent) => {
                 return Err(StoreError::not_found(format!(
@@ -104,26 +112,33 @@ impl LogStore {
         let mut skip = 0;
         if let Some(tail) = tail {
             let mut lines: u64 = 0;
-            while let Some(header) = log.header().await? {
-                lines += u64::from(wanted(&header));
-                log.skip(&header).await?;
-            }
+            let counted = async {
+                while let Some(header) = log.header().await? {
+                    lines += u64::from(wanted(&header));
+                    log.skip(&header).await?;
+                }
+                log.rewind().await
+            };
+            pace.of(counted).await?;
             skip = lines.saturating_sub(tail);
-            log.rewind().await?;
         }
         let dropped = log.dropped;
-        let lines = stream::try_unfold((log, skip), move |(mut log, mut skip)| async move {
-            while let Some(header) = log.header().await? {
-                if wanted(&header) {
-                    if skip == 0 {
-                        let line = log.line(&header).await?;
-                        return Ok(Some((line, (log, skip))));
+        let lines = stream::try_unfold((log, skip), move |(mut log, mut skip)| {
+            let pace = pace.clone();
+            let next = async move {
+                while let Some(header) = log.header().await? {
+                    if wanted(&header) {
+                        if skip == 0 {
+                            let line = log.line(&header).await?;
+                            return Ok(Some((line, (log, skip))));
+                        }
+                        skip -= 1;
                     }
-                    skip -= 1;
+                    log.skip(&header).await?;
                 }
-                log.skip(&header).await?;
-            }
-            Ok(None)
+                Ok(None)
+            };
+            async move { pace.of(next).await }
         });
         Ok(KeptLines {
             dropped,
@@ -144,7 +159,7 @@ impl LogStore {
         attempt: u32,
     ) -> Result<(), StoreError> {
         let path = self.file_of(task, container, attempt);
-        match tokio::fs::remove_file(&path).await {
+        match self.pace.of(tokio::fs::remove_file(&path)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&path, &error)),
             _ => Ok(()),
         }
@@ -153,15 +168,20 @@ impl LogStore {
     /// Removes every kept log of a task. Removing nothing succeeds.
     pub async fn remove(&self, task: &TaskId) -> Result<(), StoreError> {
         let folder = self.folder_of(task);
-        match tokio::fs::remove_dir_all(&folder).await {
+        match self.pace.of(tokio::fs::remove_dir_all(&folder)).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(at(&folder, &error)),
             _ => Ok(()),
         }
     }
 
+    /// The folder that the store is in.
+    pub(super) fn data_dir(&self) -> &Path {
+        self.folder.parent().unwrap_or(&self.folder)
+    }
+
     /// Logs that are being written.
     pub(super) fn in_flight(&self) -> usize {
-        self.in_flight.count()
+        self.in_flight.count() + self.pace.in_flight()
     }
 
     fn folder_of(&self, task: &TaskId) -> PathBuf {
@@ -220,12 +240,18 @@ pub struct LogWriter {
     dropped: u64,
     /// The number in the name of the next segment.
     next_part: u8,
+    pace: Pace,
     _ticket: Ticket,
 }
 
 impl LogWriter {
     /// Adds a line. One that is longer than the whole log may be is cut at its end.
     pub async fn append(&mut self, line: &KeptLine) -> Result<(), StoreError> {
+        let pace = self.pace.clone();
+        pace.of(self.append_now(line)).await
+    }
+
+    async fn append_now(&mut self, line: &KeptLine) -> Result<(), StoreError> {
         let room = usize::try_from(self.max_bytes).unwrap_or(usize::MAX);
         let longest = room.saturating_sub(HEADER).min(u32::MAX as usize);
         let text = &line.text[..line.text.len().min(longest)];
@@ -243,6 +269,11 @@ impl LogWriter {
 
     /// Completes the log and puts it in its place, durably. Returns how many lines were dropped.
     pub async fn finish(self) -> Result<u64, StoreError> {
+        let pace = self.pace.clone();
+        pace.of(self.finish_now()).await
+    }
+
+    async fn finish_now(self) -> Result<u64, StoreError> {
         let Self {
             path,
             max_bytes,
@@ -250,6 +281,7 @@ impl LogWriter {
             newer,
             mut dropped,
             next_part,
+            pace: _,
             _ticket,
         } = self;
         let whole = match older {

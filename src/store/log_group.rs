@@ -151,7 +151,8 @@ impl Store {
 
     /// The log group of that name.
     pub async fn log_group(&self, name: &LogGroupName) -> Result<Option<LogGroup>, StoreError> {
-        find_group(&mut *self.readers().acquire().await?, name).await
+        let found = async { find_group(&mut *self.readers().acquire().await?, name).await };
+        self.readers().of(found).await
     }
 
     /// Log groups by name: those that begin with `prefix` and have `part` somewhere, in whichever letters.

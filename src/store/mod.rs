@@ -31,7 +31,9 @@ mod log;
 mod log_group;
 mod open;
 mod open_use;
+mod pace;
 mod page;
+mod readers;
 mod rolled;
 mod rollup;
 mod schedule;
@@ -52,7 +54,6 @@ mod testing;
 
 use std::sync::Arc;
 
-use sqlx::SqlitePool;
 use tokio::sync::watch;
 
 pub use access_key::SigningKey;
@@ -77,8 +78,10 @@ pub use task_definition::TaskDefinitionFilter;
 pub use task_list::TaskFilter;
 pub use totals::{ServiceCounts, Total, TotalName, UsageTotals};
 pub use usage::UsageFilter;
-pub use writer::WriteCounts;
+pub use writer::{WriteCounts, WriteFault};
 
+use pace::Pace;
+use readers::Readers;
 use seal::KeyFile;
 use writer::Writer;
 
@@ -93,7 +96,7 @@ pub struct Store {
 struct Shared {
     instance_id: InstanceId,
     writer: Writer,
-    readers: SqlitePool,
+    readers: Readers,
     event_seq: watch::Receiver<u64>,
     logs: LogStore,
     key_file: KeyFile,
@@ -114,6 +117,31 @@ struct Tuning {
     max_pages: Option<u32>,
     /// Up to this size, each start looks at all of the database: `quick_check` goes through about 100 MiB in a second.
     examined_bytes: u64,
+    /// What is otherwise in a simulation.
+    simulated: Option<Simulated>,
+}
+
+impl Tuning {
+    fn pace(&self) -> Pace {
+        let simulated = self.simulated.as_ref();
+        simulated.map_or_else(Pace::default, |one| Pace::in_step(Arc::clone(&one.turns)))
+    }
+}
+
+/// What a simulation decides about its store, so that it is the same each time. Only processes die in it, not machines, so
+/// nothing is waited for until it is on the disk.
+#[derive(Clone)]
+pub struct Simulated {
+    /// For how many turns the next answer is held back, in which others go on.
+    pub turns: Arc<dyn Fn() -> u32 + Send + Sync>,
+    /// What goes wrong with the next group of writes.
+    pub write_fault: Arc<dyn Fn() -> Option<WriteFault> + Send + Sync>,
+}
+
+impl std::fmt::Debug for Simulated {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Simulated").finish_non_exhaustive()
+    }
 }
 
 impl Default for Tuning {
@@ -125,6 +153,7 @@ impl Default for Tuning {
             prune_every: 10_000,
             max_pages: None,
             examined_bytes: 256 * 1_048_576,
+            simulated: None,
         }
     }
 }
@@ -133,7 +162,7 @@ impl Store {
     fn assemble(
         instance_id: InstanceId,
         writer: Writer,
-        readers: SqlitePool,
+        readers: Readers,
         event_seq: watch::Receiver<u64>,
         logs: LogStore,
         key_file: KeyFile,
@@ -173,11 +202,7 @@ impl Store {
     /// Reads and writes that are on their way, and logs that are being kept. Database and files are worked on
     /// by other threads, so whoever lets time pass by hand asks this before.
     pub fn in_flight(&self) -> usize {
-        let readers = self.readers();
-        let open = usize::try_from(readers.size()).unwrap_or(usize::MAX);
-        self.writer().in_flight()
-            + self.logs().in_flight()
-            + open.saturating_sub(readers.num_idle())
+        self.writer().in_flight() + self.logs().in_flight() + self.readers().in_flight()
     }
 
     /// Finishes what was handed over, moves it into the database file and gives the folder back. Every call
@@ -195,7 +220,7 @@ impl Store {
         &self.shared.writer
     }
 
-    fn readers(&self) -> &SqlitePool {
+    fn readers(&self) -> &Readers {
         &self.shared.readers
     }
 }

@@ -14,13 +14,14 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::watch;
 
+use super::readers::Readers;
 use super::seal::KeyFile;
 use super::writer::{Kept, Writer};
-use super::{LogStore, Store, StoreError, Tuning, backup, cluster, event};
+use super::{LogStore, Simulated, Store, StoreError, Tuning, backup, cluster, event};
 use crate::domain::{IdSource, InstanceId, TimestampMs};
 
 /// The migrations that this binary carries.
@@ -47,7 +48,31 @@ impl Store {
         Self::open_with(data_dir, ids, now, Tuning::default()).await
     }
 
+    /// The same, for a simulation.
+    pub async fn open_simulated(
+        data_dir: &Path,
+        ids: &dyn IdSource,
+        now: TimestampMs,
+        simulated: Simulated,
+    ) -> Result<Self, StoreError> {
+        let tuning = Tuning {
+            simulated: Some(simulated),
+            ..Tuning::default()
+        };
+        Self::open_with(data_dir, ids, now, tuning).await
+    }
+
     pub(super) async fn open_with(
+        data_dir: &Path,
+        ids: &dyn IdSource,
+        now: TimestampMs,
+        tuning: Tuning,
+    ) -> Result<Self, StoreError> {
+        let pace = tuning.pace();
+        pace.of(Self::assembled(data_dir, ids, now, tuning)).await
+    }
+
+    async fn assembled(
         data_dir: &Path,
         ids: &dyn IdSource,
         now: TimestampMs,
@@ -67,13 +92,12 @@ impl Store {
         let instance_id = first_rows(&mut connection, ids, now).await?;
         let last_seq = event::last_seq(&mut connection).await?;
 
-        let readers = SqlitePoolOptions::new()
-            .max_connections(tuning.readers)
-            // A file does not go away as a server does: connections are kept, with their prepared queries.
-            .test_before_acquire(false)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .connect_lazy_with(common(&database).read_only(true));
+        let reading = common(&database).read_only(true);
+        let pace = tuning.pace();
+        let readers = match tuning.simulated {
+            None => Readers::pool(reading, tuning.readers),
+            Some(_) => Readers::one(&reading, pace.clone()).await?,
+        };
         let (event_seq, published) = watch::channel(last_seq);
         let writer = Writer::start(Kept {
             connection,
@@ -83,7 +107,7 @@ impl Store {
             tuning,
             event_seq,
         });
-        let logs = LogStore::new(data_dir);
+        let logs = LogStore::new(data_dir, pace);
         Ok(Self::assemble(
             instance_id,
             writer,
@@ -174,7 +198,10 @@ pub(super) fn writing(database: &Path, tuning: &Tuning) -> SqliteConnectOptions 
     let options = common(database)
         .journal_mode(SqliteJournalMode::Wal)
         // In WAL mode, less than FULL loses the newest commits when the power fails.
-        .synchronous(SqliteSynchronous::Full)
+        .synchronous(match tuning.simulated {
+            None => SqliteSynchronous::Full,
+            Some(_) => SqliteSynchronous::Off,
+        })
         // KiB, taken when needed: with the 2 MiB that SQLite takes by itself, 10,000 tasks no longer fit.
         .pragma("cache_size", "-16384")
         // Without this, REPLACE would get around the triggers that forbid DELETE.

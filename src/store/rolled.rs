@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::column::{from_json, to_time, to_unsigned};
 use super::rollup::{RECORDS_AT_ONCE, records};
@@ -72,10 +72,14 @@ impl Store {
         query: &RolledQuery,
         look: &mut Look<'_>,
     ) -> Result<Result<(), NotRolled>, StoreError> {
-        let mut transaction = self.readers().begin().await?;
-        let answer = answer(&mut transaction, query, look).await;
-        transaction.rollback().await?;
-        answer
+        let answered = async {
+            let mut reader = self.readers().acquire().await?;
+            let mut transaction = reader.begin().await?;
+            let answer = answer(&mut transaction, query, look).await;
+            transaction.rollback().await?;
+            answer
+        };
+        self.readers().of(answered).await
     }
 }
 

@@ -80,7 +80,8 @@ impl Store {
 
     /// The secret of that name, without its value.
     pub async fn secret(&self, name: &SecretName) -> Result<Option<Secret>, StoreError> {
-        read(&mut *self.readers().acquire().await?, name).await
+        let found = async { read(&mut *self.readers().acquire().await?, name).await };
+        self.readers().of(found).await
     }
 
     /// The value of the secret of that name.

@@ -113,8 +113,11 @@ impl Store {
         token: &ClientToken,
         now: TimestampMs,
     ) -> Result<bool, StoreError> {
-        let mut reader = self.readers().acquire().await?;
-        is_repeated(&mut reader, key, token, now).await
+        let found = async {
+            let mut reader = self.readers().acquire().await?;
+            is_repeated(&mut reader, key, token, now).await
+        };
+        self.readers().of(found).await
     }
 
     /// Records what has become of a service. `record.service.version` must be the one that was read; the row has the
@@ -147,8 +150,11 @@ impl Store {
 
     /// The service of that name, or the last one that had it.
     pub async fn service(&self, key: &ServiceKey) -> Result<Option<Service>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
-        find(&mut reader, key).await
+        let found = async {
+            let mut reader = self.readers().acquire().await?;
+            find(&mut reader, key).await
+        };
+        self.readers().of(found).await
     }
 
     /// The same with its tasks, as [`Store::service_tasks`] gives them, and the newest `events` of what happened to it.
@@ -158,17 +164,20 @@ impl Store {
         key: &ServiceKey,
         events: u32,
     ) -> Result<Option<(Service, Vec<ServiceTask>, Vec<Event>)>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
-        let Some(service) = find(&mut reader, key).await? else {
-            return Ok(None);
+        let described = async {
+            let mut reader = self.readers().acquire().await?;
+            let Some(service) = find(&mut reader, key).await? else {
+                return Ok(None);
+            };
+            let tasks = tasks_of(&mut reader, key).await?;
+            let events = if events == 0 {
+                Vec::new()
+            } else {
+                event::of_service(&mut reader, key, service.created_at, events).await?
+            };
+            Ok(Some((service, tasks, events)))
         };
-        let tasks = tasks_of(&mut reader, key).await?;
-        let events = if events == 0 {
-            Vec::new()
-        } else {
-            event::of_service(&mut reader, key, service.created_at, events).await?
-        };
-        Ok(Some((service, tasks, events)))
+        self.readers().of(described).await
     }
 
     /// The services of a cluster, or of all, that are not INACTIVE, newest first.
@@ -229,8 +238,11 @@ impl Store {
 
     /// The tasks of a service that have not stopped, and those that have and were not taken note of; oldest first.
     pub async fn service_tasks(&self, key: &ServiceKey) -> Result<Vec<ServiceTask>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
-        tasks_of(&mut reader, key).await
+        let found = async {
+            let mut reader = self.readers().acquire().await?;
+            tasks_of(&mut reader, key).await
+        };
+        self.readers().of(found).await
     }
 
     /// How many tasks that have not stopped a deployment has of each capacity provider.
@@ -262,12 +274,15 @@ impl Store {
         &self,
         keys: &[&ServiceKey],
     ) -> Result<Vec<Vec<ServiceTask>>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
-        let mut all = Vec::with_capacity(keys.len());
-        for key in keys {
-            all.push(tasks_of(&mut reader, key).await?);
-        }
-        Ok(all)
+        let found = async {
+            let mut reader = self.readers().acquire().await?;
+            let mut all = Vec::with_capacity(keys.len());
+            for key in keys {
+                all.push(tasks_of(&mut reader, key).await?);
+            }
+            Ok(all)
+        };
+        self.readers().of(found).await
     }
 }
 

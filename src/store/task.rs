@@ -78,8 +78,11 @@ impl Store {
         token: &ClientToken,
         now: TimestampMs,
     ) -> Result<Option<Vec<TaskId>>, StoreError> {
-        let mut reader = self.readers().acquire().await?;
-        client_token::replay(&mut reader, cluster, RUN_TASK, token, now).await
+        let found = async {
+            let mut reader = self.readers().acquire().await?;
+            client_token::replay(&mut reader, cluster, RUN_TASK, token, now).await
+        };
+        self.readers().of(found).await
     }
 
     /// The task of that ID.

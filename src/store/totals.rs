@@ -6,6 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use sqlx::Connection as _;
+
 use super::{Store, StoreError};
 use crate::domain::{ServiceName, TimestampMs};
 
@@ -67,7 +69,12 @@ pub struct UsageTotals {
 impl Store {
     /// What tasks came to. Those that go on are counted until `until`.
     pub async fn usage_totals(&self, until: TimestampMs) -> Result<UsageTotals, StoreError> {
-        let mut transaction = self.readers().begin().await?;
+        self.readers().of(self.totals(until)).await
+    }
+
+    async fn totals(&self, until: TimestampMs) -> Result<UsageTotals, StoreError> {
+        let mut reader = self.readers().acquire().await?;
+        let mut transaction = reader.begin().await?;
         let db = &mut *transaction;
         let mut totals = UsageTotals::default();
         let rows = sqlx::query!(

@@ -16,11 +16,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use futures_util::future::BoxFuture;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteOperation};
-use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection, SqlitePool};
+use sqlx::{ConnectOptions as _, Connection as _, SqliteConnection};
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::in_flight::{InFlight, Ticket};
 use super::open::Lock;
+use super::readers::Readers;
 use super::{StoreError, Tuning, event};
 
 /// Jobs that may wait; who comes when there are that many waits until there is room.
@@ -61,7 +62,7 @@ pub(super) struct Kept {
     /// How to open another one.
     pub(super) options: SqliteConnectOptions,
     /// Closed before the connection, so that the last one to leave is one that may checkpoint.
-    pub(super) readers: SqlitePool,
+    pub(super) readers: Readers,
     /// Given back last of all.
     pub(super) lock: Lock,
     /// The bounds to keep to.
@@ -138,6 +139,17 @@ impl Writer {
     }
 }
 
+/// What goes wrong with a group of writes in a simulation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WriteFault {
+    /// It is not committed: the disk does not answer, say.
+    Fails,
+    /// It is committed, and the answer is an error.
+    AnswerLost,
+    /// The disk has room for nothing more; what needs none takes effect, and its answer is an error as well.
+    DiskFull,
+}
+
 /// A write on its way, whatever type its result has.
 trait Job: Send {
     /// Carries it out and keeps what it came to; the error is also what became of its savepoint.
@@ -187,7 +199,7 @@ struct Desk {
     /// `None` after an error that leaves its transaction in doubt; the next group opens a new one.
     connection: Option<SqliteConnection>,
     options: SqliteConnectOptions,
-    readers: SqlitePool,
+    readers: Readers,
     lock: Lock,
     tuning: Tuning,
     event_seq: watch::Sender<u64>,
@@ -202,12 +214,8 @@ impl Desk {
     async fn run(mut self) {
         let mut messages = Vec::new();
         let mut closing = Vec::new();
-        if let Some(connection) = &mut self.connection
-            && let Err(error) = listen(connection, &self.inserted_seq).await
-        {
-            tracing::warn!(%error, "the writing connection is made anew");
-            self.disconnect().await;
-        }
+        let pace = self.tuning.pace();
+        pace.of(self.begin()).await;
         while closing.is_empty()
             && self
                 .inbox
@@ -224,12 +232,24 @@ impl Desk {
                     Message::Close(closed) => closing.push(closed),
                 }
             }
-            self.write(group).await;
-            self.prune().await;
+            pace.of(async {
+                self.write(group).await;
+                self.prune().await;
+            })
+            .await;
         }
-        self.finish().await;
+        pace.of(self.finish()).await;
         for closed in closing {
             let _ = closed.send(());
+        }
+    }
+
+    async fn begin(&mut self) {
+        if let Some(connection) = &mut self.connection
+            && let Err(error) = listen(connection, &self.inserted_seq).await
+        {
+            tracing::warn!(%error, "the writing connection is made anew");
+            self.disconnect().await;
         }
     }
 
@@ -241,8 +261,10 @@ impl Desk {
         let jobs = u64::try_from(group.len()).unwrap_or(u64::MAX);
         self.counts.jobs.fetch_add(jobs, Ordering::Relaxed);
         let inserted_seq = Arc::clone(&self.inserted_seq);
+        let fault = self.tuning.simulated.as_ref();
+        let fault = fault.and_then(|simulated| (simulated.write_fault)());
         let result = match self.connection().await {
-            Ok(connection) => commit(connection, &mut group, &inserted_seq).await,
+            Ok(connection) => commit(connection, &mut group, &inserted_seq, fault).await,
             Err(error) => Err(error),
         };
         match &result {
@@ -351,7 +373,13 @@ async fn commit(
     connection: &mut SqliteConnection,
     group: &mut [Box<dyn Job>],
     inserted_seq: &AtomicU64,
+    fault: Option<WriteFault>,
 ) -> Result<(), StoreError> {
+    if fault == Some(WriteFault::DiskFull) {
+        // SQLite takes what there is for the least.
+        let full = sqlx::raw_sql("PRAGMA max_page_count = 1");
+        full.execute(&mut *connection).await?;
+    }
     let mut transaction = connection.begin_with("BEGIN IMMEDIATE").await?;
     if let [job] = group {
         // The transaction is the savepoint.
@@ -379,8 +407,17 @@ async fn commit(
             }
         }
     }
+    let failed = StoreError::Failed("disk I/O error".to_owned());
+    if fault == Some(WriteFault::Fails) {
+        transaction.rollback().await?;
+        return Err(failed);
+    }
     transaction.commit().await?;
-    Ok(())
+    match fault {
+        None | Some(WriteFault::Fails) => Ok(()),
+        // Then the connection is made anew, without the bound.
+        Some(WriteFault::AnswerLost | WriteFault::DiskFull) => Err(failed),
+    }
 }
 
 #[cfg(test)]

@@ -20,25 +20,32 @@ pub struct OwnEngine {
 impl OwnEngine {
     /// Starts one that has the workload's image. With `live_restore`, containers outlive it.
     pub fn start(live_restore: bool) -> Self {
+        // The bridge is there before the engine: it makes none under a name of one's own. Its addresses are those
+        // set aside for documentation, which nobody else has.
+        if live_restore {
+            Self::start_at(1, "192.0.2.1/25", true)
+        } else {
+            Self::start_at(0, "192.0.2.129/25", false)
+        }
+    }
+
+    /// Starts a third one, with live-restore, which may be told otherwise later.
+    pub fn start_third() -> Self {
+        Self::start_at(2, "198.51.100.1/25", true)
+    }
+
+    fn start_at(number: u32, address: &str, live_restore: bool) -> Self {
         require_engine();
         // On the same disk as that of the shared engine, where its storage driver works.
         let folder = tempfile::Builder::new()
             .prefix("neargate-engine-")
             .tempdir_in("/var/lib")
             .expect("root, for an engine of its own");
-        let bridge = format!("ngt{}", std::process::id());
         let mut engine = Self {
             folder,
-            bridge: format!("{bridge}{}", u8::from(live_restore)),
+            bridge: format!("ngt{}{number}", std::process::id()),
             live_restore,
             child: None,
-        };
-        // The bridge is there before the engine: it makes none under a name of one's own. Its addresses are those
-        // set aside for documentation, which nobody else has.
-        let address = if live_restore {
-            "192.0.2.1/25"
-        } else {
-            "192.0.2.129/25"
         };
         run("ip", &["link", "add", &engine.bridge, "type", "bridge"]);
         run("ip", &["address", "add", address, "dev", &engine.bridge]);
@@ -73,6 +80,32 @@ impl OwnEngine {
         });
     }
 
+    /// From now on, containers outlive it or end with it.
+    pub fn set_live_restore(&mut self, live_restore: bool) {
+        self.live_restore = live_restore;
+        self.configure();
+        self.signal("HUP");
+        eventually("the engine to have read its configuration", || {
+            let said = self.docker(&["info", "--format", "{{.LiveRestoreEnabled}}"])?;
+            if said == live_restore.to_string() {
+                Ok(())
+            } else {
+                Err(said)
+            }
+        });
+    }
+
+    /// Sends it a signal.
+    pub fn signal(&self, name: &str) {
+        let child = self.child.as_ref().expect("it runs");
+        run("kill", &["-s", name, &child.id().to_string()]);
+    }
+
+    fn configure(&self) {
+        let configuration = format!("{{\"live-restore\": {}}}", self.live_restore);
+        std::fs::write(self.path("daemon.json"), configuration).unwrap();
+    }
+
     /// Starts it, and waits until it answers.
     pub fn boot(&mut self) {
         let log = std::fs::OpenOptions::new()
@@ -94,13 +127,10 @@ impl OwnEngine {
                 "--pidfile",
                 &folder("pid"),
                 "--config-file",
-                &folder("none.json"),
+                &folder("daemon.json"),
             ])
             .args(["--iptables=false", "--ip6tables=false", "--ip-masq=false"]);
-        if self.live_restore {
-            command.arg("--live-restore");
-        }
-        std::fs::write(self.path("none.json"), "{}").unwrap();
+        self.configure();
         let child = command
             .stdin(Stdio::null())
             .stdout(log.try_clone().unwrap())

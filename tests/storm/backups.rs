@@ -1,6 +1,7 @@
 //! An older backup is restored: what happened since is taken from the engine, and said.
 
 use std::collections::BTreeMap;
+use std::io::Read as _;
 use std::time::Duration;
 
 use neargate::domain::{EndEvidence, LastStatus, TaskId};
@@ -9,7 +10,6 @@ use neargate::engine::sim::SimConfig;
 use neargate::reconcile::Limits;
 use neargate::store::EventFilter;
 use serde_json::{Value, json};
-use tokio::io::AsyncReadExt as _;
 
 use super::world::World;
 use super::{WORKLOAD, in_virtual_time, story};
@@ -24,6 +24,30 @@ async fn run(world: &World, container: &Value) -> TaskId {
 
 fn container(command: &[&str]) -> Value {
     json!({ "name": "main", "image": WORKLOAD, "command": command, "memory": 64, "stopTimeout": 1 })
+}
+
+/// A backup is made, or the last one takes the place of what was recorded: then true.
+pub async fn step(world: &mut World, kept: &mut Option<Vec<u8>>, log: &mut Vec<String>) -> bool {
+    let Some(bytes) = kept.take() else {
+        log.push("a backup is made".to_owned());
+        *kept = Some(backup(world).await);
+        return false;
+    };
+    log.push("killed, and the backup is restored".to_owned());
+    world.kill();
+    world.settle().await;
+    world.restore(&bytes).await;
+    true
+}
+
+/// A backup, as it would be kept somewhere else.
+pub async fn backup(world: &World) -> Vec<u8> {
+    let backup = world.store.backup().await.unwrap();
+    let mut bytes = Vec::new();
+    // Not with tokio's file, which is read by another thread.
+    let mut file = backup.file.try_into_std().unwrap();
+    file.read_to_end(&mut bytes).unwrap();
+    bytes
 }
 
 /// IDs of the containers of each task that run.
@@ -50,9 +74,7 @@ fn what_happened_since_a_backup_is_taken_from_the_engine_and_said() {
         crashes["restartPolicy"] = json!({ "enabled": true });
         let crashes = run(&world, &crashes).await;
         let backup_at = world.now();
-        let mut backup = world.store.backup().await.unwrap();
-        let mut bytes = Vec::new();
-        backup.file.read_to_end(&mut bytes).await.unwrap();
+        let bytes = backup(&world).await;
 
         let begun = run(&world, &container(&["sleep"])).await;
         let control = world.life.as_ref().unwrap().control.clone();

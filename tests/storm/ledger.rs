@@ -59,6 +59,10 @@ pub struct Ledger {
     checked: BTreeSet<String>,
     /// Whether the daemon's clock was set at some time.
     clock_was_set: bool,
+    /// Tasks of which an older record took the place of what was known: whatever happened to them since is anybody's guess.
+    uncertain: BTreeSet<TaskId>,
+    /// Whether records were just replaced by older ones.
+    records_are_old: bool,
     /// What was asked of the daemon to change, lately.
     pub asked: VecDeque<String>,
     /// All that happened, where somebody wants to compare.
@@ -151,6 +155,17 @@ impl Ledger {
         self.tasks.values().map(|known| &known.task)
     }
 
+    /// A backup has taken the place of what was recorded.
+    pub fn forget_records(&mut self) {
+        self.tasks.clear();
+        self.last_seq = 0;
+        self.starts.clear();
+        self.start_calls.clear();
+        self.volumes.retain(|name, _| name.contains('.'));
+        self.calls_missed = true;
+        self.records_are_old = true;
+    }
+
     pub async fn check(&mut self, world: &World) -> Result<(), String> {
         world.settle().await;
         let before = world.daemon.containers();
@@ -158,6 +173,11 @@ impl Ledger {
         self.containers(&before)?;
         groups(&world.daemon.snapshot())?;
         self.events(world).await?;
+        if std::mem::take(&mut self.records_are_old) {
+            let unfinished = self.tasks().filter(|task| !task.is_finished());
+            let unfinished: Vec<TaskId> = unfinished.map(|task| task.id.clone()).collect();
+            self.uncertain.extend(unfinished);
+        }
         self.records(world, &before).await?;
         let seen = world.daemon.snapshot();
         self.volumes(&seen)?;
@@ -179,7 +199,7 @@ impl Ledger {
         rules::reservations(world, usages)?;
         rules::owners(seen, self.tasks())?;
         for task in self.tasks() {
-            if !task.is_finished() {
+            if !task.is_finished() && !self.uncertain.contains(&task.id) {
                 rules::start_order(seen, task, &self.checked)?;
             }
         }
@@ -194,6 +214,9 @@ impl Ledger {
     fn runs_as(&self, id: &str) -> Option<(&Task, ContainerName)> {
         let (task, name) = self.owners.get(id)?;
         let known = self.tasks.get(&task.parse::<TaskId>().ok()?)?;
+        if self.uncertain.contains(&known.task.id) {
+            return None;
+        }
         Some((&known.task, name.parse().ok()?))
     }
 
@@ -297,6 +320,11 @@ impl Ledger {
         if *world.store.event_seq().borrow() == self.last_seq {
             return Ok(());
         }
+        self.new_events(world).await
+    }
+
+    /// The same, also when the store has not heard of new ones itself: the answer to a commit may be lost.
+    async fn new_events(&mut self, world: &World) -> Result<(), String> {
         let filter = EventFilter::default();
         loop {
             let events = world
@@ -394,12 +422,17 @@ impl Ledger {
                     ));
                 }
             }
-            if usage.is_none() && before.iter().any(|one| task_of(one).as_ref() == Some(id)) {
+            let is_certain = !self.uncertain.contains(id);
+            if is_certain
+                && usage.is_none()
+                && before.iter().any(|one| task_of(one).as_ref() == Some(id))
+            {
                 return Err(format!(
                     "a task whose usage interval is not open has nothing on the engine: {id}"
                 ));
             }
-            if task.is_finished()
+            if is_certain
+                && task.is_finished()
                 && let Some(usage) = &usage
             {
                 let is_known = |id: &String| !self.lost.contains(id) && !self.removed.contains(id);
@@ -414,7 +447,7 @@ impl Ledger {
             return Ok(());
         }
         // An event is there as soon as the state is: what came after the events were read is read by now.
-        self.events(world).await?;
+        self.new_events(world).await?;
         for known in untold.iter().map(|id| &self.tasks[id]) {
             let (task, history) = (&known.task, &known.history);
             if !history.contains(&task.last_status) {
@@ -451,7 +484,8 @@ impl Ledger {
             let task = volume.labels.get(TASK).and_then(|task| task.parse().ok());
             let known = task.and_then(|task: TaskId| self.tasks.get(&task));
             let is_over = known.is_some_and(|known| known.task.is_finished());
-            if was.is_some_and(|was| was != volume.number) && !is_over {
+            let is_certain = known.is_some_and(|known| !self.uncertain.contains(&known.task.id));
+            if is_certain && was.is_some_and(|was| was != volume.number) && !is_over {
                 return Err(format!(
                     "what was in a volume is lost only when its task is over: {was:?} and then {volume:#?}"
                 ));
@@ -528,6 +562,9 @@ impl Ledger {
                 .is_some_and(|usage| usage.interval.closed.is_none())
             {
                 return Err(format!("every usage interval is closed: {:?}", known.usage));
+            }
+            if self.uncertain.contains(id) {
+                continue;
             }
             self.restarts(task)?;
             for (name, record) in &task.containers {

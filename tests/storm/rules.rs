@@ -165,7 +165,8 @@ pub fn signal<'a>(
     else {
         return Ok(());
     };
-    if one.signal == "SIGKILL" && one.at < stopping_at.plus(container.stop_timeout) {
+    if is_clock_true && one.signal == "SIGKILL" && one.at < stopping_at.plus(container.stop_timeout)
+    {
         return Err(format!(
             "a container has its stopTimeout: {name} of {} began to stop at {stopping_at} and is killed: {one:?}",
             task.id

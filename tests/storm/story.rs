@@ -8,6 +8,7 @@ use neargate::domain::{
 };
 use neargate::engine::sim::{CallFault, CallKind, Fault, RebootExit};
 use neargate::shapes::{Document, Format, ParsedTaskDefinition};
+use neargate::store::WriteFault;
 use serde_json::{Value, json};
 
 use super::WORKLOAD;
@@ -94,7 +95,8 @@ pub async fn run_document(control: &Control, document: &Value, count: u32) -> Op
         group: None,
         client_token: None,
     };
-    let tasks = control.run_task(request).await.unwrap();
+    // Writes go wrong when the story says so.
+    let tasks = control.run_task(request).await.ok()?;
     Some(tasks.into_iter().map(|task| task.id).collect())
 }
 
@@ -113,8 +115,7 @@ pub async fn register(control: &Control, document: &Value) -> bool {
     control
         .register_task_definition(&parsed.definition, document, &[])
         .await
-        .unwrap();
-    true
+        .is_ok()
 }
 
 async fn stop(world: &mut World, ledger: &Ledger, rng: &mut Rng, log: &mut Vec<String>) {
@@ -123,8 +124,38 @@ async fn stop(world: &mut World, ledger: &Ledger, rng: &mut Rng, log: &mut Vec<S
     let Some(task) = rng.pick(&unfinished) else {
         return;
     };
-    log.push(format!("stop {}", task.id));
-    life.control.stop_task(&task.id, None).await.unwrap();
+    let stopped = life.control.stop_task(&task.id, None).await;
+    let said = stopped.err().map(|error| error.to_string());
+    log.push(format!("stop {} {}", task.id, said.unwrap_or_default()));
+}
+
+/// Writes go wrong for a while, or somebody sets the clock.
+pub fn spoil(world: &World, rng: &mut Rng, log: &mut Vec<String>) {
+    if rng.one_in(8) {
+        let by_ms = i64::from(rng.ms(7_200_000)) - 3_600_000;
+        if super::with("clock") {
+            log.push(format!("the clock is set by {by_ms} ms"));
+            world.set_clock(by_ms);
+        }
+        return;
+    }
+    spoil_writes(world, rng, log);
+}
+
+/// Writes go wrong for a while.
+pub fn spoil_writes(world: &World, rng: &mut Rng, log: &mut Vec<String>) {
+    let (fault, most) = match rng.below(3) {
+        0 => (WriteFault::Fails, 3),
+        1 => (WriteFault::AnswerLost, 3),
+        _ => (WriteFault::DiskFull, 30),
+    };
+    let count = 1 + rng.below(most);
+    if !super::with("writes") {
+        return;
+    }
+    log.push(format!("the next {count} groups of writes: {fault:?}"));
+    let faults = std::iter::repeat_n(fault, count);
+    world.write_faults.lock().unwrap().extend(faults);
 }
 
 async fn end_of_life(world: &mut World, rng: &mut Rng, log: &mut Vec<String>) {

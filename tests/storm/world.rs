@@ -4,7 +4,8 @@
 //! Time only moves when the driver moves it, and the driver only does so when nothing is left to be done at
 //! the present time: no task of the runtime is ready, and the store has nothing on its way.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -12,12 +13,12 @@ use futures_util::future::BoxFuture;
 use neargate::bell::Bell;
 use neargate::clock::Clock;
 use neargate::control::Control;
-use neargate::domain::{Capacity, IdSource, Policy, TimestampMs};
+use neargate::domain::{Capacity, ClockReading, IdSource, Policy, TimestampMs};
 use neargate::engine::docker::{DockerEngine, Settings};
-use neargate::engine::sim::{SimClock, SimConfig, SimDaemon};
+use neargate::engine::sim::{Fault, SimClock, SimConfig, SimDaemon};
 use neargate::engine::{Engine, EngineStatus};
 use neargate::reconcile::{Limits, Parts, Reconciler};
-use neargate::store::{Store, StoreError};
+use neargate::store::{Simulated, Store, StoreError, WriteFault};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
@@ -79,24 +80,39 @@ impl IdSource for Ids {
     }
 }
 
-/// The time of tokio's paused clock.
-#[derive(Clone, Copy)]
-pub struct StormClock(Instant);
+/// The time of tokio's paused clock, and the host's clock beside it, which may be set.
+#[derive(Clone)]
+pub struct StormClock {
+    start: Instant,
+    ahead_ms: Arc<AtomicI64>,
+}
+
+impl StormClock {
+    fn running_ms(&self) -> i64 {
+        1_800_000_000_000 + i64::try_from(self.start.elapsed().as_millis()).unwrap()
+    }
+}
 
 impl Clock for StormClock {
     fn now(&self) -> TimestampMs {
-        let elapsed = i64::try_from(self.0.elapsed().as_millis()).unwrap();
-        TimestampMs::from_millis(1_800_000_000_000 + elapsed)
+        TimestampMs::from_millis(self.running_ms() + self.ahead_ms.load(Ordering::Relaxed))
+    }
+
+    fn reading(&self) -> ClockReading {
+        ClockReading {
+            wall: Clock::now(self),
+            running_ms: self.running_ms(),
+        }
     }
 }
 
 impl SimClock for StormClock {
     fn now(&self) -> TimestampMs {
-        Clock::now(self)
+        TimestampMs::from_millis(self.running_ms())
     }
 
     fn sleep_until(&self, at: TimestampMs) -> BoxFuture<'static, ()> {
-        let wait = at.since(Clock::now(self)).to_std();
+        let wait = at.since(SimClock::now(self)).to_std();
         if wait.is_zero() {
             return Box::pin(std::future::ready(()));
         }
@@ -128,6 +144,25 @@ pub struct World {
     pub bug: Option<Bug>,
     folder: TempDir,
     ids: Arc<dyn IdSource>,
+    /// What goes wrong with the next groups of writes.
+    pub write_faults: Arc<Mutex<VecDeque<WriteFault>>>,
+    /// When answers of the store come.
+    turns: Arc<Mutex<Rng>>,
+}
+
+/// Answers of the store come when the seed says so, and writes go wrong when the story says so.
+fn simulated(
+    turns: &Arc<Mutex<Rng>>,
+    write_faults: &Arc<Mutex<VecDeque<WriteFault>>>,
+) -> Simulated {
+    let (turns, write_faults) = (Arc::clone(turns), Arc::clone(write_faults));
+    Simulated {
+        turns: Arc::new(move || {
+            let mut rng = turns.lock().unwrap();
+            if rng.one_in(2) { rng.ms(4) } else { 0 }
+        }),
+        write_fault: Arc::new(move || write_faults.lock().unwrap().pop_front()),
+    }
 }
 
 /// So often in a row must everything be quiet before time moves.
@@ -140,12 +175,15 @@ const LONGEST_STEP: Duration = Duration::from_millis(500);
 
 impl World {
     pub async fn new(seed: u64, config: SimConfig, settings: Settings, limits: Limits) -> Self {
-        let clock = StormClock(Instant::now());
+        let clock = StormClock {
+            start: Instant::now(),
+            ahead_ms: Arc::default(),
+        };
         let host = Capacity {
             cpu_units: u64::from(config.info.cpus) * 1_024,
             memory_mib: config.info.memory_bytes / 1_048_576,
         };
-        let daemon = SimDaemon::new(config, Arc::new(clock));
+        let daemon = SimDaemon::new(config, Arc::new(clock.clone()));
         daemon.add_image(super::WORKLOAD);
         tokio::spawn(daemon.drive());
         let in_memory = std::path::Path::new("/dev/shm");
@@ -155,7 +193,11 @@ impl World {
             tempfile::tempdir().unwrap()
         };
         let ids: Arc<dyn IdSource> = Arc::new(Ids(AtomicU64::new(seed << 20)));
-        let store = Store::open(folder.path(), ids.as_ref(), Clock::now(&clock))
+        let write_faults = Arc::default();
+        let turns = Arc::new(Mutex::new(Rng::new(seed)));
+        let simulated = simulated(&turns, &write_faults);
+        let now = Clock::now(&clock);
+        let store = Store::open_simulated(folder.path(), ids.as_ref(), now, simulated)
             .await
             .unwrap();
         Self {
@@ -170,6 +212,8 @@ impl World {
             bug: None,
             folder,
             ids,
+            write_faults,
+            turns,
         }
     }
 
@@ -178,8 +222,25 @@ impl World {
         self.folder.path()
     }
 
+    /// What the host's clock shows.
     pub fn now(&self) -> TimestampMs {
         Clock::now(&self.clock)
+    }
+
+    /// The time, whatever the host's clock was set to.
+    pub fn time(&self) -> TimestampMs {
+        SimClock::now(&self.clock)
+    }
+
+    /// Somebody sets the host's clock, which the daemon goes by as well.
+    pub fn set_clock(&self, by_ms: i64) {
+        self.clock.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
+        self.daemon.inject(Fault::ClockStep { by_ms });
+    }
+
+    /// Whether the host's clock was set.
+    pub fn clock_was_set(&self) -> bool {
+        self.now() != self.time()
     }
 
     /// Starts Neargate.
@@ -202,7 +263,7 @@ impl World {
             self.settings.clone(),
             Arc::new(StormSecrets),
         );
-        let (bell, clock) = (Bell::default(), Arc::new(self.clock));
+        let (bell, clock) = (Bell::default(), Arc::new(self.clock.clone()));
         let engine_status = EngineStatus::new(self.now());
         let control = Control::new(
             self.store.clone(),
@@ -265,7 +326,9 @@ impl World {
         // Another test that starts a process at this moment lends it the lock until the process has become
         // another program.
         for _ in 0..LOCK_TRIES {
-            match Store::open(self.folder.path(), self.ids.as_ref(), self.now()).await {
+            let simulated = simulated(&self.turns, &self.write_faults);
+            let (folder, ids, now) = (self.folder.path(), self.ids.as_ref(), self.now());
+            match Store::open_simulated(folder, ids, now, simulated).await {
                 Err(StoreError::Locked { .. }) => std::thread::park_timeout(LOCK_PAUSE),
                 opened => {
                     self.store = opened.unwrap();
@@ -307,7 +370,6 @@ impl World {
                 quiet += 1;
             } else {
                 quiet = 0;
-                std::thread::yield_now();
             }
         }
     }
@@ -324,7 +386,7 @@ impl World {
             let due = self
                 .daemon
                 .next_due()
-                .map_or(left, |at| at.since(self.now()).to_std());
+                .map_or(left, |at| at.since(self.time()).to_std());
             let step = due
                 .max(Duration::from_millis(1))
                 .min(left)

@@ -580,6 +580,15 @@ impl Engine for DockerEngine {
         tokio::spawn(async move {
             loop {
                 let hint = tokio::select! {
+                    // In this order, so that a simulation repeats itself. Each of our own hints follows something that we
+                    // did, so there are never so many of them that events are not heard.
+                    biased;
+                    () = sender.closed() => return,
+                    hint = own.recv() => match hint {
+                        Ok(hint) => hint,
+                        Err(broadcast::error::RecvError::Lagged(_)) => Hint::Everything,
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    },
                     event = events.next() => {
                         let Some(event) = event else { return };
                         if !is_news(&event) { continue }
@@ -596,12 +605,6 @@ impl Engine for DockerEngine {
                             None => continue,
                         }
                     }
-                    hint = own.recv() => match hint {
-                        Ok(hint) => hint,
-                        Err(broadcast::error::RecvError::Lagged(_)) => Hint::Everything,
-                        Err(broadcast::error::RecvError::Closed) => return,
-                    },
-                    () = sender.closed() => return,
                 };
                 if sender.send(hint).await.is_err() {
                     return;

@@ -50,7 +50,8 @@ impl LogStore {
         let folder = self.folder.to_path_buf();
         let millis = u64::try_from(now.as_millis()).unwrap_or_default();
         let now = SystemTime::UNIX_EPOCH + Duration::from_millis(millis);
-        let pruned = tokio::task::spawn_blocking(move || prune(&folder, bounds, now)).await;
+        let pruning = tokio::task::spawn_blocking(move || prune(&folder, bounds, now));
+        let pruned = self.pace.of(pruning).await;
         drop(ticket);
         pruned.map_err(|error| StoreError::from(io::Error::other(error)))?
     }

@@ -18,7 +18,7 @@ struct Fixture {
 impl Fixture {
     fn new() -> Self {
         let folder = TempDir::new().unwrap();
-        let logs = LogStore::new(folder.path());
+        let logs = LogStore::new(folder.path(), Pace::default());
         let task = "0123456789abcdef0123456789abcdef".parse().unwrap();
         let container = "app".parse().unwrap();
         Self {
