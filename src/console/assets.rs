@@ -30,7 +30,7 @@ const FILES: &[(&str, &str, &str)] = &[
 static NAMES: LazyLock<Vec<String>> = LazyLock::new(|| {
     let served = |(name, _, text): &(&str, &str, &str)| {
         let hash = Sha256::digest(text);
-        let hash: String = hash[..6].iter().map(|byte| format!("{byte:02x}")).collect();
+        let hash = super::format::hex(&hash[..6]);
         let (stem, extension) = name.rsplit_once('.').unwrap_or((name, ""));
         format!("{stem}.{hash}.{extension}")
     };

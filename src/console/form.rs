@@ -39,7 +39,7 @@ impl Key {
     /// The code of the browser that has the cookie `seed`.
     pub(super) fn code(&self, seed: &str) -> String {
         let code = self.mac(seed).finalize().into_bytes();
-        code.iter().map(|byte| format!("{byte:02x}")).collect()
+        super::format::hex(&code)
     }
 
     /// Whether `code` is that of `seed`. Takes as long whatever it is.

@@ -150,6 +150,16 @@ impl Paging {
     }
 }
 
+/// `bytes` in hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    let mut out = String::with_capacity(2 * bytes.len());
+    for byte in bytes {
+        // Writing to a string does not fail.
+        let _ = fmt::Write::write_fmt(&mut out, format_args!("{byte:02x}"));
+    }
+    out
+}
+
 /// A query of these names and values, without those that are empty.
 pub(super) fn query(pairs: &[(&str, &str)]) -> String {
     let written = pairs.iter().filter(|(_, value)| !value.is_empty());

@@ -149,7 +149,6 @@ pub(super) fn problem_page(console: &Console, problem: &Problem) -> Response {
 }
 
 /// Gives every answer of the console its headers.
-#[expect(clippy::unused_async, reason = "layers are asynchronous")]
 pub(super) async fn secured(response: Response) -> Response {
     policed(response)
 }

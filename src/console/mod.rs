@@ -31,7 +31,7 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -39,7 +39,7 @@ use axum::middleware::map_response;
 
 use crate::api::{ApiToken, Pages, SignIns};
 use crate::control::Control;
-use crate::domain::IdSource;
+use crate::domain::{IdSource, TimestampMs};
 
 /// The most bytes of a form.
 const FORM_BYTES: usize = 64 * 1_024;
@@ -50,6 +50,8 @@ pub(crate) struct Console {
     sign_ins: SignIns,
     ids: Arc<dyn IdSource>,
     form_key: form::Key,
+    /// What the overview last said of the cost, and when.
+    cost: Mutex<Option<(TimestampMs, overview::CostView)>>,
 }
 
 /// The pages, for the API to answer. With `token`, one signs in with it first.
@@ -59,6 +61,7 @@ pub fn pages(control: Control, token: Option<ApiToken>, ids: &Arc<dyn IdSource>)
         form_key: form::Key::new(ids.as_ref()),
         ids: Arc::clone(ids),
         sign_ins: sign_ins.clone(),
+        cost: Mutex::default(),
         control,
     });
     Pages {

@@ -1,7 +1,7 @@
 //! The first page: what there is, what runs, what is wrong, what it costs, what happened.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use askama::Template;
 use axum::Router;
@@ -35,6 +35,8 @@ const EVENTS: u32 = 15;
 const TASKS: usize = 10;
 /// Stopped tasks, the newest ones, among which those are looked for that failed.
 const STOPPED: u32 = 50;
+/// For so long the cost is not worked out again.
+const COST_KEPT_MS: i64 = 10_000;
 /// For how long a task that failed is shown.
 const FAILED_WITHIN_MS: i64 = 3_600_000;
 
@@ -104,7 +106,9 @@ struct ProblemRow {
     when: Option<When>,
 }
 
-struct CostView {
+/// What this month has cost so far.
+#[derive(Clone)]
+pub(super) struct CostView {
     today: String,
     month: String,
     currency: String,
@@ -388,8 +392,29 @@ async fn waiting_tasks(visit: &Visit) -> Result<Vec<ProblemRow>, ApiError> {
     Ok(rows)
 }
 
-/// What this month has cost so far, by day. A bill that cannot be made is no reason to show nothing else.
+/// What this month has cost so far, by day; a little older than the rest of the page, for it is read for each look.
 async fn cost(visit: &Visit) -> Option<CostView> {
+    let kept = || {
+        visit
+            .console
+            .cost
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    };
+    let is_new =
+        |at: TimestampMs| (0..COST_KEPT_MS).contains(&(visit.now.as_millis() - at.as_millis()));
+    if let Some((at, view)) = kept().clone()
+        && is_new(at)
+    {
+        return Some(view);
+    }
+    let view = cost_now(visit).await?;
+    *kept() = Some((visit.now, view.clone()));
+    Some(view)
+}
+
+/// The same from the records. A bill that cannot be made is no reason to show nothing else.
+async fn cost_now(visit: &Visit) -> Option<CostView> {
     let bill = visit.control().bill(BillQuery {
         filter: UsageFilter::default(),
         from: None,

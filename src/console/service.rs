@@ -2,6 +2,7 @@
 //! of its revisions. What one can do with it is in [`super::service_action`].
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use askama::Template;
@@ -68,6 +69,8 @@ struct ServicePage {
     events: Vec<EventRow>,
     created: Option<When>,
     all_events: String,
+    /// Where the page of what it reserved and used is.
+    use_path: String,
 }
 
 /// A deployment that has tasks, as a picture.
@@ -185,6 +188,7 @@ async fn service(
             "/events?{}",
             query(&[("subject", &name), ("cluster", &cluster)])
         ),
+        use_path: format!("{path}/use"),
         service: shown,
     };
     visit.show(&page)
@@ -357,7 +361,8 @@ fn last_lines(lines: &[LogLine], room: &mut usize) -> String {
             break;
         }
         *room -= length;
-        text.push_str(&format!("{} | {one}\n", line.container));
+        // Writing to a string does not fail.
+        let _ = writeln!(text, "{} | {one}", line.container);
     }
     text
 }

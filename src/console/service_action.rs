@@ -190,7 +190,7 @@ fn sentences(act: Act, service: &Service) -> Vec<String> {
     let definition = service.task_definition.as_deref().unwrap_or("its revision");
     let bounds = "At no time are there fewer healthy tasks than its lower bound says, or more tasks than its upper bound \
                   allows.";
-    let all = match act {
+    match act {
         Act::Scale => vec![
             format!("It is to have {desired} tasks, and {running} run."),
             "With more, new tasks are started; with fewer, the surplus is stopped, each with its stop timeout.".to_owned(),
@@ -222,8 +222,7 @@ fn sentences(act: Act, service: &Service) -> Vec<String> {
             format!("The service is deleted, and its {running} running tasks are stopped, each with its stop timeout."),
             "This cannot be undone; what is known of its tasks, and its logs as long as they are kept, stay.".to_owned(),
         ],
-    };
-    all
+    }
 }
 
 /// The same on the command line.
