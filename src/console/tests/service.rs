@@ -183,21 +183,11 @@ async fn no_act_is_done_for_another_site_or_without_the_code_of_a_form() {
 #[tokio::test]
 async fn two_revisions_are_compared_field_by_field() {
     let mut browser = with_service().await;
-    let yaml = "family: hello\ncontainerDefinitions:\n- name: hello\n  image: \"<b>other</b>\"\n  command: [\"<script>\"]";
+    let yaml = "family: hello\ncontainerDefinitions:\n- name: hello\n  image: other:2\n  memory: 64\n  command: [\"<script>\"]";
     let answer = browser
         .api
         .post("/v1/task-definitions", "application/yaml", yaml)
         .await;
-    let yaml = yaml.replace("<b>other</b>", "other:2");
-    let answer = match answer.status.as_u16() {
-        201 => answer,
-        _ => {
-            browser
-                .api
-                .post("/v1/task-definitions", "application/yaml", yaml)
-                .await
-        }
-    };
     assert_eq!(answer.status, 201, "{answer:?}");
     assert_eq!(
         act(&mut browser, "deploy", &[("definition", "hello")])
