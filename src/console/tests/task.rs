@@ -111,6 +111,7 @@ impl Browser {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "a task's times may be missing")]
 fn later(task: &Task, seconds: u32) -> Option<TimestampMs> {
     Some(task.created_at.plus(DurationMs::from_secs(seconds)))
 }
@@ -443,7 +444,7 @@ async fn thousands_of_tasks_are_listed_by_page_and_filter() {
             first.created_at,
         );
         task.stopped_reason = Some(format!("<b>{}</b>", "because ".repeat(100)));
-        if number % 20 == 0 {
+        if number.is_multiple_of(20) {
             task.group = "service:web".to_owned();
         }
         task
