@@ -27,7 +27,10 @@ const QUICK_CODE: i64 = 7;
 const TERM_CODE: i64 = 9;
 
 /// A container that runs, by its task and name: its ID, its process and when that was started.
-type Running = BTreeMap<(String, String), Process>;
+type Running = BTreeMap<Owner, Process>;
+
+/// A task's ID and the name of one of its containers.
+type Owner = (String, String);
 
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Process {
@@ -37,7 +40,7 @@ struct Process {
 }
 
 /// What runs of tasks, as the engine says.
-fn running(host: &str, instance: &str) -> Result<Vec<((String, String), Process)>, String> {
+fn running(host: &str, instance: &str) -> Result<Vec<(Owner, Process)>, String> {
     let engine = |args: &[&str]| docker(&[&["--host", host], args].concat());
     let label = format!("label=neargate.instance={instance}");
     let ids = engine(&["ps", "--quiet", "--no-trunc", "--filter", &label])?;
@@ -77,7 +80,7 @@ struct Watcher {
 struct Seen {
     looks: u64,
     /// Each process of each container of a task.
-    processes: BTreeMap<(String, String), BTreeSet<Process>>,
+    processes: BTreeMap<Owner, BTreeSet<Process>>,
     /// Two of one container at once.
     duplicates: Vec<String>,
 }

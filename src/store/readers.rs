@@ -210,7 +210,8 @@ mod tests {
         let store = &fixture.store;
         let task = fixture.created().await;
         assert_eq!(store.task(&task.id).await.unwrap().as_ref(), Some(&task));
-        assert_eq!(store.unfinished_tasks().await.unwrap(), [task.id.clone()]);
+        let unfinished = store.unfinished_tasks().await.unwrap();
+        assert_eq!(unfinished, std::slice::from_ref(&task.id));
         let cluster = store.cluster(&task.cluster).await.unwrap();
         assert_eq!(cluster.unwrap().name, task.cluster);
         assert_eq!(store.books(at(0)).await.unwrap().tasks, 0);
