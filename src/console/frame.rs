@@ -17,10 +17,6 @@ connect-src 'self'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
 
 /// Where a page belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(
-    dead_code,
-    reason = "pages of tasks, definitions and cost belong to entries of their own"
-)]
 pub(super) enum Nav {
     /// Clusters and services.
     Overview,

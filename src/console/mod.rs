@@ -4,8 +4,8 @@
 //! sends. It knows nothing of its own. Its pages are made on the server and can be read without a script; the one that there
 //! is (`assets/live.js`) asks for the same page again when something has happened, and changes what is different.
 //!
-//! What people have named, written or logged is never trusted: templates escape it, [`visit::Visit::show`] makes control
-//! characters visible, and the policy of every page ([`frame::POLICY`]) runs no script and takes no style that stands in it.
+//! What people have named, written or logged is never trusted: templates escape it, `visit::Visit::show` makes control
+//! characters visible, and the policy of every page (`frame::POLICY`) runs no script and takes no style that stands in it.
 //! Each noun has a file with its routes, its views and its handlers, and templates of its own.
 
 mod ask;

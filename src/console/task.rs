@@ -227,7 +227,7 @@ struct LogView {
 struct TaskPage {
     frame: Frame,
     id: String,
-    status: String,
+    desired: Option<String>,
     badge: Badge,
     health: Option<Badge>,
     waiting: Option<String>,
@@ -305,7 +305,7 @@ fn task_page(
     let title = format!("Task {}", id.chars().take(8).collect::<String>());
     Ok(TaskPage {
         frame: visit.frame(Nav::Tasks, title),
-        status: words::status(task),
+        desired: words::desired(task),
         badge: Badge::status(task.last_status.as_str()),
         health: health(task),
         waiting: task.waiting.clone(),

@@ -46,14 +46,10 @@ pub(super) fn ended(record: &ContainerRecord) -> Option<String> {
     }
 }
 
-/// What is, and what should be where that differs.
-pub(super) fn status(task: &Task) -> String {
+/// What should be, where that is not what is.
+pub(super) fn desired(task: &Task) -> Option<String> {
     let (last, desired) = (task.last_status.as_str(), task.desired_status().as_str());
-    if last == desired {
-        last.to_owned()
-    } else {
-        format!("{last}, should be {desired}")
-    }
+    (last != desired).then(|| format!("should be {desired}"))
 }
 
 /// Whether the name of a variable says that its value is a secret, wherever it was written. It is not shown then.
