@@ -23,6 +23,7 @@ use crate::bell::Bell;
 use crate::cli::{self, ServeArgs};
 use crate::clock::{Clock, RandomIds, SystemClock};
 use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
+use crate::console;
 use crate::control::Control;
 use crate::domain::{
     DurationMs, IdSource, Policy, SecretName, SecretReference, SecretValue, TimestampMs,
@@ -312,7 +313,8 @@ async fn serve(args: ServeArgs) -> Result<()> {
     }
     let limits = ApiLimits::default();
     let sessions = TaskTracker::new();
-    let router = api::router(ApiState {
+    let pages = console::pages(control.clone(), choices.token.clone(), &ids);
+    let state = ApiState {
         control,
         auth: Auth {
             token: choices.token,
@@ -324,7 +326,8 @@ async fn serve(args: ServeArgs) -> Result<()> {
         started_at,
         stop: stop.clone(),
         sessions: sessions.clone(),
-    });
+    };
+    let router = api::router(state, Some(pages));
 
     let loop_stop = CancellationToken::new();
     let reconciling = tokio::spawn(reconciler.run(loop_stop.clone()));

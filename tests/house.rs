@@ -42,6 +42,13 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "meter", // the words that a bill can be grouped by
         ],
     ),
+    (
+        "console",
+        &[
+            "domain", "store", "engine", "control", "shapes", "meter",
+            "api", // it is mounted there, and refuses in the same words
+        ],
+    ),
     ("cli", &["domain", "shapes", "clock", "config"]),
     ("config", &["domain"]),
     ("telemetry", &["config"]),
@@ -56,6 +63,7 @@ const ALLOWED: &[(&str, &[&str])] = &[
             "control",
             "reconcile",
             "api",
+            "console",
             "cli",
             "config",
             "meter",
@@ -66,13 +74,14 @@ const ALLOWED: &[(&str, &[&str])] = &[
     ("main", &["cli", "serve", "telemetry"]),
 ];
 
-/// Crates that only one place may name.
-const ONLY_IN: &[(&str, &str)] = &[
-    ("bollard", "src/engine/docker/client"),
-    ("sqlx", "src/store"),
-    ("axum", "src/api"),
-    ("reqwest", "src/cli"),
-    ("tokio_tungstenite", "src/cli"),
+/// Crates that only these places may name.
+const ONLY_IN: &[(&str, &[&str])] = &[
+    ("bollard", &["src/engine/docker/client"]),
+    ("sqlx", &["src/store"]),
+    ("axum", &["src/api", "src/console"]),
+    ("askama", &["src/console"]),
+    ("reqwest", &["src/cli"]),
+    ("tokio_tungstenite", &["src/cli"]),
 ];
 
 fn sources(below: &Path) -> Vec<PathBuf> {
@@ -205,9 +214,11 @@ fn each_outside_world_has_one_door() {
     let mut wrong = Vec::new();
     for path in sources(&root().join("src")) {
         let code = code_of(&path);
-        for (name, place) in ONLY_IN {
+        for (name, places) in ONLY_IN {
             let named = code.contains(&format!("{name}::"));
-            if named && !path.starts_with(root().join(place)) {
+            let has_place = |place: &&str| path.starts_with(root().join(place));
+            if named && !places.iter().any(has_place) {
+                let place = places.join(" or ");
                 wrong.push(format!("{}: `{name}` belongs in {place}", path.display()));
             }
         }

@@ -14,7 +14,9 @@ mod ecs;
 mod limits;
 mod listener;
 pub mod metadata;
+mod pages;
 mod rest;
+mod sign_in;
 
 use std::sync::Arc;
 
@@ -25,9 +27,15 @@ use tokio_util::task::TaskTracker;
 pub use auth::{ApiToken, Auth, Hosts, ListenRefused, WeakToken, check_listen};
 pub use limits::ApiLimits;
 pub use listener::serve;
+pub use pages::{ASSETS_PATH, Pages, ProblemPage, SIGN_IN_PATH};
+pub(crate) use rest::{ApiError, Kind, failed, order, read_body};
+pub use sign_in::{SignInRefused, SignIns, cookie};
 
 use crate::control::Control;
 use crate::domain::{IdSource, TimestampMs};
+
+#[cfg(test)]
+pub(crate) use rest::tests as testing;
 
 /// What the API works with.
 #[derive(Clone)]
@@ -50,7 +58,7 @@ pub struct ApiState {
     pub sessions: TaskTracker,
 }
 
-/// Everything that the API answers to.
-pub fn router(state: ApiState) -> Router {
-    rest::router(state)
+/// Everything that the API answers to; with `pages`, also the pages for people.
+pub fn router(state: ApiState, pages: Option<Pages>) -> Router {
+    rest::router(state, pages)
 }

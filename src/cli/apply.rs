@@ -4,7 +4,6 @@
 //! Then the task definitions come first, as services and schedules name them. What is like its document already is left alone, so
 //! applying the same documents twice changes nothing.
 
-mod diff;
 mod schedule;
 
 use std::path::{Path, PathBuf};
@@ -17,11 +16,11 @@ use super::failure::Failure;
 use super::parse::Source;
 use super::{Session, service};
 use crate::domain::Faults;
+use crate::shapes::diff::{Change, diff};
 use crate::shapes::{
     Document, Format, ParsedSchedule, ParsedService, ParsedTaskDefinition, Problem, ProblemError,
     Service, UpdateServiceRequest,
 };
-use diff::{Change, diff};
 
 /// The most files that are taken from a folder.
 const MOST_FILES: usize = 1_000;

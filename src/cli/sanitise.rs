@@ -7,6 +7,9 @@
 
 use std::fmt::Write as _;
 
+use crate::domain::display::is_harmful;
+pub(super) use crate::domain::display::visible as text_escape;
+
 /// Which escape sequences of a log line may pass.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Colours {
@@ -50,14 +53,6 @@ pub(super) fn json_escape(character: char) -> String {
     escaped
 }
 
-/// As it is made visible in text: `\x1b`, `\u{202e}`.
-pub(super) fn text_escape(character: char) -> String {
-    match u32::from(character) {
-        code @ 0..=0xff => format!("\\x{code:02x}"),
-        code => format!("\\u{{{code:04x}}}"),
-    }
-}
-
 /// A line of a log, without its end. Tabs stay; the carriage return before the end goes.
 pub(super) fn log_line(text: &str, colours: Colours) -> String {
     let mut rest = text.strip_suffix('\r').unwrap_or(text);
@@ -93,14 +88,6 @@ fn push(text: &mut String, character: char) {
         _ if is_harmful(character) => text.push_str(&text_escape(character)),
         _ => text.push(character),
     }
-}
-
-/// Control characters (C0, DEL and C1), and the marks of Unicode that change the direction of what follows.
-const fn is_harmful(character: char) -> bool {
-    matches!(
-        character,
-        '\0'..='\x1f' | '\x7f'..='\u{9f}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}'
-    )
 }
 
 /// The length of the sequence at the beginning of `text`, if that sets colours or weights and nothing else.

@@ -10,7 +10,8 @@ use jiff::civil::Date;
 use jiff::{Span, SpanRelativeTo, Timestamp};
 
 use crate::clock::{Clock as _, SystemClock};
-use crate::domain::TimestampMs;
+pub(super) use crate::domain::display::length;
+use crate::domain::{TimestampMs, display};
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -56,13 +57,7 @@ pub(super) fn ago(text: &str, now: TimestampMs) -> String {
     let Some(at) = parse(text) else {
         return text.to_owned();
     };
-    match now.since(at).as_millis() {
-        length if length < SECOND => "just now".to_owned(),
-        length if length < MINUTE => format!("{} s ago", length / SECOND),
-        length if length < HOUR => format!("{} min ago", length / MINUTE),
-        length if length < 2 * DAY => format!("{} h ago", length / HOUR),
-        length => format!("{} days ago", length / DAY),
-    }
+    display::ago(at, now)
 }
 
 /// The same beside the time itself: nothing where times are exact.
@@ -95,22 +90,6 @@ pub(super) fn ahead(text: &str, now: TimestampMs) -> String {
         length if length < HOUR => format!("in {} min", length / MINUTE),
         length if length < 2 * DAY => format!("in {} h", length / HOUR),
         length => format!("in {} days", length / DAY),
-    }
-}
-
-/// A length in milliseconds, to three digits or so: `12 ms`, `4.2 s`, `3 min 05 s`.
-pub(super) fn length(millis: i64) -> String {
-    match millis.max(0) {
-        length if length < SECOND => format!("{length} ms"),
-        length if length < MINUTE => {
-            let tenths = length / 100;
-            format!("{}.{} s", tenths / 10, tenths % 10)
-        }
-        length if length < HOUR => {
-            format!("{} min {:02} s", length / MINUTE, length % MINUTE / SECOND)
-        }
-        length if length < DAY => format!("{} h {:02} min", length / HOUR, length % HOUR / MINUTE),
-        length => format!("{} d {:02} h", length / DAY, length % DAY / HOUR),
     }
 }
 

@@ -14,6 +14,7 @@ use super::live::Live;
 use super::run::interrupted;
 use super::table::Table;
 use super::{Session, time};
+pub(super) use crate::domain::display::bytes as size;
 use crate::shapes::{ContainerStats, NetworkStats, Task, TaskStats};
 
 /// Show what running tasks use
@@ -203,22 +204,6 @@ fn table(console: &Console, uses: &[TaskUse]) -> Table {
         }
     }
     table
-}
-
-/// `bytes` with one digit after the point, in the unit that gives the fewest digits before it.
-pub(super) fn size(bytes: u64) -> String {
-    const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
-    let mut amount = bytes as f64;
-    let mut unit = 0;
-    while amount >= 1_024.0 && unit + 1 < UNITS.len() {
-        amount /= 1_024.0;
-        unit += 1;
-    }
-    if unit == 0 {
-        format!("{bytes} B")
-    } else {
-        format!("{amount:.1} {}", UNITS[unit])
-    }
 }
 
 #[cfg(test)]

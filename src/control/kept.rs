@@ -7,7 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Control, ControlError};
 use crate::domain::{Capacity, Cluster, ClusterName, TagChange, Tags, tags_of_document};
-use crate::store::{KeptDocument, KeptKind};
+use crate::store::{KeptDocument, KeptKind, OpenUse};
 
 /// Where a document has its tags.
 const TAGS: &str = "tags";
@@ -165,6 +165,11 @@ impl Control {
             // It refuses nothing.
             Err(()) => self.cluster(name).await,
         }
+    }
+
+    /// What the tasks that go on hold of the host, by cluster; clusters without any are not in it.
+    pub async fn open_use(&self) -> Result<BTreeMap<ClusterName, OpenUse>, ControlError> {
+        Ok(self.store.open_use().await?)
     }
 
     /// What the host has, if that is known, and what is reserved of it.

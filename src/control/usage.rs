@@ -3,6 +3,7 @@
 use super::{Control, ControlError};
 use crate::domain::{DurationMs, TaskId, TaskUse, TimestampMs};
 use crate::engine::EngineState;
+use crate::meter::money::{Currency, Nanos};
 use crate::store::{Page, PageRequest, UsageFilter, UsageTotals};
 
 /// How late the end of a task may be noticed, where figures must not be taken back.
@@ -12,6 +13,15 @@ impl Control {
     /// What a task has reserved and used; `None` while it was not handed to the engine.
     pub async fn task_usage(&self, id: &TaskId) -> Result<Option<TaskUse>, ControlError> {
         Ok(self.store.usage(id).await?)
+    }
+
+    /// What a task has cost so far by the operator's price sheet, and in which currency; `None` where that says no prices.
+    pub fn task_cost(&self, usage: &TaskUse) -> Result<Option<(Nanos, Currency)>, ControlError> {
+        let sheet = self.price_sheet("priceSheet", None)?;
+        let accrued = sheet.accrued(&usage.interval, self.now());
+        Ok(sheet
+            .has_prices()
+            .then(|| (accrued.cost.total(), sheet.currency)))
     }
 
     /// What tasks came to since the beginning, by cluster and by service. Of those that go on, what lies back further than

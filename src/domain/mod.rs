@@ -13,6 +13,7 @@ mod capacity;
 mod clock;
 mod cluster;
 mod deployment;
+pub mod display;
 mod event;
 mod fault;
 mod id;

@@ -40,6 +40,18 @@ impl fmt::Display for Nanos {
     }
 }
 
+impl Nanos {
+    /// The same for people: with two decimals from one unit up, else with four; half a last digit is rounded up.
+    pub fn rounded(self) -> String {
+        let (decimals, unit) = match self.0.abs() {
+            1_000_000_000.. => (2, 10_000_000),
+            _ => (4, 100_000),
+        };
+        let sign = if self.0 < 0 { -1 } else { 1 };
+        decimal(sign * round_half_up(self.0.abs(), unit), decimals)
+    }
+}
+
 /// A currency: three capital letters, as in ISO 4217.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Currency(String);
@@ -105,6 +117,20 @@ mod tests {
             (-20, "-0.000000020"),
         ] {
             assert_eq!(Nanos(nanos).to_string(), text);
+        }
+    }
+
+    #[test]
+    fn people_read_as_many_decimals_as_they_need() {
+        for (nanos, text) in [
+            (0, "0.0000"),
+            (1_234_567, "0.0012"),
+            (50_000, "0.0001"),
+            (-1_234_567, "-0.0012"),
+            (12_345_000_000, "12.35"),
+            (999_999_999, "1.0000"),
+        ] {
+            assert_eq!(Nanos(nanos).rounded(), text);
         }
     }
 

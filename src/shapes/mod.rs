@@ -16,6 +16,7 @@ mod budget;
 mod cluster;
 mod container_definition;
 mod deployment;
+pub mod diff;
 mod document;
 mod event;
 mod exec;

@@ -4,6 +4,10 @@
 //! numbers back with everything else. So whoever has seen number n knows that it has seen everything up to
 //! n that is still kept.
 
+mod past;
+
+pub use past::{EVENTS_LOOKED_THROUGH, PastEvents};
+
 use sqlx::SqliteConnection;
 
 use super::column::{from_word, to_unsigned};

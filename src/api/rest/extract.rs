@@ -405,7 +405,7 @@ fn announced_length(headers: &HeaderMap) -> Option<usize> {
 }
 
 /// The whole body, unless it is larger than `limit`.
-pub(in crate::api) async fn read_body(
+pub(crate) async fn read_body(
     headers: &HeaderMap,
     body: Body,
     limit: usize,

@@ -8,11 +8,12 @@ use std::sync::Arc;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::{IntoResponse, Redirect, Response};
+use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Rest;
 use super::problem::{ApiError, Kind};
-use crate::api::{Auth, ecs};
+use crate::api::{Auth, SIGN_IN_PATH, ecs, pages};
 
 /// The one path that is answered without a token: whether the process is alive is asked by whoever
 /// started it, before there is anything to know.
@@ -21,22 +22,48 @@ const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Lets a request in, or not.
 pub(super) async fn admit(State(rest): State<Arc<Rest>>, request: Request, next: Next) -> Response {
-    match check(&rest.state.auth, &request) {
+    match check(&rest, &request) {
         Ok(()) => next.run(request).await,
+        Err(refusal) if refusal.is(Kind::Unauthorized) => {
+            sign_in(&rest, &request).unwrap_or_else(|| refusal.into_response())
+        }
         Err(refusal) => refusal.into_response(),
     }
 }
 
-fn check(auth: &Auth, request: &Request) -> Result<(), ApiError> {
+fn check(rest: &Rest, request: &Request) -> Result<(), ApiError> {
+    let auth = &rest.state.auth;
     let host = own_name(auth, request.uri(), request.headers())?;
     same_site(request.method(), request.headers(), host)?;
     let is_open = request.uri().path() == OPEN_PATH;
     // What is signed for ECS's API is verified there, when the body has come.
-    if is_open || (ecs::is_asked(request) && ecs::is_signed(request)) {
+    if is_open || (ecs::is_asked(request) && ecs::is_signed(request)) || is_signed_in(rest, request)
+    {
         Ok(())
     } else {
         token(auth, request.headers())
     }
+}
+
+/// Whether a browser may have what it asks for: it has a session, or needs none for that.
+fn is_signed_in(rest: &Rest, request: &Request) -> bool {
+    let Some((_, sign_ins)) = &rest.pages else {
+        return false;
+    };
+    let (method, path) = (request.method(), request.uri().path());
+    let has_session = || {
+        let now = rest.state.control.now();
+        sign_ins.session(request.headers(), now).is_some()
+    };
+    pages::is_open(path) || (pages::session_counts(method, path) && has_session())
+}
+
+/// Sends a browser that wants a page to where its user signs in, and from there back to it.
+fn sign_in(rest: &Rest, request: &Request) -> Option<Response> {
+    rest.pages.as_ref()?;
+    let is_visit = *request.method() == Method::GET && pages::reads_pages(request);
+    let next = utf8_percent_encode(request.uri().path(), NON_ALPHANUMERIC);
+    is_visit.then(|| Redirect::to(&format!("{SIGN_IN_PATH}?next={next}")).into_response())
 }
 
 /// The name by which the server was called, if it is one of its own. A target in absolute form stands above

@@ -38,30 +38,31 @@ mod usage;
 mod usage_metrics;
 
 #[cfg(test)]
-pub(super) mod tests;
+pub(crate) mod tests;
 
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Redirect, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use tokio::sync::Semaphore;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use super::{ApiState, ecs};
+use super::{ApiState, Pages, ProblemPage, SignIns, ecs};
 use crate::control::Control;
-pub(super) use extract::read_body;
+pub(crate) use extract::read_body;
 pub(super) use guard::token_needed;
 use metrics::Metrics;
 use openapi::Published;
-pub(super) use problem::{ApiError, Dialect, harmless};
+pub(crate) use problem::{ApiError, Kind, failed};
+pub(super) use problem::{Dialect, harmless};
 use routes::Routes;
 pub(super) use services::request_hash;
-pub(super) use tasks::order;
+pub(crate) use tasks::order;
 
 /// What handlers work with.
 struct Rest {
@@ -75,11 +76,17 @@ struct Rest {
     streams: Arc<Semaphore>,
     /// One permit for each session over a WebSocket.
     sessions: Arc<Semaphore>,
+    /// What a browser is shown when it is refused, and who has signed in; nothing where there are no pages.
+    pages: Option<(ProblemPage, SignIns)>,
 }
 
 impl Rest {
     /// What the handlers of `document`'s routes work with.
-    fn new(state: ApiState, document: &OpenApi) -> Arc<Self> {
+    fn new(
+        state: ApiState,
+        document: &OpenApi,
+        pages: Option<(ProblemPage, SignIns)>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             metrics: Metrics::new(),
             published: Published::new(document),
@@ -88,6 +95,7 @@ impl Rest {
             streams: Arc::new(Semaphore::new(state.limits.streams)),
             sessions: Arc::new(Semaphore::new(state.limits.sessions)),
             state,
+            pages,
         })
     }
 }
@@ -122,15 +130,32 @@ fn documented() -> OpenApiRouter<Arc<Rest>> {
         .merge(openapi::routes())
 }
 
-/// The REST API with everything around it. What is added last is met first.
-pub(super) fn router(state: ApiState) -> Router {
+/// The REST API with everything around it, and `pages` beside it. What is added last is met first.
+pub(super) fn router(state: ApiState, pages: Option<Pages>) -> Router {
     let (router, document) = documented().split_for_parts();
-    let root = get(root).post(ecs_call);
-    let router = router.route("/", root);
-    surrounded(router, Rest::new(state, &document))
+    let Some(pages) = pages else {
+        let router = router.route("/", get(root).post(ecs_call));
+        return surrounded(router, Rest::new(state, &document, None));
+    };
+    let rest = Rest::new(state, &document, Some((pages.problem, pages.sign_ins)));
+    let ecs_first = from_fn_with_state(Arc::clone(&rest), ecs_first);
+    let router = router
+        .route("/", post(ecs_call))
+        .merge(pages.routes.layer(ecs_first).with_state(()));
+    surrounded(router, rest)
 }
 
-/// What people are shown who only know where the server is; the clients of AWS may ask by GET, too.
+/// The clients of AWS may ask by GET, too, where the first page is.
+async fn ecs_first(State(rest): State<Arc<Rest>>, request: Request, next: Next) -> Response {
+    if request.uri().path() == "/" && ecs::is_asked(&request) {
+        ecs::answer(&rest.state, request).await
+    } else {
+        next.run(request).await
+    }
+}
+
+/// What people are shown who only know where the server is, where there are no pages; the clients of AWS may ask by GET,
+/// too.
 async fn root(State(rest): State<Arc<Rest>>, request: Request) -> Response {
     if ecs::is_asked(&request) {
         ecs::answer(&rest.state, request).await

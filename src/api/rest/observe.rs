@@ -37,12 +37,18 @@ pub(super) async fn observe(
         .get::<MatchedPath>()
         .map_or_else(|| NO_ROUTE.to_owned(), |route| route.as_str().to_owned());
 
-    let dialect = Dialect::of(&request);
+    let dialect = Dialect::of(&request, rest.pages.is_some());
     let span = tracing::info_span!("request", id, method, route);
     let in_flight = rest.metrics.begin();
     let mut response = async {
         let response = next.run(request).await;
-        let response = problem::render(response, &path, &id, dialect);
+        let response = problem::render(
+            response,
+            &path,
+            &id,
+            dialect,
+            rest.pages.as_ref().map(|(page, _)| page),
+        );
         tracing::debug!(status = response.status().as_u16(), "answered");
         response
     }

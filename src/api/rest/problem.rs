@@ -12,7 +12,7 @@ use axum::extract::Request;
 use axum::http::{HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
-use crate::api::ecs;
+use crate::api::{ProblemPage, ecs, pages};
 use crate::domain::Faults;
 use crate::shapes::{Problem, ProblemError};
 
@@ -25,7 +25,7 @@ macro_rules! kinds {
     ($($(#[$doc:meta])* $kind:ident = $status:ident, $slug:literal, $title:literal;)+) => {
         /// What kinds of problems there are. Neither types nor meanings ever change.
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-        pub(super) enum Kind {
+        pub(crate) enum Kind {
             $($(#[$doc])* $kind,)+
         }
 
@@ -35,7 +35,7 @@ macro_rules! kinds {
             pub(super) const ALL: &'static [Self] = &[$(Self::$kind),+];
 
             /// The HTTP status.
-            pub(super) const fn status(self) -> StatusCode {
+            pub(crate) const fn status(self) -> StatusCode {
                 match self { $(Self::$kind => StatusCode::$status,)+ }
             }
 
@@ -45,7 +45,7 @@ macro_rules! kinds {
             }
 
             /// The same in a few words.
-            pub(super) const fn title(self) -> &'static str {
+            pub(crate) const fn title(self) -> &'static str {
                 match self { $(Self::$kind => $title,)+ }
             }
         }
@@ -63,6 +63,8 @@ kinds! {
     ForbiddenHost = FORBIDDEN, "forbidden-host", "The server does not answer to this name";
     /// Another web site asks.
     ForbiddenOrigin = FORBIDDEN, "forbidden-origin", "Requests of other web sites are refused";
+    /// A form of a page was sent that the server has not given to this browser, or not of late.
+    StaleForm = FORBIDDEN, "stale-form", "The form is not valid any more";
     /// The thing is not there.
     NotFound = NOT_FOUND, "not-found", "It does not exist";
     /// Nothing answers at the path.
@@ -111,7 +113,7 @@ impl Kind {
     /// The code that ECS's clients are given.
     const fn ecs_code(self) -> &'static str {
         match self {
-            Self::Unauthorized | Self::ForbiddenHost | Self::ForbiddenOrigin => {
+            Self::Unauthorized | Self::ForbiddenHost | Self::ForbiddenOrigin | Self::StaleForm => {
                 "AccessDeniedException"
             }
             Self::InvalidRequest | Self::BadPageToken => "InvalidParameterException",
@@ -129,7 +131,7 @@ impl Kind {
 
 /// A refusal.
 #[derive(Debug)]
-pub(in crate::api) struct ApiError(Box<Refusal>);
+pub(crate) struct ApiError(Box<Refusal>);
 
 #[derive(Clone, Debug)]
 struct Refusal {
@@ -144,7 +146,7 @@ struct Refusal {
 
 impl ApiError {
     /// A refusal of this kind; `detail` says what happened this time, fact first, to the caller.
-    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: Kind, detail: impl Into<String>) -> Self {
         Self(Box::new(Refusal {
             kind,
             detail: detail.into(),
@@ -156,7 +158,7 @@ impl ApiError {
     }
 
     /// Everything that is wrong with what was sent.
-    pub(super) fn invalid(faults: &Faults) -> Self {
+    pub(crate) fn invalid(faults: &Faults) -> Self {
         let errors = ProblemError::list(faults);
         let mut error = match errors.as_slice() {
             [only] if only.path.is_empty() => Self::new(Kind::InvalidRequest, only.message.clone()),
@@ -176,14 +178,19 @@ impl ApiError {
         error
     }
 
+    /// Whether it is of this kind.
+    pub(super) fn is(&self, kind: Kind) -> bool {
+        self.0.kind == kind
+    }
+
     /// With what to do about it.
-    pub(super) fn hint(mut self, hint: impl Into<String>) -> Self {
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.0.hint = Some(hint.into());
         self
     }
 
     /// With the cause, which goes to the log and not to the caller.
-    pub(super) fn internal(mut self, cause: &impl ToString) -> Self {
+    pub(crate) fn internal(mut self, cause: &impl ToString) -> Self {
         self.0.internal = Some(cause.to_string());
         self
     }
@@ -195,7 +202,7 @@ impl ApiError {
     }
 
     /// With the advice to try again in a second.
-    pub(super) fn retry_soon(self) -> Self {
+    pub(crate) fn retry_soon(self) -> Self {
         self.header(header::RETRY_AFTER, HeaderValue::from_static("1"))
     }
 
@@ -256,7 +263,13 @@ impl IntoResponse for ApiError {
 /// Gives a refusal its document, and the log its cause. Other answers stay as they are. `path` is the
 /// request's own, which becomes the `instance` of what the caller did wrong; failures of ours carry `id`,
 /// under which the log has more.
-pub(super) fn render(mut response: Response, path: &str, id: &str, dialect: Dialect) -> Response {
+pub(super) fn render(
+    mut response: Response,
+    path: &str,
+    id: &str,
+    dialect: Dialect,
+    page: Option<&ProblemPage>,
+) -> Response {
     let Some(Pending(refusal)) = response.extensions_mut().remove() else {
         return response;
     };
@@ -276,9 +289,17 @@ pub(super) fn render(mut response: Response, path: &str, id: &str, dialect: Dial
         );
     }
     let problem = refusal.problem(&instance);
+    if let (Dialect::Page, Some(page)) = (dialect, page) {
+        let mut shown = page(&problem);
+        *shown.status_mut() = response.status();
+        shown
+            .headers_mut()
+            .extend(std::mem::take(response.headers_mut()));
+        return shown;
+    }
     // A problem is made of texts and numbers alone, so this cannot fail; an empty document is still no lie.
     let (content_type, body) = match dialect {
-        Dialect::Rest => (PROBLEM_JSON, serde_json::to_vec(&problem)),
+        Dialect::Rest | Dialect::Page => (PROBLEM_JSON, serde_json::to_vec(&problem)),
         Dialect::Ecs => {
             let document = ecs::error(refusal.kind.ecs_code(), &ecs_message(&problem));
             (ecs::CONTENT_TYPE, serde_json::to_vec(&document))
@@ -299,13 +320,17 @@ pub(in crate::api) enum Dialect {
     Rest,
     /// What the clients of ECS read.
     Ecs,
+    /// A page.
+    Page,
 }
 
 impl Dialect {
     /// The one of whoever sent `request`.
-    pub(super) fn of(request: &Request) -> Self {
+    pub(super) fn of(request: &Request, has_pages: bool) -> Self {
         if ecs::is_asked(request) {
             Self::Ecs
+        } else if has_pages && pages::reads_pages(request) {
+            Self::Page
         } else {
             Self::Rest
         }
@@ -337,7 +362,7 @@ pub(super) fn panicked(panic: Box<dyn Any + Send + 'static>) -> Response {
 }
 
 /// A failure of ours; `cause` goes to the log.
-pub(super) fn failed(cause: &impl ToString) -> ApiError {
+pub(crate) fn failed(cause: &impl ToString) -> ApiError {
     ApiError::new(Kind::Internal, "the server could not carry out the request")
         .hint("the server's log has more under this instance")
         .internal(cause)

@@ -83,7 +83,7 @@ async fn run_task(
 }
 
 /// The use case's words for what was asked.
-pub(in crate::api) fn order(parsed: ParsedRunTask) -> RunTask {
+pub(crate) fn order(parsed: ParsedRunTask) -> RunTask {
     let request_hash = request_hash(&parsed);
     RunTask {
         cluster: parsed.cluster,

@@ -3,10 +3,10 @@
 
 use serde_json::{Value, json};
 
-use super::diff::diff;
 use super::{Step, Wanted, format, if_there, of_faults};
 use crate::cli::Session;
 use crate::cli::failure::Failure;
+use crate::shapes::diff::diff;
 use crate::shapes::{CreateScheduleRequest, Document, Schedule, ScheduleTarget};
 
 /// What `wanted` asks for, in the cluster that was named unless it names one.

@@ -192,7 +192,7 @@ fn around(limits: ApiLimits, router: Router<Arc<Rest>>, api: &Api) -> Router {
         limits,
         ..api.state.clone()
     };
-    surrounded(router, Rest::new(state, &openapi::frame()))
+    surrounded(router, Rest::new(state, &openapi::frame(), None))
 }
 
 async fn broken() {

@@ -54,11 +54,13 @@ impl IdSource for Counting {
 
 /// What the engine does when it is asked for a log.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(in crate::api) enum Logs {
+pub(crate) enum Logs {
     #[default]
     Away,
     /// Two lines, the second of which is no UTF-8.
     Two,
+    /// A line with what no reader should be misled by.
+    Evil,
     /// A line, and then nothing for as long as somebody listens.
     Endless,
     /// A line, and then an error.
@@ -109,6 +111,10 @@ impl Engine for StubEngine {
             Logs::Two => Ok(first
                 .chain(futures_util::stream::iter([Ok(line(b"\xfftwo"))]))
                 .boxed()),
+            Logs::Evil => Ok(futures_util::stream::iter([Ok(line(
+                b"<script>alert(1)</script> \x1b[1;31mred\x1b[0m \x1b[2J\xff",
+            ))])
+            .boxed()),
             Logs::Endless => Ok(first.chain(futures_util::stream::pending()).boxed()),
             Logs::Broken => Ok(first.chain(futures_util::stream::iter([away()])).boxed()),
         }
@@ -158,17 +164,19 @@ impl Engine for StubEngine {
 
 /// What a test changes of the API.
 #[derive(Default)]
-pub(in crate::api) struct Setting {
-    pub(in crate::api) limits: ApiLimits,
-    pub(in crate::api) token: Option<&'static str>,
-    pub(in crate::api) logs: Logs,
+pub(crate) struct Setting {
+    pub(crate) limits: ApiLimits,
+    pub(crate) token: Option<&'static str>,
+    pub(crate) logs: Logs,
+    /// Whether there are pages for people.
+    pub(crate) pages: bool,
 }
 
 /// An API.
-pub(in crate::api) struct Api {
+pub(crate) struct Api {
     router: Router,
     state: ApiState,
-    store: Store,
+    pub(crate) store: Store,
     engine_status: EngineStatus,
     stop: CancellationToken,
     _folder: TempDir,
@@ -179,7 +187,7 @@ impl Api {
         Self::with(Setting::default()).await
     }
 
-    pub(in crate::api) async fn with(setting: Setting) -> Self {
+    pub(crate) async fn with(setting: Setting) -> Self {
         let folder = TempDir::new().unwrap();
         let ids: Arc<dyn IdSource> = Arc::new(Counting::default());
         let clock = SystemClock;
@@ -196,12 +204,15 @@ impl Api {
             Arc::clone(&ids),
         );
         let stop = CancellationToken::new();
+        let token = setting
+            .token
+            .map(|token| crate::api::ApiToken::new(token).unwrap());
+        let pages =
+            (setting.pages).then(|| crate::console::pages(control.clone(), token.clone(), &ids));
         let state = ApiState {
             control,
             auth: Auth {
-                token: setting
-                    .token
-                    .map(|token| crate::api::ApiToken::new(token).unwrap()),
+                token,
                 hosts: Hosts::new(
                     "127.0.0.1".parse().unwrap(),
                     ["neargate.example".to_owned()],
@@ -215,7 +226,7 @@ impl Api {
             sessions: TaskTracker::new(),
         };
         Self {
-            router: router(state.clone()),
+            router: router(state.clone(), pages),
             state,
             store,
             engine_status,
@@ -229,7 +240,7 @@ impl Api {
         self.router.clone().oneshot(request).await.unwrap()
     }
 
-    pub(in crate::api) async fn call(&self, request: Request<Body>) -> Answer {
+    pub(crate) async fn call(&self, request: Request<Body>) -> Answer {
         let response = self.send(request).await;
         let (parts, body) = response.into_parts();
         let body = to_bytes(body, 16 * 1_048_576).await.unwrap();
@@ -240,7 +251,7 @@ impl Api {
         }
     }
 
-    async fn get(&self, path: &str) -> Answer {
+    pub(crate) async fn get(&self, path: &str) -> Answer {
         self.call(request("GET", path).body(Body::empty()).unwrap())
             .await
     }
@@ -250,7 +261,7 @@ impl Api {
             .await
     }
 
-    pub(in crate::api) async fn post(
+    pub(crate) async fn post(
         &self,
         path: &str,
         content_type: &str,
@@ -261,7 +272,7 @@ impl Api {
     }
 
     /// Registers `hello` and runs `count` tasks of it; their identifiers.
-    async fn run_hello(&self, count: u32) -> Vec<String> {
+    pub(crate) async fn run_hello(&self, count: u32) -> Vec<String> {
         assert_eq!(
             self.post("/v1/task-definitions", YAML, HELLO).await.status,
             201
@@ -277,7 +288,7 @@ impl Api {
     }
 
     /// Records that all containers of a task have been started.
-    async fn set_running(&self, id: &str) {
+    pub(crate) async fn set_running(&self, id: &str) {
         let mut task = self
             .store
             .task(&id.parse().unwrap())
@@ -294,14 +305,14 @@ impl Api {
         self.store.record_task(&task, &[], &[]).await.unwrap();
     }
 
-    fn set_engine(&self, state: EngineState) {
+    pub(crate) fn set_engine(&self, state: EngineState) {
         self.engine_status
             .set(state, TimestampMs::from_millis(5_000));
     }
 }
 
 /// A request by the server's own name.
-pub(in crate::api) fn request(method: &str, path: &str) -> axum::http::request::Builder {
+pub(crate) fn request(method: &str, path: &str) -> axum::http::request::Builder {
     Request::builder()
         .method(method)
         .uri(path)
@@ -309,22 +320,22 @@ pub(in crate::api) fn request(method: &str, path: &str) -> axum::http::request::
 }
 
 #[derive(Debug)]
-pub(in crate::api) struct Answer {
-    pub(in crate::api) status: StatusCode,
-    headers: HeaderMap,
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
     body: Bytes,
 }
 
 impl Answer {
-    pub(in crate::api) fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
-    pub(in crate::api) fn text(&self) -> &str {
+    pub(crate) fn text(&self) -> &str {
         std::str::from_utf8(&self.body).unwrap()
     }
 
-    pub(in crate::api) fn header(&self, name: &str) -> &str {
+    pub(crate) fn header(&self, name: &str) -> &str {
         self.headers
             .get(name)
             .map_or("", |value| value.to_str().unwrap())

@@ -4,18 +4,18 @@ use serde_json::Value;
 
 /// One field that differs. `None` is a field that is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Change {
+pub struct Change {
     /// Where, as `containerDefinitions[0].image`.
-    pub(super) path: String,
+    pub path: String,
     /// As it is.
-    pub(super) old: Option<String>,
+    pub old: Option<String>,
     /// As it is to be.
-    pub(super) new: Option<String>,
+    pub new: Option<String>,
 }
 
 impl Change {
     /// `~ desiredCount: 2 -> 3`
-    pub(super) fn line(&self) -> String {
+    pub fn line(&self) -> String {
         let path = &self.path;
         match (&self.old, &self.new) {
             (Some(old), Some(new)) => format!("~ {path}: {old} -> {new}"),
@@ -27,7 +27,7 @@ impl Change {
 
 /// What is to change so that `old` becomes `new`. A number and the same number as a text do not differ, as
 /// `cpu: 256` and `cpu: "256"` mean the same.
-pub(super) fn diff(old: &Value, new: &Value) -> Vec<Change> {
+pub fn diff(old: &Value, new: &Value) -> Vec<Change> {
     let mut changes = Vec::new();
     compare(String::new(), old, new, &mut changes);
     changes
