@@ -14,6 +14,7 @@ mod bounds;
 mod budget;
 mod capacity;
 mod cli;
+mod console;
 mod cp;
 mod daemon_real;
 mod daemon_service;
