@@ -15,6 +15,7 @@ mod budget;
 mod capacity;
 mod chaos;
 mod cli;
+mod console;
 mod cp;
 mod daemon_real;
 mod daemon_service;
