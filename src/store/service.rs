@@ -3,7 +3,7 @@
 //! Users and planner write the same row, one after the other: whoever has not seen the newest version is refused
 //! and has to look again. So no call here decides which of the two was right.
 
-use sqlx::SqliteConnection;
+use sqlx::{Connection as _, SqliteConnection};
 
 use super::client_token::{self, ClientToken};
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
@@ -158,7 +158,7 @@ impl Store {
     }
 
     /// The same with its tasks, as [`Store::service_tasks`] gives them, and the newest `events` of what happened to it.
-    /// A connection is waited for only once: while much goes on, that is what takes the time.
+    /// All of it is of one moment. A connection is waited for only once: while much goes on, that is what takes the time.
     pub async fn described_service(
         &self,
         key: &ServiceKey,
@@ -166,15 +166,18 @@ impl Store {
     ) -> Result<Option<(Service, Vec<ServiceTask>, Vec<Event>)>, StoreError> {
         let described = async {
             let mut reader = self.readers().acquire().await?;
-            let Some(service) = find(&mut reader, key).await? else {
+            // All of one moment: an event never tells of what the service does not show yet.
+            let mut moment = reader.begin().await?;
+            let Some(service) = find(&mut moment, key).await? else {
                 return Ok(None);
             };
-            let tasks = tasks_of(&mut reader, key).await?;
+            let tasks = tasks_of(&mut moment, key).await?;
             let events = if events == 0 {
                 Vec::new()
             } else {
-                event::of_service(&mut reader, key, service.created_at, events).await?
+                event::of_service(&mut moment, key, service.created_at, events).await?
             };
+            moment.rollback().await?;
             Ok(Some((service, tasks, events)))
         };
         self.readers().of(described).await
