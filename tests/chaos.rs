@@ -281,6 +281,10 @@ impl Chaos {
         let before = self.running();
         if live_restore {
             self.count("engine restarted, live-restore");
+            // What the engine is starting when it is told to go, it may take down with it.
+            let mut caught = self.unfinished();
+            caught.retain(|task| !before.keys().any(|owner| owner.0 == *task));
+            self.hit.extend(caught);
         } else {
             self.count("engine restarted");
             self.unpause();
