@@ -196,9 +196,9 @@ struct Plot {
 
 /// The usual chart: room for the words at the left and below.
 const PLOT: Plot = Plot {
-    left: 800,
+    left: 1_080,
     top: 120,
-    width: 5_520,
+    width: 5_240,
     height: 1_600,
 };
 /// The same in units: how large the picture is, without its legend.

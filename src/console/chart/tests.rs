@@ -126,9 +126,9 @@ fn a_column_is_as_high_as_its_part_of_the_highest() {
     let text = check(&stack.draw(&say));
     // 160 units for 4: the larger series comes first, so it lies below.
     for part in [
-        "class=\"series-1\" x=\"80\" y=\"52\" width=\"270\" height=\"120\"><title>day 0, large: 3 s",
-        "class=\"series-2\" x=\"80\" y=\"12\" width=\"270\" height=\"40\"><title>day 0, small: 1 s",
-        "class=\"series-1\" x=\"356\" y=\"92\" width=\"270\" height=\"80\"><title>day 1, large: 2 s",
+        "class=\"series-1\" x=\"108\" y=\"52\" width=\"256\" height=\"120\"><title>day 0, large: 3 s",
+        "class=\"series-2\" x=\"108\" y=\"12\" width=\"256\" height=\"40\"><title>day 0, small: 1 s",
+        "class=\"series-1\" x=\"370\" y=\"92\" width=\"256\" height=\"80\"><title>day 1, large: 2 s",
     ] {
         assert!(text.contains(part), "{part} is not in {text}");
     }
