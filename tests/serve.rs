@@ -119,8 +119,15 @@ fn each_key_of_a_configuration_file_has_its_effect() {
     );
     assert!(server.data_dir().is_dir(), "data_dir");
     fails(&server.cli(&["ps"], ""), 1, &["token"]);
-    let status = server.cli(&["status"], SECRET);
-    assert!(status.ok().contains("Engine    sim"), "{status:#?}");
+    eventually("the engine to answer", || {
+        let status = server.cli(&["status"], SECRET);
+        let is_ready = status.code == 0 && status.stdout.contains("Engine    sim");
+        if is_ready {
+            Ok(())
+        } else {
+            Err(format!("{status:#?}"))
+        }
+    });
     let called = |name: &str| {
         let output = Command::new("curl")
             .args(["-s", "-o", "/dev/null", "-w", "%{http_code}", "-H"])

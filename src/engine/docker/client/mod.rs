@@ -737,6 +737,8 @@ fn until_silent<T: Send + 'static>(
             Err(_) => Some((Err(call.timed_out()), None)),
         }
     })
+    // Who looks ahead may ask again after the end.
+    .fuse()
 }
 
 /// A container's or network's name or ID that can stand in a path.
