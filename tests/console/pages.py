@@ -4,10 +4,16 @@ Asked for by tests/console.rs, which starts the server and says in the environme
 to sign in with. Whatever is wrong is collected and said at the end, all of it.
 """
 
+import asyncio
+import ctypes
+import fcntl
 import json
 import os
 import re
+import socket
+import struct
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
@@ -29,6 +35,46 @@ MOST_PAGES = 24
 OTHERS = re.compile(r"^/(docs|openapi|v1|assets|metrics)|\.(txt|yaml|csv|json)$|/(yaml|csv|log\.txt)(/|$)")
 
 wrong: list[str] = []
+
+
+async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    try:
+        while some := await reader.read(65536):
+            writer.write(some)
+            await writer.drain()
+    except ConnectionError:
+        pass
+    finally:
+        writer.close()
+
+
+def leave_the_network() -> None:
+    """Goes to a network that has nothing but the two servers.
+
+    A browser drops what it is doing whenever an interface comes or goes, and Docker makes interfaces for each container, those
+    of other tests too. Besides, the console has to work without the Internet: here is none.
+    """
+    # Connections belong to the network of the thread that opens them: this one stays where the servers are.
+    outside = asyncio.new_event_loop()
+    threading.Thread(target=outside.run_forever, daemon=True).start()
+    new_network = 0x40000000  # CLONE_NEWNET of <sched.h>
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.unshare(new_network) != 0:
+        print(f"the browser shares the machine's network: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
+        return
+    set_flags, is_up = 0x8914, 0x1  # SIOCSIFFLAGS and IFF_UP, of netdevice(7)
+    with socket.socket() as any_socket:
+        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", is_up))
+
+    for endpoint in (ENDPOINT, LOCKED_ENDPOINT):
+        host, port = urlsplit(endpoint).hostname, urlsplit(endpoint).port
+        listener = socket.create_server((host, port))
+
+        async def accept(reader, writer, host=host, port=port) -> None:
+            there = await asyncio.open_connection(host, port)
+            await asyncio.gather(forward(reader, there[1]), forward(there[0], writer))
+
+        asyncio.run_coroutine_threadsafe(asyncio.start_server(accept, sock=listener), outside).result()
 
 
 def ask(method: str, path: str, body: dict | None = None) -> dict:
@@ -202,6 +248,7 @@ def has_page(path: str) -> bool:
 
 def main() -> int:
     os.makedirs(PICTURES, exist_ok=True)
+    leave_the_network()
     began = time.monotonic()
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(
