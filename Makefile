@@ -41,7 +41,7 @@ lint: ## What CI checks beside the tests.
 
 .PHONY: bench
 bench: engine workload clients ## Measure, and print ratios from one run.
-	@scripts/moto
+	@scripts/peers
 	$(CARGO) bench --bench launch
 
 .PHONY: sim

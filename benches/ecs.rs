@@ -2,7 +2,7 @@
 //! minutes: `cargo bench --bench launch -- ecs`.
 //!
 //! moto keeps everything in memory and runs nothing; what it takes is what a program takes that only pretends. It is
-//! installed by `scripts/moto`; without it, the ratios are left out.
+//! installed by `scripts/peers`; without it, the ratios are left out.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -13,7 +13,8 @@ use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt};
 use serde_json::{Value, json};
 
-use super::{IMAGE, Server, median, millis, percentile, row};
+use super::report::Report;
+use super::{IMAGE, Server, median, millis, percentile};
 
 /// Calls of one client, and of many at the same time.
 const CALLS: usize = 300;
@@ -41,23 +42,23 @@ struct Figures {
     describe: Vec<Duration>,
 }
 
-pub async fn tell() -> Result<()> {
+pub async fn tell(report: &mut Report) -> Result<()> {
     let scale = Scale::of_environment()?;
     let server = Server::start(&["--engine", "sim"]).await?;
     let ours = Wire::new(&server.endpoint);
     let theirs = Moto::start().await?;
     let ours_found = figures(&ours, &scale).await?;
-    row(
+    report.row(
         "RunTask over ECS's wire, durable, 1 client, p50",
         format!("{:.2} ms", millis(median(&ours_found.run))),
         "3 ms",
     );
-    row(
+    report.row(
         &format!("RunTask over ECS's wire, durable, {CLIENTS} clients, a second"),
         format!("{:.0}", ours_found.runs_per_second),
         "1,000",
     );
-    row(
+    report.row(
         &format!(
             "DescribeTasks of {DESCRIBED} tasks, {} stored, p99",
             scale.stored
@@ -66,16 +67,16 @@ pub async fn tell() -> Result<()> {
         "10 ms",
     );
     let Some(theirs) = theirs else {
-        println!("| moto is not there: scripts/moto | | |");
+        report.row("moto is not there: scripts/peers", "", "");
         return Ok(());
     };
     let found = figures(&theirs.wire, &scale).await?;
-    row(
+    report.row(
         "RunTask over ECS's wire, p50, × moto",
         times(median(&ours_found.run), median(&found.run)),
         "",
     );
-    row(
+    report.row(
         &format!("RunTask over ECS's wire, {CLIENTS} clients, a second, × moto"),
         format!(
             "{:.1} (moto: {:.0})",
@@ -84,7 +85,7 @@ pub async fn tell() -> Result<()> {
         ),
         "",
     );
-    row(
+    report.row(
         &format!(
             "DescribeTasks of {DESCRIBED} tasks, {} stored, p99, × moto",
             scale.stored

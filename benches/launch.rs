@@ -11,6 +11,9 @@
 )]
 
 mod ecs;
+mod growth;
+mod peers;
+mod report;
 mod services;
 
 use std::collections::BTreeSet;
@@ -24,6 +27,8 @@ use futures_util::{StreamExt, TryStreamExt};
 use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::{ContainerSpec, Daemon, NetworkSpec};
 use serde_json::{Value, json};
+
+use report::Report;
 
 const IMAGE: &str = "neargate/workload:latest";
 const ROUNDS: usize = 15;
@@ -41,56 +46,79 @@ fn main() -> Result<()> {
         println!("benchmarks run with: make bench");
         return Ok(());
     }
-    let only_load = std::env::args().any(|arg| arg == "load");
-    let only_ecs = std::env::args().any(|arg| arg == "ecs");
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()?;
-    if only_load {
-        return runtime.block_on(bench_load());
-    }
-    if only_ecs {
-        return runtime.block_on(ecs::tell());
-    }
     runtime.block_on(bench())
 }
 
-/// What needs no engine: `cargo bench --bench launch -- load`.
-async fn bench_load() -> Result<()> {
-    tell_calls().await?;
-    tell_load(
-        &services::load(services::FEW).await?,
-        &services::load(services::MANY).await?,
-    );
+/// The parts, in turn; `cargo bench --bench launch -- NAME…` measures some of them, and writes nothing down.
+async fn bench() -> Result<()> {
+    let parts: Vec<String> = std::env::args()
+        .skip(1)
+        .filter(|arg| !arg.starts_with('-'))
+        .collect();
+    let is_asked = |name: &str| parts.is_empty() || parts.iter().any(|part| part == name);
+    let mut report = Report::begin()?;
+    let mut points = Vec::new();
+    let mut engine = "the simulated engine".to_owned();
+    if is_asked("engine") || is_asked("peers") {
+        let daemon = DockerClient::connect(None).context("the engine")?;
+        let info = daemon
+            .info()
+            .await
+            .context("no Docker engine answers: docker/engine up")?;
+        engine = format!("Docker Engine {} (API {})", info.version, info.api_version);
+        if is_asked("engine") {
+            one_task(&mut report, &daemon).await?;
+        }
+        let pool = BURST.to_string();
+        let many = Server::start(&["--warm-sandboxes", &pool]).await?;
+        many.register("sleep", &["sleep"]).await?;
+        if is_asked("engine") {
+            bursts_of(&mut report, &daemon, &many).await?;
+        }
+        if is_asked("peers") {
+            peers::tell(&mut report, &daemon, &many).await?;
+        }
+    }
+    if is_asked("ecs") {
+        calls(&mut report).await?;
+        ecs::tell(&mut report).await?;
+    }
+    if is_asked("load") {
+        points = growth::points(&mut report).await?;
+    }
+    if parts.is_empty() {
+        report.write(&engine, &points)?;
+    }
     Ok(())
 }
 
-async fn bench() -> Result<()> {
-    let daemon = DockerClient::connect(None).context("the engine")?;
-    let info = daemon
-        .info()
-        .await
-        .context("no Docker engine answers: docker/engine up")?;
-    println!(
-        "engine {} (API {}), {} CPUs",
-        info.version, info.api_version, info.cpus
-    );
-    println!("\n| what | figure | bound |\n| --- | --- | --- |");
+/// What is measured, the figure, and what is asked of it.
+const HEADS: [&str; 3] = ["what", "figure", "bound"];
 
+async fn one_task(report: &mut Report, daemon: &DockerClient) -> Result<()> {
+    report.section(
+        "One task on a real engine",
+        "Raw is creating and starting the same container through the engine's API with the same client, on Docker's default bridge unless \
+         it says\notherwise. Ratios are of medians, with the smallest and the largest of a pair.",
+    );
+    report.table(&HEADS);
     let server = Server::start(&["--warm-sandboxes", "2"]).await?;
-    row(
+    report.row(
         "first answer after start, empty database",
         format!("{} ms", server.first_answer.as_millis()),
         "100 ms",
     );
     server.register("sleep", &["sleep"]).await?;
     let idle = server.idle(Duration::from_secs(10))?;
-    row(
+    report.row(
         "idle: CPU of one core",
         format!("{:.2} %", idle.cpu_percent),
         "0.5 %",
     );
-    row(
+    report.row(
         "idle: resident memory",
         format!("{:.1} MB", idle.resident_mb),
         "40 MB",
@@ -98,120 +126,94 @@ async fn bench() -> Result<()> {
 
     let cold = Server::start(&["--warm-sandboxes", "0"]).await?;
     cold.register("sleep", &["sleep"]).await?;
-    let launches = launches(&daemon, &server, &cold).await?;
-    let raw = median(&launches.raw);
-    row(
-        "raw create + start on Docker's default bridge, median",
-        format!("{} ms", raw.as_millis()),
-        "",
-    );
-    row(
-        "raw on a bridge of its own, as tasks are, × that",
-        ratio(&launches.raw_own, &launches.raw),
-        "",
-    );
-    row(
-        "run to RUNNING, warm sandbox, × raw",
-        ratio(&launches.warm, &launches.raw),
-        "0.5",
-    );
-    row(
-        "run to RUNNING, warm sandbox, × raw on a bridge of its own",
-        ratio(&launches.warm, &launches.raw_own),
-        "0.5",
-    );
-    row(
-        "run to RUNNING, no warm sandbox, × raw",
-        ratio(&launches.cold, &launches.raw),
-        "1.15",
-    );
-    row(
-        "run to RUNNING, no warm sandbox, × raw on a bridge of its own",
-        ratio(&launches.cold, &launches.raw_own),
-        "1.15",
-    );
-    row(
-        "stop to STOPPED, × raw stop",
-        ratio(&launches.stop, &launches.raw_stop),
-        "",
-    );
-    tell_noticed(&noticed(&daemon, &server).await?);
-    let (replacements, beside) = services::replaced(&daemon, &server).await?;
-    row(
+    let launches = launches(daemon, &server, &cold).await?;
+    tell_launches(report, &launches);
+    tell_noticed(report, &noticed(daemon, &server).await?);
+    let (replacements, beside) = services::replaced(daemon, &server).await?;
+    report.row(
         "a service's container killed from outside, to its replacement RUNNING, × a warm launch",
         ratio(&replacements, &beside),
         "1.3",
     );
-    drop(cold);
-    drop(server);
-    tell_bursts(&daemon).await?;
-    ecs::tell().await?;
-    bench_load().await
+    Ok(())
 }
 
-async fn tell_bursts(daemon: &DockerClient) -> Result<()> {
-    let pool = BURST.to_string();
-    let many = Server::start(&["--warm-sandboxes", &pool]).await?;
-    many.register("sleep", &["sleep"]).await?;
-    let (raw, ours) = bursts(daemon, &many).await?;
-    row(
+fn tell_launches(report: &mut Report, launches: &Launches) {
+    report.row(
+        "raw create + start, median",
+        format!("{} ms", median(&launches.raw).as_millis()),
+        "",
+    );
+    report.row(
+        "raw on a bridge of its own, as tasks are, × raw",
+        ratio(&launches.raw_own, &launches.raw),
+        "",
+    );
+    report.row(
+        "run to RUNNING, warm sandbox, × raw",
+        ratio(&launches.warm, &launches.raw),
+        "0.5",
+    );
+    report.row(
+        "run to RUNNING, warm sandbox, × raw on a bridge of its own",
+        ratio(&launches.warm, &launches.raw_own),
+        "0.5",
+    );
+    report.row(
+        "run to RUNNING, no warm sandbox, × raw",
+        ratio(&launches.cold, &launches.raw),
+        "1.15",
+    );
+    report.row(
+        "run to RUNNING, no warm sandbox, × raw on a bridge of its own",
+        ratio(&launches.cold, &launches.raw_own),
+        "1.15",
+    );
+    report.row(
+        "stop to STOPPED, × raw stop",
+        ratio(&launches.stop, &launches.raw_stop),
+        "",
+    );
+}
+
+async fn bursts_of(report: &mut Report, daemon: &DockerClient, many: &Server) -> Result<()> {
+    let (raw, ours) = bursts(daemon, many).await?;
+    report.row(
         &format!(
             "{BURST} tasks at once, all RUNNING, as many warm sandboxes, × raw at {AT_ONCE} at once"
         ),
         ratio(&ours, &raw),
         "0.6",
     );
-    row(
+    report.row(
         &format!("a service scaled from 0 to {BURST}, all RUNNING, × those {BURST} tasks"),
-        ratio(&services::scaled(daemon, &many).await?, &ours),
+        ratio(&services::scaled(daemon, many).await?, &ours),
         "1.1",
     );
     Ok(())
 }
 
-async fn tell_calls() -> Result<()> {
+async fn calls(report: &mut Report) -> Result<()> {
+    report.section(
+        "Calls",
+        "On the simulated engine, durable: the answer comes when what was asked for is on the disk. moto keeps everything in memory, and \
+         runs\nnothing: what it takes is what a program takes that only pretends.",
+    );
+    report.table(&HEADS);
     let sim = Server::start(&["--engine", "sim"]).await?;
     sim.register("sleep", &["sleep"]).await?;
     let calls = sim.run_calls(CALLS).await?;
-    row(
-        "RunTask, durable, 1 client, p50",
+    report.row(
+        "RunTask, 1 client, p50",
         format!("{:.2} ms", millis(median(&calls))),
         "2 ms",
     );
-    row(
-        "RunTask, durable, 1 client, p99",
+    report.row(
+        "RunTask, 1 client, p99",
         format!("{:.2} ms", millis(percentile(&calls, 99))),
         "",
     );
     Ok(())
-}
-
-fn tell_load(few: &services::Load, many: &services::Load) {
-    let (less, more) = (services::FEW, services::MANY);
-    row(
-        &format!("CPU time to replace a task among {more} services, × among {less}"),
-        format!("{:.2}", many.event.div_duration_f64(few.event)),
-        "2",
-    );
-    row(
-        &format!("{more} services with 2 tasks each, idle: CPU of one core"),
-        format!("{:.2} %", many.idle_percent),
-        "2 %",
-    );
-    row(
-        "the same: resident memory",
-        format!("{:.1} MB", many.resident_mb),
-        "200 MB",
-    );
-    row(
-        "the same: one service described, p99",
-        format!("{:.2} ms", millis(many.describe_p99)),
-        "10 ms",
-    );
-}
-
-fn row(what: &str, figure: impl std::fmt::Display, bound: &str) {
-    println!("| {what} | {figure} | {bound} |");
 }
 
 #[derive(Default)]
@@ -261,18 +263,18 @@ struct Noticed {
     ours: Vec<Duration>,
 }
 
-fn tell_noticed(noticed: &Noticed) {
-    row(
+fn tell_noticed(report: &mut Report, noticed: &Noticed) {
+    report.row(
         "a container killed from outside, to STOPPED",
         format!("{} ms", median(&noticed.stopped).as_millis()),
         "50 ms",
     );
-    row(
+    report.row(
         "of that, until Docker itself says so, to whoever listens",
         format!("{} ms", median(&noticed.told).as_millis()),
         "",
     );
-    row(
+    report.row(
         "and from there to STOPPED, recorded and told",
         format!("{:.1} ms", millis(median(&noticed.ours))),
         "",
@@ -500,6 +502,27 @@ impl Server {
             .await?;
         wait_for(&mut events, &[id], "STOPPED").await?;
         Ok((running, begun.elapsed()))
+    }
+
+    /// From one call that runs so many tasks to the event of each that says RUNNING; they are stopped again.
+    async fn launch_many(&self, count: usize) -> Result<Vec<Duration>> {
+        let mut events = self.events().await?;
+        let begun = Instant::now();
+        let ids = self.run(count).await?;
+        let mut times = Vec::with_capacity(count);
+        each_line(&mut events, |line| {
+            if is_task_in(line, "RUNNING") {
+                times.push(begun.elapsed());
+            }
+            times.len() == count
+        })
+        .await?;
+        for id in &ids {
+            self.post(&format!("/v1/tasks/{id}/stop"), &json!({}))
+                .await?;
+        }
+        wait_for(&mut events, &ids, "STOPPED").await?;
+        Ok(times)
     }
 
     async fn events(

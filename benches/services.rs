@@ -10,10 +10,8 @@ use serde_json::json;
 
 use super::{BURST, BURSTS, ROUNDS, Server, each_line, is_task_in, percentile};
 
-/// Services that are many, and that are few.
-pub const MANY: usize = 5_000;
-pub const FEW: usize = 100;
-const TASKS_EACH: usize = 2;
+/// Tasks of each service.
+pub const TASKS_EACH: usize = 2;
 /// Tasks that are stopped to see what the replacement of one costs.
 const STOPPED: usize = 100;
 /// Calls under way at the same time while services are made.
@@ -30,29 +28,32 @@ pub async fn replaced(
     let (mut replacements, mut launches) = (Vec::new(), Vec::new());
     for round in 0..ROUNDS {
         let (launch, _) = server.launch().await?;
-        let name = format!("replaced-{round}");
-        let mut events = server.events().await?;
-        service(server, &name, 1).await?;
-        each_line(&mut events, |line| is_task_in(line, "RUNNING")).await?;
-        let listed = server.get(&format!("/v1/tasks?serviceName={name}")).await?;
-        let id = listed["items"][0]["taskId"].as_str().context("a task")?;
-        tokio::time::sleep(Duration::from_millis(900)).await;
-        let begun = Instant::now();
-        daemon
-            .signal_container(&format!("neargate-{id}-main"), "SIGKILL")
-            .await?;
-        each_line(&mut events, |line| is_task_in(line, "RUNNING")).await?;
-        replacements.push(begun.elapsed());
+        replacements.push(replace(daemon, server, &format!("replaced-{round}")).await?);
         launches.push(launch);
-        server
-            .patch(
-                &format!("/v1/services/{name}"),
-                &json!({ "desiredCount": 0 }),
-            )
-            .await?;
-        each_line(&mut events, |line| is_task_in(line, "STOPPED")).await?;
     }
     Ok((replacements, launches))
+}
+
+/// The same once, with a service of this name.
+pub async fn replace(daemon: &DockerClient, server: &Server, name: &str) -> Result<Duration> {
+    let mut events = server.events().await?;
+    service(server, name, 1).await?;
+    each_line(&mut events, |line| is_task_in(line, "RUNNING")).await?;
+    let listed = server.get(&format!("/v1/tasks?serviceName={name}")).await?;
+    let id = listed["items"][0]["taskId"].as_str().context("a task")?;
+    tokio::time::sleep(Duration::from_millis(900)).await;
+    let begun = Instant::now();
+    daemon
+        .signal_container(&format!("neargate-{id}-main"), "SIGKILL")
+        .await?;
+    each_line(&mut events, |line| is_task_in(line, "RUNNING")).await?;
+    let took = begun.elapsed();
+    let nothing = json!({ "desiredCount": 0 });
+    server
+        .patch(&format!("/v1/services/{name}"), &nothing)
+        .await?;
+    each_line(&mut events, |line| is_task_in(line, "STOPPED")).await?;
+    Ok(took)
 }
 
 /// From the call that scales a service from nothing to a burst's size, to the event that the last task is RUNNING.
@@ -155,7 +156,13 @@ async fn event(server: &Server, services: usize) -> Result<Duration> {
         let name = n * services / STOPPED;
         let path = format!("/v1/tasks?serviceName=s{name}&desiredStatus=RUNNING");
         let listed = server.get(&path).await?;
-        let id = listed["items"][0]["taskId"].as_str().context("a task")?;
+        // Of services that are fewer than the victims, each has as many as it has tasks.
+        let nth = if services < STOPPED {
+            n % TASKS_EACH
+        } else {
+            0
+        };
+        let id = listed["items"][nth]["taskId"].as_str().context("a task")?;
         victims.push(id.to_owned());
     }
     let mut events = server.events().await?;
