@@ -130,7 +130,7 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(json!({ "clusters": clusters, "failures": failures }))
+    Ok(show::found("clusters", clusters, failures))
 }
 
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {

@@ -84,7 +84,7 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
             failures.push(missing(&cluster, text));
         }
     }
-    Ok(json!({ "containerInstances": found, "failures": failures }))
+    Ok(show::found("containerInstances", found, failures))
 }
 
 /// There is no such container instance.
@@ -212,7 +212,7 @@ pub(super) async fn set_state(control: Control, input: Input) -> Result<Value, E
             failures.push(missing(&cluster, text));
         }
     }
-    Ok(json!({ "containerInstances": found, "failures": failures }))
+    Ok(show::found("containerInstances", found, failures))
 }
 
 /// The attributes that a call names, each with its value, if they are of this container instance.

@@ -49,7 +49,9 @@ pub(super) async fn strategy(
 /// A strategy that was sent as `name`.
 pub(super) fn parse(sent: &Value, name: &str) -> Result<CapacityStrategy, EcsError> {
     forms::STRATEGY.check(sent, name)?;
-    CapacityStrategy::parse(&super::show::without_nulls(sent.clone())).map_err(EcsError::parameter)
+    let mut sent = sent.clone();
+    super::show::drop_nulls(&mut sent);
+    CapacityStrategy::parse(&sent).map_err(EcsError::parameter)
 }
 
 /// The strategy of the cluster, for a call that says nothing of where its tasks are to run.

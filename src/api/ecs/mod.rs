@@ -143,8 +143,9 @@ async fn call(api: &ApiState, headers: &HeaderMap, body: &[u8]) -> Result<Value,
                 let input = Input::check(sent, operation.fields)?;
                 handler(api.control.clone(), input).await
             };
-            let answer = answer.await.map_err(|error| service.refusal(error))?;
-            Ok(show::without_nulls(answer))
+            let mut answer = answer.await.map_err(|error| service.refusal(error))?;
+            show::drop_nulls(&mut answer);
+            Ok(answer)
         }
         Answer::Refuses(why) => Err(EcsError::new(
             "UnsupportedFeatureException",

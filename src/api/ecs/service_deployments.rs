@@ -114,7 +114,7 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(json!({ "serviceDeployments": shown, "failures": failures }))
+    Ok(show::found("serviceDeployments", shown, failures))
 }
 
 fn deployment(view: &ServiceView, deployment: &Deployment, now: TimestampMs) -> Value {
@@ -198,7 +198,7 @@ pub(super) async fn revisions(control: Control, input: Input) -> Result<Value, E
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(json!({ "serviceRevisions": shown, "failures": failures }))
+    Ok(show::found("serviceRevisions", shown, failures))
 }
 
 fn revision(key: &ServiceKey, view: &RevisionView) -> Value {

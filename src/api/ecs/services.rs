@@ -151,7 +151,7 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
             Err(error) => return Err(error),
         }
     }
-    Ok(json!({ "services": services, "failures": failures }))
+    Ok(show::found("services", services, failures))
 }
 
 async fn shown(control: &Control, key: &ServiceKey, with_tags: bool) -> Result<Value, EcsError> {

@@ -36,16 +36,15 @@ pub(super) fn maybe_time(at: Option<TimestampMs>) -> Value {
     at.map_or(Value::Null, time)
 }
 
-/// `value` without the fields that are null, however deep: ECS leaves out what it does not know.
-pub(super) fn without_nulls(value: Value) -> Value {
+/// Takes the fields that are null out of `value`, however deep: ECS leaves out what it does not know.
+pub(super) fn drop_nulls(value: &mut Value) {
     match value {
-        Value::Object(fields) => fields
-            .into_iter()
-            .filter(|(_, value)| !value.is_null())
-            .map(|(name, value)| (name, without_nulls(value)))
-            .collect(),
-        Value::Array(items) => items.into_iter().map(without_nulls).collect(),
-        plain => plain,
+        Value::Object(fields) => {
+            fields.retain(|_, value| !value.is_null());
+            fields.values_mut().for_each(drop_nulls);
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_nulls),
+        _ => {}
     }
 }
 
@@ -54,6 +53,15 @@ pub(super) fn add(value: &mut Value, more: Value) {
     if let (Value::Object(fields), Value::Object(more)) = (value, more) {
         fields.extend(more);
     }
+}
+
+/// An answer of many: `items` under their name, and the failures. They are moved there, where `json!` would copy them.
+pub(super) fn found(name: &str, items: Vec<Value>, failures: Vec<Value>) -> Value {
+    let parts = [(name, items), ("failures", failures)];
+    parts
+        .into_iter()
+        .map(|(name, items)| (name.to_owned(), Value::Array(items)))
+        .collect()
 }
 
 /// Whoever did something: there is one user.
@@ -156,16 +164,14 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
         .iter()
         .map(|definition| container(task, definition, &arn, &attachment))
         .collect();
-    json!({
+    let mut shown = json!({
         "taskArn": arn,
         "clusterArn": cluster_arn(&task.cluster),
         "taskDefinitionArn": task_definition_arn(&task.spec.definition),
-        "attachments": attachments(task, &attachment),
         "attributes": [],
         "availabilityZone": format!("{REGION}a"),
         "connectivity": task.pull_started_at.map(|_| "CONNECTED"),
         "connectivityAt": maybe_time(task.pull_started_at),
-        "containers": containers,
         "cpu": task.spec.reserved_cpu().to_string(),
         "memory": task.spec.reserved_memory().to_string(),
         "createdAt": time(task.created_at),
@@ -182,7 +188,6 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
             .then(|| container_instance_arn(&task.cluster, instance)),
         "platformVersion": is_fargate.then_some(PLATFORM_VERSION),
         "platformFamily": is_fargate.then_some(PLATFORM_FAMILY),
-        "overrides": overrides(task),
         "pullStartedAt": maybe_time(task.pull_started_at),
         "pullStoppedAt": maybe_time(task.pull_stopped_at),
         "startedAt": maybe_time(task.started_at),
@@ -193,7 +198,17 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
         "stoppedAt": maybe_time(task.stopped_at),
         "tags": if with_tags { tags(&task.tags) } else { json!([]) },
         "version": task.version,
-    })
+    });
+    // Moved there, where `json!` would copy them.
+    let parts = [
+        ("containers", Value::Array(containers)),
+        ("attachments", attachments(task, &attachment)),
+        ("overrides", overrides(task)),
+    ];
+    for (name, part) in parts {
+        shown[name] = part;
+    }
+    shown
 }
 
 /// What the run changed, with an entry for every container, as ECS has it.

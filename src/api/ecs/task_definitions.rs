@@ -157,7 +157,7 @@ pub(super) async fn delete(control: Control, input: Input) -> Result<Value, EcsE
         };
         failures.push(json!({ "arn": task_definition_arn(&revision), "reason": why }));
     }
-    Ok(json!({ "taskDefinitions": gone, "failures": failures }))
+    Ok(show::found("taskDefinitions", gone, failures))
 }
 
 fn arn(registered: &RegisteredTaskDefinition) -> String {

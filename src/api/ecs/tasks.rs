@@ -58,7 +58,7 @@ pub(super) async fn run(control: Control, input: Input) -> Result<Value, EcsErro
         .iter()
         .map(|task| show::task(task, control.instance_id(), true))
         .collect();
-    Ok(json!({ "tasks": tasks, "failures": failures }))
+    Ok(show::found("tasks", tasks, failures))
 }
 
 /// Starts a task on each container instance that is named: the host, or none.
@@ -99,7 +99,7 @@ pub(super) async fn start(control: Control, input: Input) -> Result<Value, EcsEr
         .iter()
         .map(|task| show::task(task, control.instance_id(), true))
         .collect();
-    Ok(json!({ "tasks": tasks, "failures": failures }))
+    Ok(show::found("tasks", tasks, failures))
 }
 
 /// What became of a request for tasks.
@@ -276,7 +276,7 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
         .iter()
         .map(|task| show::task(task, control.instance_id(), with_tags))
         .collect();
-    Ok(json!({ "tasks": tasks, "failures": failures }))
+    Ok(show::found("tasks", tasks, failures))
 }
 
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {
@@ -347,7 +347,7 @@ pub(super) async fn protect(control: Control, input: Input) -> Result<Value, Ecs
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(json!({ "protectedTasks": protected, "failures": failures }))
+    Ok(show::found("protectedTasks", protected, failures))
 }
 
 pub(super) async fn protection(control: Control, input: Input) -> Result<Value, EcsError> {
@@ -360,5 +360,5 @@ pub(super) async fn protection(control: Control, input: Input) -> Result<Value, 
             None => failures.push(show::missing(&task_arn(&cluster, &id))),
         }
     }
-    Ok(json!({ "protectedTasks": protected, "failures": failures }))
+    Ok(show::found("protectedTasks", protected, failures))
 }
