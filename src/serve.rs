@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, anyhow};
+use anyhow::{Context as _, Result, anyhow, bail};
 use async_trait::async_trait;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, LocalBoxFuture};
@@ -82,12 +82,8 @@ impl Choices {
             .clone()
             .or(file.data_dir)
             .or_else(cli::default_data_dir);
-        let args = &ServeArgs {
-            token_file: args.token_file.clone().or(file.token_file),
-            ..args.clone()
-        };
         let token = args
-            .token()?
+            .token(file.token_file.as_deref())?
             .map(|token| ApiToken::new(token.expose()))
             .transpose()
             .map_err(|weak| anyhow!("{weak}\nhint: {}", weak.hint()))?;
@@ -330,11 +326,17 @@ async fn serve(args: ServeArgs) -> Result<()> {
     let router = api::router(state, Some(pages));
 
     let loop_stop = CancellationToken::new();
-    let reconciling = tokio::spawn(reconciler.run(loop_stop.clone()));
+    let mut reconciling = tokio::spawn(reconciler.run(loop_stop.clone()));
     let answering = tokio::spawn(api::serve(listener, router, limits, stop.clone()));
     tracing::info!(data_dir = %choices.data_dir.display(), "listening on http://{address}");
 
-    told_to_stop.await;
+    tokio::select! {
+        () = told_to_stop => {}
+        ended = &mut reconciling => {
+            store.close().await;
+            bail!("the loop has ended by itself ({ended:?}); tasks go on, and the next start goes on with them");
+        }
+    }
     tracing::info!("stopping; tasks go on");
     // Whoever has been accepted gets an answer, then the loop finishes its rounds, then the store closes.
     stop.cancel();

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, SocketAddr};
 
+use axum::http::HeaderValue;
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
@@ -136,6 +137,11 @@ impl ListenRefused {
             self.0.port()
         )
     }
+}
+
+/// Whether the value of `Authorization` is a signature of AWS's, version 4, of whatever worth.
+pub(super) fn is_signature(header: &HeaderValue) -> bool {
+    header.as_bytes().starts_with(b"AWS4-")
 }
 
 /// Refuses to listen on `address` beyond loopback without a token: whoever can call the API can run

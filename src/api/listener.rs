@@ -9,6 +9,7 @@ use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
+use rustix::net::sockopt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
@@ -20,6 +21,10 @@ use super::ApiLimits;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 /// The most bytes that the head of a request may have.
 const HEAD_BYTES: usize = 65_536;
+
+/// How long what was sent may go unacknowledged: whoever has vanished without a word is noticed then, and not when the kernel
+/// gives up by itself, after some 15 minutes.
+const VANISHED_AFTER: Duration = Duration::from_mins(1);
 
 /// Answers what comes in on `listener` with `router` until `stop`. Then no new connections are accepted,
 /// requests in work are finished and streams are ended; what has not ended within the drain time is cut off.
@@ -84,6 +89,10 @@ async fn answer(stream: TcpStream, router: Router, limits: ApiLimits, stop: Canc
     // Without it the last piece of an answer may wait for an acknowledgement of the one before.
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
+    }
+    let patience = u32::try_from(VANISHED_AFTER.as_millis()).unwrap_or(u32::MAX);
+    if let Err(error) = sockopt::set_tcp_user_timeout(&stream, patience) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT could not be set");
     }
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())

@@ -48,7 +48,8 @@ pub(super) fn is_open(path: &str) -> bool {
 }
 
 /// Whether a session counts for such a request: for all pages, and to read from the API, where scripts of pages do. What
-/// changes something there is only done for the token itself.
+/// changes something there is only done for the token itself, but for what begins with a GET: exec, which is the terminal of a
+/// page, and forward.
 pub(super) fn session_counts(method: &Method, path: &str) -> bool {
     let reads = *method == Method::GET || *method == Method::HEAD;
     reads || !(path == "/" || path.starts_with(API_PATH))

@@ -1,6 +1,7 @@
 //! `neargate exec`: a command in a container of a task that runs, with this process' terminal or pipes as its own.
 
 use std::io::{self, IsTerminal as _, Read as _, Write as _};
+use std::time::Duration;
 
 use bytes::Bytes;
 use clap::Args;
@@ -40,6 +41,8 @@ pub(super) struct ExecArgs {
     command: Vec<String>,
 }
 
+/// How long it may take to take leave.
+const LEAVE_TIME: Duration = Duration::from_secs(1);
 /// How much of standard input is sent at once, and how many such pieces wait.
 const PIECE_BYTES: usize = 16 * 1_024;
 const PIECES_WAITING: usize = 8;
@@ -72,7 +75,8 @@ pub(super) async fn execute(session: &mut Session, args: ExecArgs) -> Result<u8,
     };
     // Whatever is said from here on is said on a terminal that is as it was.
     drop(raw);
-    sender.close().await;
+    // Where the command did not take its input, nothing can be said any more; the server sees the connection end.
+    let _ = tokio::time::timeout(LEAVE_TIME, sender.close()).await;
     end
 }
 
@@ -128,7 +132,11 @@ async fn send(sender: &mut SocketSender, mut signals: Signals, stdin: bool, tty:
     loop {
         tokio::select! {
             piece = next_piece(&mut pieces) => if let Some(bytes) = piece {
-                sender.bytes(bytes).await;
+                tokio::select! {
+                    () = sender.bytes(bytes) => {}
+                    // The command does not take its input, and a signal would wait behind it: this is the end.
+                    (_, number) = ending.next() => return 128 + number,
+                }
             } else {
                 pieces = None;
                 sender.input(&ExecInput::EndOfInput).await;

@@ -86,17 +86,25 @@ impl ServeArgs {
         self
     }
 
-    /// The token that clients must show: what `--token-file` holds, else `NEARGATE_TOKEN`, if either is there.
-    pub fn token(&self) -> Result<Option<Token>, TokenError> {
-        let Some(path) = &self.token_file else {
-            return Ok(Token::from_environment()?);
-        };
-        let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable {
-            path: path.clone(),
-            source,
-        })?;
-        Ok(Some(text.parse()?))
+    /// The token that clients must show, if there is one: what `--token-file` holds, else `NEARGATE_TOKEN`, else what the file
+    /// holds that the configuration names.
+    pub fn token(&self, configured: Option<&Path>) -> Result<Option<Token>, TokenError> {
+        if let Some(path) = &self.token_file {
+            return Ok(Some(token_in(path)?));
+        }
+        if let Some(token) = Token::from_environment()? {
+            return Ok(Some(token));
+        }
+        configured.map(token_in).transpose()
     }
+}
+
+fn token_in(path: &Path) -> Result<Token, TokenError> {
+    let text = std::fs::read_to_string(path).map_err(|source| TokenError::Unreadable {
+        path: path.to_owned(),
+        source,
+    })?;
+    Ok(text.parse()?)
 }
 
 /// Where everything is kept unless the server is told otherwise: `/var/lib/neargate` for root, else
@@ -157,8 +165,13 @@ mod tests {
             token_file: Some(file.clone()),
             ..ServeArgs::default()
         };
-        assert!(args.token().unwrap_err().to_string().contains("token file"));
+        assert!(
+            args.token(None)
+                .unwrap_err()
+                .to_string()
+                .contains("token file")
+        );
         std::fs::write(&file, "abc\n").unwrap();
-        assert_eq!(args.token().unwrap().unwrap().expose(), "abc");
+        assert_eq!(args.token(None).unwrap().unwrap().expose(), "abc");
     }
 }

@@ -1,8 +1,9 @@
 //! The web console: pages for people, over the same use cases as the REST API.
 //!
 //! A front like the others: it reads a path and a form, calls `control`, and shows what comes back in the shapes that REST
-//! sends. It knows nothing of its own. Its pages are made on the server and can be read without a script; the one that there
-//! is (`assets/live.js`) asks for the same page again when something has happened, and changes what is different.
+//! sends. It knows nothing of its own. Its pages are made on the server and can be read without a script. There are
+//! scripts for copying, a followed log and a terminal, and one that keeps pages live (`assets/live.js`): it asks for the same page
+//! again when something has happened, and changes what is different.
 //!
 //! What people have named, written or logged is never trusted: templates escape it, `visit::Visit::show` makes control
 //! characters visible, and the policy of every page (`frame::POLICY`) runs no script and takes no style that stands in it.

@@ -190,9 +190,10 @@ impl Control {
         self.store.instance_id()
     }
 
-    /// Whether the store can be read.
+    /// Whether the store can be read, and takes what is to be written.
     pub async fn check_store(&self) -> Result<(), ControlError> {
         self.store.cluster(&default_cluster()).await?;
+        self.store.check_writer()?;
         Ok(())
     }
 

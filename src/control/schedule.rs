@@ -180,12 +180,19 @@ impl Control {
     ) -> Result<Page<ScheduleRunView>, ControlError> {
         self.known_schedule(name).await?;
         let Page { items, next } = self.store.schedule_runs(name, &page).await?;
-        let mut views = Vec::with_capacity(items.len());
-        for run in items {
-            let tasks = self.tasks_with(run.tasks.clone()).await?;
-            views.push(ScheduleRunView { run, tasks });
-        }
-        Ok(Page { items: views, next })
+        let ids: Vec<_> = items.iter().flat_map(|run| run.tasks.clone()).collect();
+        let mut found = self.store.tasks_by_id(&ids).await?;
+        let views = items.into_iter().map(|run| {
+            let tasks = run.tasks.iter().filter_map(|id| found.remove(id));
+            ScheduleRunView {
+                tasks: tasks.collect(),
+                run,
+            }
+        });
+        Ok(Page {
+            items: views.collect(),
+            next,
+        })
     }
 
     async fn schedule_view(&self, schedule: Schedule) -> Result<ScheduleView, ControlError> {

@@ -42,6 +42,18 @@ const AMBIGUOUS_SHOWN: u32 = 5;
 /// The fewest characters of a task's ID that may stand for it.
 const SHORTEST_PREFIX: usize = 4;
 
+/// What a task asks for and does not get, as its first events.
+fn notices<'a>(task: &'a Task, notes: &'a [String]) -> impl Iterator<Item = NewEvent> + 'a {
+    notes.iter().map(|note| NewEvent {
+        at: task.created_at,
+        kind: EventKind::TaskNotice,
+        cluster: Some(task.cluster.to_string()),
+        subject: task.id.to_string(),
+        status: None,
+        message: format!("Task {}: {note}", task.id),
+    })
+}
+
 impl Control {
     /// Accepts tasks: they are recorded, with their desired state and their events, when this returns.
     pub async fn run_task(&self, request: RunTask) -> Result<Vec<Task>, ControlError> {
@@ -113,9 +125,13 @@ impl Control {
                 self.new_task(&request, &spec)
             })
             .collect();
+        let notices: Vec<NewEvent> = tasks
+            .iter()
+            .flat_map(|task| notices(task, &notes))
+            .collect();
         let created = self
             .store
-            .create_tasks(&tasks, request.client_token.clone())
+            .create_tasks_noting(&tasks, notices, request.client_token.clone())
             .await;
         if let Err(StoreError::NotFound { .. }) = created {
             // Only a cluster can be missing: say what to do about that.
@@ -123,7 +139,6 @@ impl Control {
         }
         match created? {
             Created::New => {
-                self.note(&tasks, &notes).await?;
                 for task in &tasks {
                     self.bell.ring(&task.id);
                 }
@@ -131,24 +146,6 @@ impl Control {
             }
             Created::Replayed(ids) => self.tasks_with(ids).await,
         }
-    }
-
-    /// Tells of each task what it asks for and does not get.
-    async fn note(&self, tasks: &[Task], notes: &[String]) -> Result<(), ControlError> {
-        for task in tasks {
-            for note in notes {
-                let event = NewEvent {
-                    at: task.created_at,
-                    kind: EventKind::TaskNotice,
-                    cluster: Some(task.cluster.to_string()),
-                    subject: task.id.to_string(),
-                    status: None,
-                    message: format!("Task {}: {note}", task.id),
-                };
-                self.store.record_event(event).await?;
-            }
-        }
-        Ok(())
     }
 
     /// The revision that is meant, if tasks can be run from it.
@@ -199,11 +196,8 @@ impl Control {
     }
 
     pub(super) async fn tasks_with(&self, ids: Vec<TaskId>) -> Result<Vec<Task>, ControlError> {
-        let mut tasks = Vec::with_capacity(ids.len());
-        for id in ids {
-            tasks.extend(self.store.task(&id).await?);
-        }
-        Ok(tasks)
+        let mut found = self.store.tasks_by_id(&ids).await?;
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
     }
 
     fn new_task(&self, request: &RunTask, spec: &TaskSpec) -> Task {

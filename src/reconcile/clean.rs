@@ -171,7 +171,15 @@ impl Reconciler {
         let limit = self.parts.limits.kept_log_bytes;
         let mut writer = logs.writer(&task.id, container, attempt, limit).await?;
         while let Some(line) = lines.next().await {
-            let line = line?;
+            let line = match line {
+                Ok(line) => line,
+                // The engine will not tell more the next time either: what came is kept.
+                Err(error) if !error.retryable() => {
+                    tracing::warn!(task = %task.id, %container, %error, "a log cannot be kept to its end");
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
             let stderr = line.stream == LogStream::Stderr;
             writer
                 .append(&KeptLine {

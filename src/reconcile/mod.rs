@@ -111,6 +111,18 @@ impl Default for Limits {
     }
 }
 
+/// A look at a subject. It is over when this is dropped, also by a panic: nobody would look at the subject again otherwise.
+struct Look {
+    bell: Bell,
+    subject: Subject,
+}
+
+impl Drop for Look {
+    fn drop(&mut self) {
+        self.bell.done(&self.subject);
+    }
+}
+
 /// The loop.
 pub struct Reconciler {
     parts: Parts,
@@ -137,19 +149,24 @@ impl Reconciler {
     }
 
     /// Runs until `stop`; rounds that have begun get a while to finish. Tasks go on.
+    ///
+    /// # Panics
+    ///
+    /// When what runs beside the rounds, the meter say, has panicked.
     pub async fn run(self: Arc<Self>, stop: CancellationToken) {
         self.ring_services().await;
         self.ring_schedules().await;
         let mut watcher =
             AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).watch(stop.clone())));
-        let _pruner = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).prune_logs()));
-        let _meter = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).measure_tasks()));
-        let _heart = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).beat_on()));
-        let _scaler = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).scale_services()));
-        let _rollups = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).roll_usage_up()));
-        let _warm = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).count_warm_sandboxes()));
-        let _images = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_images()));
-        let _budgets = AbortOnDropHandle::new(tokio::spawn(Arc::clone(&self).keep_budgets()));
+        let mut jobs = JoinSet::new();
+        jobs.spawn(Arc::clone(&self).prune_logs());
+        jobs.spawn(Arc::clone(&self).measure_tasks());
+        jobs.spawn(Arc::clone(&self).beat_on());
+        jobs.spawn(Arc::clone(&self).scale_services());
+        jobs.spawn(Arc::clone(&self).roll_usage_up());
+        jobs.spawn(Arc::clone(&self).count_warm_sandboxes());
+        jobs.spawn(Arc::clone(&self).keep_images());
+        jobs.spawn(Arc::clone(&self).keep_budgets());
         let turns = Arc::new(Semaphore::new(self.parts.limits.rounds_at_once));
         let mut rounds = JoinSet::new();
         loop {
@@ -158,7 +175,19 @@ impl Reconciler {
                 // most, so the bell is always heard.
                 biased;
                 () = stop.cancelled() => break,
-                Some(_) = rounds.join_next() => continue,
+                Some(ended) = rounds.join_next() => {
+                    if let Err(error) = ended {
+                        tracing::error!(%error, "a round has ended badly; the next sweep looks at its subject again");
+                    }
+                    continue;
+                }
+                Some(ended) = jobs.join_next() => {
+                    // Without it Neargate would go on and do half of its work. Whoever runs this starts it again.
+                    if let Err(error) = ended && error.is_panic() {
+                        std::panic::resume_unwind(error.into_panic());
+                    }
+                    continue;
+                }
                 subject = self.parts.bell.next() => subject,
             };
             let Ok(turn) = Arc::clone(&turns).acquire_owned().await else {
@@ -166,8 +195,12 @@ impl Reconciler {
             };
             let this = Arc::clone(&self);
             rounds.spawn(async move {
-                this.look_at(&subject).await;
-                this.parts.bell.done(&subject);
+                let look = Look {
+                    bell: this.parts.bell.clone(),
+                    subject,
+                };
+                this.look_at(&look.subject).await;
+                drop(look);
                 drop(turn);
             });
         }

@@ -75,13 +75,19 @@ impl Store {
     /// [`StoreError::AlreadyExists`] until the first has returned.
     pub async fn backup(&self) -> Result<Backup, StoreError> {
         let draft = Draft::make(self.logs().data_dir().join(DRAFT))?;
-        let name = text_of(&draft.0)?;
-        // Not a query that can be described ahead of time. It writes into a file that is there if it is empty, and so
-        // the copy has the mode of the draft.
-        sqlx::query("VACUUM INTO ?1")
-            .bind(name)
-            .execute(self.readers())
-            .await?;
+        let readers = self.readers().clone();
+        // Goes on when nobody waits for it any more: SQLite cannot be told to leave off, and the next backup has to wait.
+        let copying = tokio::spawn(async move {
+            // Not a query that can be described ahead of time. It writes into a file that is there if it is empty, and so
+            // the copy has the mode of the draft.
+            sqlx::query("VACUUM INTO ?1")
+                .bind(text_of(&draft.0)?)
+                .execute(&readers)
+                .await?;
+            Ok::<Draft, StoreError>(draft)
+        });
+        let copied = copying.await;
+        let draft = copied.map_err(|error| StoreError::Failed(error.to_string()))??;
         let file = File::open(&draft.0).map_err(|error| at(&draft.0, &error))?;
         let bytes = file.metadata().map_err(|error| at(&draft.0, &error))?.len();
         Ok(Backup {

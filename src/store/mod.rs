@@ -205,6 +205,14 @@ impl Store {
         self.writer().in_flight() + self.logs().in_flight() + self.readers().in_flight()
     }
 
+    /// Fails with [`StoreError::Closed`] if nothing can be written any more. Says nothing of the room on the disk.
+    pub fn check_writer(&self) -> Result<(), StoreError> {
+        if self.writer().is_closed() {
+            return Err(StoreError::Closed);
+        }
+        Ok(())
+    }
+
     /// Finishes what was handed over, moves it into the database file and gives the folder back. Every call
     /// that comes later is answered with [`StoreError::Closed`].
     pub async fn close(&self) {

@@ -36,6 +36,16 @@ impl Store {
         tasks: &[Task],
         token: Option<ClientToken>,
     ) -> Result<Created, StoreError> {
+        self.create_tasks_noting(tasks, Vec::new(), token).await
+    }
+
+    /// The same; what is to be said of them is recorded with them.
+    pub async fn create_tasks_noting(
+        &self,
+        tasks: &[Task],
+        notices: Vec<NewEvent>,
+        token: Option<ClientToken>,
+    ) -> Result<Created, StoreError> {
         let Some(first) = tasks.first() else {
             return Ok(Created::New);
         };
@@ -60,6 +70,9 @@ impl Store {
                     }
                     for row in &rows {
                         accept(db, row).await?;
+                    }
+                    for notice in &notices {
+                        event::insert(db, notice).await?;
                     }
                     if let Some(token) = &token {
                         let ids: Vec<&TaskId> = rows.iter().map(|row| &row.task.id).collect();

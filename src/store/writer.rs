@@ -125,6 +125,11 @@ impl Writer {
         self.queue.closed().await;
     }
 
+    /// Whether it has ended.
+    pub(super) fn is_closed(&self) -> bool {
+        self.queue.is_closed()
+    }
+
     /// Jobs that were handed over and are not answered yet.
     pub(super) fn in_flight(&self) -> usize {
         self.counts.in_flight.count()

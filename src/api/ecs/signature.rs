@@ -19,6 +19,7 @@ use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_decode_str, percent_e
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::api::auth::is_signature;
 use crate::domain::{REGION, TimestampMs};
 
 /// The one algorithm that is taken.
@@ -84,11 +85,6 @@ struct Scope {
 pub(super) fn is_signed(headers: &HeaderMap, query: Option<&str>) -> bool {
     let mut authorizations = headers.get_all(AUTHORIZATION).iter();
     authorizations.any(is_signature) || query.is_some_and(is_presigned)
-}
-
-/// Whether a header is a signature of AWS's, version 4.
-fn is_signature(header: &HeaderValue) -> bool {
-    header.as_bytes().starts_with(b"AWS4-")
 }
 
 fn is_presigned(query: &str) -> bool {

@@ -13,6 +13,7 @@ use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
 use super::Rest;
 use super::problem::{ApiError, Kind};
+use crate::api::auth::is_signature;
 use crate::api::{Auth, SIGN_IN_PATH, ecs, pages};
 
 /// The one path that is answered without a token: whether the process is alive is asked by whoever
@@ -165,11 +166,6 @@ pub(in crate::api) fn token_needed() -> ApiError {
         "signatures are verified on ECS's API, and only when there are access keys: neargate keys create NAME --role admin; \
          otherwise send Authorization: Bearer TOKEN",
     )
-}
-
-/// Whether it is a signature of AWS's, version 4.
-fn is_signature(header: &HeaderValue) -> bool {
-    header.as_bytes().starts_with(b"AWS4-")
 }
 
 /// What follows on `Bearer`.

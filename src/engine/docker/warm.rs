@@ -1,5 +1,6 @@
 //! Keeps the pool of warm sandboxes filled and true to what the daemon has, and gives all back.
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
@@ -44,6 +45,8 @@ pub(super) fn spawn(engine: &Arc<DockerEngine>) {
 
 /// Makes sandboxes until there are enough. False when the engine is no longer in use.
 async fn fill(engine: &Weak<DockerEngine>) -> bool {
+    // Clusters that none could be made for: others are not to wait for them.
+    let mut failed = BTreeSet::new();
     loop {
         let Some(engine) = engine.upgrade() else {
             return false;
@@ -54,17 +57,22 @@ async fn fill(engine: &Weak<DockerEngine>) -> bool {
         }
         let enough = engine.settings.warm_sandboxes as usize;
         let clusters = engine.warm_clusters();
-        let short = clusters
-            .iter()
-            .find(|cluster| engine.pool.len(&engine.names.network(cluster)) < enough);
-        let Some(cluster) = short else {
-            return true;
+        let short = |cluster: &&String| {
+            !failed.contains(*cluster) && engine.pool.len(&engine.names.network(cluster)) < enough
+        };
+        let Some(cluster) = clusters.iter().find(short) else {
+            drop(making);
+            drop(engine);
+            if failed.is_empty() {
+                return true;
+            }
+            tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            failed.clear();
+            continue;
         };
         if let Err(error) = add_one(&engine, cluster).await {
             tracing::debug!(%error, "no warm sandbox could be made");
-            drop(making);
-            drop(engine);
-            tokio::time::sleep(PAUSE_AFTER_FAILURE).await;
+            failed.insert(cluster.clone());
         }
     }
 }

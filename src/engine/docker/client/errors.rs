@@ -59,8 +59,8 @@ impl Verb {
             | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::RemoveImage | Self::Load => 60,
-            // The daemon says nothing while it waits for another pull of the same layer.
-            Self::Pull => 300,
+            // To begin with: the stream that follows has limits of its own.
+            Self::Pull => 30,
         })
     }
 

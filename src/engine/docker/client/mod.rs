@@ -620,7 +620,9 @@ impl Daemon for DockerClient {
         let credentials = login.map(convert::credentials).transpose()?;
         let messages = docker.create_image(Some(options), None, credentials);
         let mut layers = pull::Layers::default();
-        Ok(until_silent(messages, call)
+        // Whoever pulls decides how long is too long between two words.
+        Ok(messages
+            .map_err(move |error| engine_error(&call, error))
             // What changes no sum is a sign of life all the same: a layer that is unpacked, say.
             .map_ok(move |message| layers.read(message))
             .boxed())

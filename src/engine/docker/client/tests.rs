@@ -181,3 +181,24 @@ fn a_name_without_tag_means_latest() {
         assert_eq!(with_tag(name), expected);
     }
 }
+
+#[tokio::test]
+async fn who_asks_again_after_the_end_of_a_stream_is_told_so_again() {
+    let pieces = |items: Vec<Result<u32, Error>>| {
+        until_silent(
+            stream::iter(items),
+            Call::new(Verb::ReadLogs, "container x"),
+        )
+        .boxed()
+    };
+    for items in [vec![], vec![Err(Error::RequestTimeoutError)]] {
+        let last = items.len();
+        let mut pieces = pieces(items);
+        for _ in 0..last {
+            assert!(pieces.next().await.unwrap().is_err());
+        }
+        for _ in 0..2 {
+            assert_eq!(pieces.next().await, None);
+        }
+    }
+}
