@@ -30,7 +30,7 @@ mod verify;
 
 use std::sync::Arc;
 
-pub use autoscale::{RegisterTarget, SuspendedChange};
+pub use autoscale::{RegisterTarget, ScalingView, SuspendedChange};
 pub use bill::BillQuery;
 pub use budget::{BudgetView, PutBudget};
 pub use error::ControlError;

@@ -542,7 +542,7 @@ impl Control {
     }
 }
 
-fn no_such_service(key: &ServiceKey) -> ControlError {
+pub(super) fn no_such_service(key: &ServiceKey) -> ControlError {
     ControlError::not_found(
         format!("service \"{}\" in cluster \"{}\"", key.name, key.cluster),
         "neargate service ls lists those that do",

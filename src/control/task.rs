@@ -27,6 +27,10 @@ pub struct RunTask {
     pub enable_execute_command: bool,
     /// What they say of where they run.
     pub launch: LaunchPlan,
+    /// The subnet that they say that they are in.
+    pub subnet: Option<String>,
+    /// What was asked for and has no effect here, each with the reason: told as events of the tasks.
+    pub notes: Vec<String>,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
     /// Whatever the caller wants to find it by.
@@ -82,7 +86,7 @@ impl Control {
             }
         }
         let registered = self.runnable(&request.definition).await?;
-        let notes = registered.notes();
+        let notes = [request.notes.clone(), registered.notes()].concat();
         let spec = TaskSpec {
             enable_execute_command: request.enable_execute_command,
             ..TaskSpec::new(registered.definition, registered.revision)
@@ -92,16 +96,9 @@ impl Control {
             .apply(spec)
             .map_err(ControlError::Invalid)?;
         self.check_spec(&spec, &request.overrides)?;
-        if self.store.is_draining(&request.cluster).await? {
-            return Err(ControlError::conflict(
-                format!(
-                    "the container instance of cluster \"{}\" is DRAINING",
-                    request.cluster
-                ),
-                "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
-            ));
-        }
-        let launches = request.launch.launches(request.count, &BTreeMap::new());
+        self.check_draining(&request.cluster).await?;
+        let subnet = request.subnet.as_deref();
+        let launches = (request.launch).launches(request.count, &BTreeMap::new(), subnet);
         self.check_budgets(&request.cluster, &request.tags).await?;
         let tasks: Vec<Task> = launches
             .into_iter()
@@ -113,9 +110,10 @@ impl Control {
                 self.new_task(&request, &spec)
             })
             .collect();
+        let told = told(&tasks, &notes);
         let created = self
             .store
-            .create_tasks(&tasks, request.client_token.clone())
+            .create_told_tasks(&tasks, told, request.client_token.clone())
             .await;
         if let Err(StoreError::NotFound { .. }) = created {
             // Only a cluster can be missing: say what to do about that.
@@ -123,7 +121,6 @@ impl Control {
         }
         match created? {
             Created::New => {
-                self.note(&tasks, &notes).await?;
                 for task in &tasks {
                     self.bell.ring(&task.id);
                 }
@@ -133,20 +130,13 @@ impl Control {
         }
     }
 
-    /// Tells of each task what it asks for and does not get.
-    async fn note(&self, tasks: &[Task], notes: &[String]) -> Result<(), ControlError> {
-        for task in tasks {
-            for note in notes {
-                let event = NewEvent {
-                    at: task.created_at,
-                    kind: EventKind::TaskNotice,
-                    cluster: Some(task.cluster.to_string()),
-                    subject: task.id.to_string(),
-                    status: None,
-                    message: format!("Task {}: {note}", task.id),
-                };
-                self.store.record_event(event).await?;
-            }
+    /// Refuses tasks where none is started for now.
+    pub(super) async fn check_draining(&self, cluster: &ClusterName) -> Result<(), ControlError> {
+        if self.store.is_draining(cluster).await? {
+            return Err(ControlError::conflict(
+                format!("the container instance of cluster \"{cluster}\" is DRAINING"),
+                "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
+            ));
         }
         Ok(())
     }
@@ -320,6 +310,22 @@ impl Control {
     ) -> Result<Page<Task>, ControlError> {
         Ok(self.store.tasks(&filter, &page).await?)
     }
+}
+
+/// What is told of each task: what it asks for and does not get.
+fn told(tasks: &[Task], notes: &[String]) -> Vec<NewEvent> {
+    let one = |task: &Task, note: &String| NewEvent {
+        at: task.created_at,
+        kind: EventKind::TaskNotice,
+        cluster: Some(task.cluster.to_string()),
+        subject: task.id.to_string(),
+        status: None,
+        message: format!("Task {}: {note}", task.id),
+    };
+    let each = tasks
+        .iter()
+        .flat_map(|task| notes.iter().map(move |note| one(task, note)));
+    each.collect()
 }
 
 fn no_such_task(id: &str) -> ControlError {

@@ -70,6 +70,7 @@ pub use id::{
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use launch::{
     CapacityStrategy, FARGATE_PROVIDERS, Launch, LaunchPlan, LaunchType, StrategyItem,
+    first_subnet,
 };
 pub use log_group::{AwsLogs, LogGroup, LogStream, is_log_stream_name};
 pub use log_pattern::{InvalidPattern, LogPattern};

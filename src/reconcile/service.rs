@@ -8,7 +8,7 @@ use super::Reconciler;
 use super::round::RoundError;
 use crate::domain::{
     DeploymentId, Hold, LaunchPlan, PropagateTags, Service, ServiceKey, ServiceStatus, StopCode,
-    StopRequest, Tags, Task, TaskId, TaskSpec, managed_tags, tags_of_document,
+    StopRequest, Tags, Task, TaskId, TaskSpec, first_subnet, managed_tags, tags_of_document,
 };
 use crate::plan::service::{self as plan, ServicePlan, ServiceWorld};
 use crate::store::{KeptKind, ServiceRecord, StoreError};
@@ -134,7 +134,9 @@ impl Reconciler {
                 ..Task::new(id, key.cluster.clone(), spec, self.parts.clock.now())
             }
         };
-        let launches = launch_plan.launches(plan.start, &placed);
+        let network = &plan.service.configuration.settings.kept;
+        let subnet = first_subnet(network.get("networkConfiguration"));
+        let launches = launch_plan.launches(plan.start, &placed, subnet.as_deref());
         Ok(launches.into_iter().map(new_task).collect())
     }
 

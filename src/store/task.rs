@@ -36,6 +36,16 @@ impl Store {
         tasks: &[Task],
         token: Option<ClientToken>,
     ) -> Result<Created, StoreError> {
+        self.create_told_tasks(tasks, Vec::new(), token).await
+    }
+
+    /// The same, with what is told of them beside that they are there.
+    pub async fn create_told_tasks(
+        &self,
+        tasks: &[Task],
+        told: Vec<NewEvent>,
+        token: Option<ClientToken>,
+    ) -> Result<Created, StoreError> {
         let Some(first) = tasks.first() else {
             return Ok(Created::New);
         };
@@ -60,6 +70,9 @@ impl Store {
                     }
                     for row in &rows {
                         accept(db, row).await?;
+                    }
+                    for event in &told {
+                        event::insert(db, event).await?;
                     }
                     if let Some(token) = &token {
                         let ids: Vec<&TaskId> = rows.iter().map(|row| &row.task.id).collect();

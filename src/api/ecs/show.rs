@@ -231,7 +231,11 @@ fn attachments(task: &Task, id: &str) -> Value {
         (Some(_), None) => "ATTACHED",
         (None, None) => "PRECREATED",
     };
-    let mut details = vec![json!({ "name": "networkInterfaceId", "value": interface(&task.id) })];
+    let subnet = task.spec.launch.subnet.iter();
+    let mut details: Vec<Value> = subnet
+        .map(|subnet| json!({ "name": "subnetId", "value": subnet }))
+        .collect();
+    details.push(json!({ "name": "networkInterfaceId", "value": interface(&task.id) }));
     if let Some(address) = &task.address {
         details.push(json!({ "name": "privateIPv4Address", "value": address }));
     }

@@ -199,7 +199,7 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         text("cluster"), list("attributes").required(),
     ], "of the container instance of a cluster, ten at most; no task is placed by them"),
     does!("PutClusterCapacityProviders", clusters::put_capacity_providers, [
-        text("cluster").required(), texts("capacityProviders"), list("defaultCapacityProviderStrategy"),
+        text("cluster").required(), texts("capacityProviders").present(), list("defaultCapacityProviderStrategy").present(),
     ], "the strategy decides which capacity provider a task names"),
     refuses("RegisterContainerInstance", NO_AGENT),
     refuses("RegisterDaemonTaskDefinition", NO_DAEMONS),

@@ -11,7 +11,7 @@ use super::names::{self, Tagged};
 use super::show;
 use crate::control::{Control, ControlError};
 use crate::domain::{
-    RegisteredTaskDefinition, ServiceStatus, TagChange, Tags, Task, TaskDefinitionReference,
+    RegisteredTaskDefinition, ServiceStatus, TagChange, Tags, TaskDefinitionReference,
 };
 use crate::store::KeptKind;
 
@@ -106,18 +106,6 @@ pub(super) async fn of_definition(
     let name = format!("{}:{}", registered.definition.family, registered.revision);
     let first = show::tag_map(registered.document.get("tags"));
     current(control, KeptKind::TaskDefinitionTags, name, first).await
-}
-
-/// Gives tasks the tags that they have now.
-pub(super) async fn renew(control: &Control, tasks: &mut [Task]) -> Result<(), EcsError> {
-    let names: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
-    let mut changed = control.changed_tags(KeptKind::TaskTags, &names).await?;
-    for task in tasks {
-        if let Some(tags) = changed.remove(task.id.as_str()) {
-            task.tags = tags;
-        }
-    }
-    Ok(())
 }
 
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {

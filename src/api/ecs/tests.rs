@@ -4,6 +4,7 @@ mod autoscaling;
 mod fuzz;
 mod keys;
 mod logs;
+mod model;
 mod operations;
 mod wire_forms;
 

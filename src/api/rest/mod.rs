@@ -63,6 +63,7 @@ pub(super) use problem::{Dialect, harmless};
 use routes::Routes;
 pub(super) use services::request_hash;
 pub(crate) use tasks::order;
+pub(super) use tasks::ask_for_more;
 
 /// What handlers work with.
 struct Rest {

@@ -222,6 +222,7 @@ async fn shown(
     let (view, events) = control.service_with_events(key).await?;
     let mut service = Service::of(&view, control.now());
     service.events = events.iter().map(Into::into).collect();
+    service.scaling = control.scaling_of(key).await?.as_ref().map(Into::into);
     service.warnings.splice(0..0, warnings);
     Ok(service)
 }
