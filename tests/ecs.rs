@@ -27,7 +27,7 @@ pub fn clients() -> PathBuf {
 }
 
 /// Calls an operation of ECS, as a client without a library does.
-pub fn call(server: &Server, operation: &str, input: Value) -> Value {
+pub fn call(server: &Server, operation: &str, input: &Value) -> Value {
     let target = format!("AmazonEC2ContainerServiceV20141113.{operation}");
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

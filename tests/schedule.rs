@@ -131,9 +131,10 @@ fn a_run_by_hand_keeps_to_the_policy() {
 fn no_run_begins_where_the_container_instance_is_draining() {
     let server = Server::start_sim();
     server.register_workload("job", &["exit"]);
-    let hosts = ecs(&server, "ListContainerInstances", json!({}));
-    let drain = json!({ "containerInstances": hosts["containerInstanceArns"], "status": "DRAINING" });
-    ecs(&server, "UpdateContainerInstancesState", drain);
+    let hosts = ecs(&server, "ListContainerInstances", &json!({}));
+    let drain =
+        json!({ "containerInstances": hosts["containerInstanceArns"], "status": "DRAINING" });
+    ecs(&server, "UpdateContainerInstancesState", &drain);
     // A rate runs at once.
     create(
         &server,

@@ -43,8 +43,8 @@ pub use log_group::{
 pub use metadata::TaskSight;
 pub use schedule::{ScheduleRunView, ScheduleView};
 pub use service::{
-    ConfigurationChange, CreateService, PastDeployment, RevisionView, ServiceView, StopType,
-    UpdateService,
+    ConfigurationChange, CreateService, CreateTaskSet, PastDeployment, RevisionView, ServiceView,
+    StopType, UpdateService,
 };
 pub use stats::{ContainerFigures, TaskFigures, Traffic};
 pub use task::RunTask;

@@ -33,6 +33,7 @@ mod sts;
 mod table;
 mod tags;
 mod task_definitions;
+mod task_sets;
 mod tasks;
 mod wire;
 

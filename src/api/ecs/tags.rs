@@ -73,6 +73,10 @@ async fn find(control: &Control, tagged: &Tagged) -> Result<Found, EcsError> {
             }
             Found::Fixed(KeptKind::TaskTags, id.to_string(), task.tags)
         }
+        Tagged::TaskSet(key, id) => {
+            let (_, set) = existing(control.task_set(key, id).await)?;
+            Found::Other(set.tags)
+        }
         Tagged::TaskDefinition(revision) => {
             let wanted = TaskDefinitionReference {
                 family: revision.family.clone(),
@@ -139,6 +143,7 @@ async fn change(control: &Control, arn: &str, change: &TagChange) -> Result<Valu
         (Tagged::Cluster(name), _) => control.tag_cluster(name, false, change).await,
         (Tagged::ContainerInstance(name, _), _) => control.tag_cluster(name, true, change).await,
         (Tagged::Service(key), _) => control.tag_service(key, change).await.map(|_| ()),
+        (Tagged::TaskSet(key, id), _) => control.tag_task_set(key, id, change).await,
         // They are of fixed tags.
         (Tagged::Task(..) | Tagged::TaskDefinition(_), Found::Other(_)) => Ok(()),
     };

@@ -6,6 +6,7 @@ mod keys;
 mod logs;
 mod model;
 mod operations;
+mod task_sets;
 mod wire_forms;
 
 use std::path::Path;

@@ -56,14 +56,15 @@ use super::{ApiState, Pages, ProblemPage, SignIns, ecs};
 use crate::control::Control;
 pub(crate) use extract::read_body;
 pub(super) use guard::token_needed;
+pub(super) use idempotence::hash;
 use metrics::Metrics;
 use openapi::Published;
 pub(crate) use problem::{ApiError, Kind, failed};
 pub(super) use problem::{Dialect, harmless};
 use routes::Routes;
 pub(super) use services::request_hash;
-pub(crate) use tasks::order;
 pub(super) use tasks::ask_for_more;
+pub(crate) use tasks::order;
 
 /// What handlers work with.
 struct Rest {

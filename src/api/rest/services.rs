@@ -130,7 +130,7 @@ pub(in crate::api) fn request_hash(request: &CreateService) -> String {
     idempotence::hash(&json!({
         "cluster": request.key.cluster,
         "serviceName": request.key.name,
-        "taskDefinition": request.definition.to_string(),
+        "taskDefinition": request.definition.as_ref().map(ToString::to_string),
         "desiredCount": request.desired_count,
         "configuration": request.configuration,
         "tags": request.tags,

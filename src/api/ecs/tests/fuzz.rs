@@ -19,6 +19,7 @@ pub(super) fn valid(operation: &str) -> Value {
     let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
     let deployment =
         "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/0000000000000000001";
+    let set = "ecs-svc/0000000000000000002";
     let ecs = "AmazonEC2ContainerServiceV20141113.";
     match operation.strip_prefix(ecs).unwrap_or(operation) {
         "RegisterTaskDefinition" => rich(),
@@ -115,6 +116,24 @@ pub(super) fn valid(operation: &str) -> Value {
         "UntagResource" => json!({ "resourceArn": cluster, "tagKeys": ["a"] }),
         "ListTagsForResource" => json!({ "resourceArn": cluster }),
         "ListAccountSettings" => json!({ "effectiveSettings": true, "name": "taskLongArnFormat" }),
+        "CreateTaskSet" => json!({
+            "service": "ext", "cluster": cluster, "taskDefinition": "hello", "externalId": "x", "clientToken": "token",
+            "scale": { "value": 50.0, "unit": "PERCENT" }, "tags": [{ "key": "a", "value": "b" }],
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE" }],
+        }),
+        "DescribeTaskSets" => {
+            json!({ "service": "ext", "cluster": cluster, "taskSets": [set], "include": ["TAGS"] })
+        }
+        "UpdateTaskSet" => json!({
+            "service": "ext", "cluster": cluster, "taskSet": set, "scale": { "value": 10, "unit": "PERCENT" },
+        }),
+        "UpdateServicePrimaryTaskSet" => {
+            json!({ "service": "ext", "cluster": cluster, "primaryTaskSet": set })
+        }
+        "DeleteTaskSet" => {
+            json!({ "service": "ext", "cluster": cluster, "taskSet": set, "force": true })
+        }
         "ListServicesByNamespace" => {
             json!({ "namespace": "shop", "maxResults": 3, "nextToken": null })
         }
@@ -122,7 +141,9 @@ pub(super) fn valid(operation: &str) -> Value {
             "cluster": cluster, "launchType": "FARGATE", "schedulingStrategy": "REPLICA", "maxResults": 3,
             "resourceManagementType": "CUSTOMER",
         }),
-        "ListContainerInstances" => json!({ "cluster": cluster, "status": "ACTIVE", "maxResults": 3 }),
+        "ListContainerInstances" => {
+            json!({ "cluster": cluster, "status": "ACTIVE", "maxResults": 3 })
+        }
         "ListTaskDefinitions" => {
             json!({ "familyPrefix": "hello", "status": "ACTIVE", "sort": "DESC", "maxResults": 3 })
         }
@@ -324,6 +345,10 @@ fn no_request_is_answered_with_a_failure_of_ours() {
     let (api, task) = runtime.block_on(async {
         let api = Api::new().await;
         assert_eq!(call(&api, "RegisterTaskDefinition", &hello()).await.0, 200);
+        let external = json!({
+            "serviceName": "ext", "desiredCount": 2, "deploymentController": { "type": "EXTERNAL" },
+        });
+        assert_eq!(call(&api, "CreateService", &external).await.0, 200);
         let run = json!({ "taskDefinition": "hello" });
         let (_, ran) = call(&api, "RunTask", &run).await;
         let arn = ran["tasks"][0]["taskArn"].as_str().unwrap_or_default();

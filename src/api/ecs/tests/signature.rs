@@ -165,11 +165,21 @@ const UNRESERVED_QUERY: &str = "/?-._~0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdef
 const PAIR: &str = "Param1=value1";
 const FORM: (&str, &str) = ("content-type", "application/x-www-form-urlencoded");
 
+/// Its name, method, target, headers beside `host` and the date, body, and signature.
+type Signed = (
+    &'static str,
+    &'static str,
+    &'static str,
+    &'static [(&'static str, &'static str)],
+    &'static str,
+    &'static str,
+);
+
 /// AWS's suite, as its own library carries it: awslabs/aws-c-auth, tests/aws-signing-test-suite/v4, each of the folder that
 /// is named first, from its header-signed-request.txt. The last one is as aws-sig-v4-test-suite.zip had it, before it got
 /// the hash of its body.
 #[rustfmt::skip]
-const SUITE: [(&str, &str, &str, &[(&str, &str)], &str, &str); 11] = [
+const SUITE: [Signed; 11] = [
     ("get-vanilla", "GET", "/", &[], "",
         "5fa00fa31553b73ebf1942676e86291e8372ff2a2260956d9b8aae1d763fbf31"),
     ("post-vanilla", "POST", "/", &[], "",
