@@ -284,6 +284,8 @@ CREATE TABLE services (
     configuration TEXT    NOT NULL CHECK (json_type(configuration) = 'object'),
     tags          TEXT    NOT NULL CHECK (json_type(tags) = 'object'),
     deployments   TEXT    NOT NULL CHECK (json_type(deployments) = 'array'),
+    -- The same of `TaskSet`, of a service whose deployments somebody else carries out.
+    task_sets     TEXT    NOT NULL DEFAULT '[]' CHECK (json_type(task_sets) = 'array'),
     -- JSON: where the last deployment that was COMPLETED has moved to.
     completed     TEXT    CHECK (json_type(completed) = 'object'),
     is_steady     INTEGER NOT NULL CHECK (is_steady IN (0, 1)),
@@ -428,10 +430,10 @@ CREATE INDEX schedule_runs_by_schedule ON schedule_runs (schedule, seq);
 -- What a call's clientToken was answered with, for as long as it is remembered.
 CREATE TABLE client_tokens (
     cluster      TEXT    NOT NULL REFERENCES clusters (name),
-    call         TEXT    NOT NULL CHECK (call IN ('RunTask', 'CreateService')),
+    call         TEXT    NOT NULL CHECK (call IN ('RunTask', 'CreateService', 'CreateTaskSet')),
     token        TEXT    NOT NULL,
     request_hash TEXT    NOT NULL,
-    -- JSON: the IDs of the tasks, or when the service was created.
+    -- JSON: the IDs of the tasks, when the service was created, or the ID of the task set.
     answer       TEXT    NOT NULL CHECK (json_valid(answer)),
     created_at   INTEGER NOT NULL,
     PRIMARY KEY (cluster, call, token)

@@ -9,6 +9,7 @@ use neargate::domain::DurationMs;
 use serde_json::{Value, json};
 
 use crate::cli::{file, run};
+use crate::ecs::call as ecs;
 use crate::harness::{Server, eventually};
 
 fn create(server: &Server, yaml: &str) -> Value {
@@ -124,6 +125,32 @@ fn a_run_by_hand_keeps_to_the_policy() {
         &json!({ "taskDefinition": "job", "startedBy": "schedule/by-hand-allow" }),
     );
     assert_eq!(spoofed.0, 400, "{:#}", spoofed.1);
+}
+
+#[test]
+fn no_run_begins_where_the_container_instance_is_draining() {
+    let server = Server::start_sim();
+    server.register_workload("job", &["exit"]);
+    let hosts = ecs(&server, "ListContainerInstances", &json!({}));
+    let drain =
+        json!({ "containerInstances": hosts["containerInstanceArns"], "status": "DRAINING" });
+    ecs(&server, "UpdateContainerInstancesState", &drain);
+    // A rate runs at once.
+    create(
+        &server,
+        "name: beat\nscheduleExpression: rate(1 day)\ntarget: {taskDefinition: job}\n",
+    );
+    let run_of = eventually("the run to be decided", || {
+        runs(&server, "beat").first().cloned().ok_or(server.log())
+    });
+    assert_eq!(run_of["outcome"], "FAILED", "{run_of:#}");
+    assert_eq!(run_of["tasks"], json!([]), "{run_of:#}");
+    let why = run_of["reason"].as_str().unwrap();
+    assert!(why.ends_with("is DRAINING: no task is started"), "{why}");
+    let (_, events) = server.get("/v1/events?subject=beat");
+    assert!(events.to_string().contains("is DRAINING"), "{events:#}");
+    let said = refused(&server, &["schedule", "run", "beat"]);
+    assert!(said.contains("is DRAINING"), "{said}");
 }
 
 /// A schedule `nightly` of the task definition `job`.

@@ -222,7 +222,8 @@ pub(super) async fn execute(session: &mut Session, args: ServiceArgs) -> Result<
         Action::Explain { name } => {
             let answer = session.client.service(&cluster, &name).await?;
             if !session.console.document(&answer.document)? {
-                session.console.line(&show::explain(&answer.value))?;
+                let said = show::explain_all(&answer.value, time::now());
+                session.console.line(&said)?;
             }
             Ok(0)
         }

@@ -4,12 +4,27 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::service::no_such_service;
 use super::{Control, ControlError};
 use crate::domain::{
     MAX_DESIRED_COUNT, PolicyKind, ScalableTarget, ScalingActivity, ScalingPolicy,
     SchedulingStrategy, ServiceKey, ServiceStatus, SuspendedState, TargetTracking,
 };
 use crate::store::{Page, PageRequest, StoreError};
+
+/// How a service is scaled.
+#[derive(Clone, Debug)]
+pub struct ScalingView {
+    /// Between which bounds.
+    pub target: ScalableTarget,
+    /// By what, by name.
+    pub policies: Vec<ScalingPolicy>,
+    /// When it was, newest first; 10 at most.
+    pub activities: Vec<ScalingActivity>,
+}
+
+/// So many activities are shown with a service.
+const SHOWN: u32 = 10;
 
 /// What is to be known of a target. What is `None` stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -45,9 +60,11 @@ impl Control {
         request: RegisterTarget,
     ) -> Result<ScalableTarget, ControlError> {
         let found = self.service(service).await?.service;
-        if found.status != ServiceStatus::Active
-            || found.configuration.scheduling_strategy == SchedulingStrategy::Daemon
-        {
+        // One that is deleted is none, as with AWS.
+        if found.status != ServiceStatus::Active {
+            return Err(no_such_service(service));
+        }
+        if found.configuration.scheduling_strategy == SchedulingStrategy::Daemon {
             return Err(ControlError::invalid(
                 "ResourceId",
                 format!(
@@ -123,6 +140,25 @@ impl Control {
         service: &ServiceKey,
     ) -> Result<Option<ScalableTarget>, ControlError> {
         Ok(self.store.scalable_target(service).await?)
+    }
+
+    /// How a service is scaled, if it is.
+    pub async fn scaling_of(
+        &self,
+        service: &ServiceKey,
+    ) -> Result<Option<ScalingView>, ControlError> {
+        let Some(target) = self.store.scalable_target(service).await? else {
+            return Ok(None);
+        };
+        let policies = self.store.scaling_policies(service).await?;
+        let page = PageRequest::first(SHOWN);
+        let activities = self.store.scaling_activities(Some(service), &page).await?;
+        let activities = activities.items.into_iter();
+        Ok(Some(ScalingView {
+            target,
+            policies,
+            activities: activities.map(|(_, activity)| activity).collect(),
+        }))
     }
 
     /// Every service that can be scaled.

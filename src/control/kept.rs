@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::{Control, ControlError};
-use crate::domain::{Capacity, Cluster, ClusterName, TagChange, Tags, tags_of_document};
+use crate::domain::{Capacity, Cluster, ClusterName, TagChange, Tags, Task, tags_of_document};
 use crate::store::{KeptDocument, KeptKind, OpenUse};
 
 /// Where a document has its tags.
@@ -73,6 +73,18 @@ impl Control {
         Ok(tags
             .map(|(name, document)| (name, tags_of_document(document.get(TAGS))))
             .collect())
+    }
+
+    /// Gives tasks the tags that they have now, in place of those that they were run with, by which bills go.
+    pub async fn renew_tags(&self, tasks: &mut [Task]) -> Result<(), ControlError> {
+        let names: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
+        let mut changed = self.changed_tags(KeptKind::TaskTags, &names).await?;
+        for task in tasks {
+            if let Some(tags) = changed.remove(task.id.as_str()) {
+                task.tags = tags;
+            }
+        }
+        Ok(())
     }
 
     /// Changes the tags of a task or of a revision of a task definition, which has these if they were never changed. Bills

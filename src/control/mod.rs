@@ -30,7 +30,7 @@ mod verify;
 
 use std::sync::Arc;
 
-pub use autoscale::{RegisterTarget, SuspendedChange};
+pub use autoscale::{RegisterTarget, ScalingView, SuspendedChange};
 pub use bill::BillQuery;
 pub use budget::{BudgetView, PutBudget};
 pub use error::ControlError;
@@ -43,8 +43,8 @@ pub use log_group::{
 pub use metadata::TaskSight;
 pub use schedule::{ScheduleRunView, ScheduleView};
 pub use service::{
-    ConfigurationChange, CreateService, PastDeployment, RevisionView, ServiceView, StopType,
-    UpdateService,
+    ConfigurationChange, CreateService, CreateTaskSet, PastDeployment, RevisionView, ServiceView,
+    StopType, UpdateService,
 };
 pub use stats::{ContainerFigures, TaskFigures, Traffic};
 pub use task::RunTask;

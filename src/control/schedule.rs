@@ -124,6 +124,7 @@ impl Control {
             let target = &schedule.definition.target;
             self.cluster(&target.cluster).await?;
             let registered = self.runnable(&target.task_definition).await?;
+            self.check_draining(&target.cluster).await?;
             let now = self.clock.now();
             let tasks = schedule
                 .tasks(&registered, self.ids.as_ref(), now)

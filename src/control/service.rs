@@ -3,16 +3,18 @@
 use std::collections::BTreeMap;
 
 mod stop;
+mod task_set;
 
 pub use stop::StopType;
+pub use task_set::CreateTaskSet;
 
 use super::{Control, ControlError};
 use crate::domain::{
     CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName, Deployment,
-    DeploymentCause, DeploymentId, DeploymentTarget, DurationMs, Event, EventKind, FamilyRevision,
-    LastLine, NewEvent, Occasion, PropagateTags, SchedulingStrategy, Service, ServiceConfiguration,
-    ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus, ServiceTask, TagChange,
-    TaskDefinitionReference, TaskDefinitionStatus, TaskId,
+    DeploymentCause, DeploymentController, DeploymentId, DeploymentTarget, DurationMs, Event,
+    EventKind, FamilyRevision, LastLine, NewEvent, Occasion, PropagateTags, SchedulingStrategy,
+    Service, ServiceConfiguration, ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus,
+    ServiceTask, TagChange, TaskDefinitionReference, TaskDefinitionStatus, TaskId,
 };
 use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
 
@@ -21,8 +23,8 @@ use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
 pub struct CreateService {
     /// Where, and its name.
     pub key: ServiceKey,
-    /// What its tasks run.
-    pub definition: TaskDefinitionReference,
+    /// What its tasks run; `None` of a service whose task sets say that.
+    pub definition: Option<TaskDefinitionReference>,
     /// How many of them; 0 to [`crate::domain::MAX_DESIRED_COUNT`].
     pub desired_count: u32,
     /// How they are kept.
@@ -48,6 +50,8 @@ pub struct UpdateService {
     pub configuration: ConfigurationChange,
     /// Begins a deployment, also of the same revision.
     pub force_new_deployment: bool,
+    /// Who is to carry deployments out, which cannot be changed.
+    pub controller: Option<DeploymentController>,
     /// Fields that were sent of those that are kept in a revision as they were sent.
     pub kept: BTreeMap<String, serde_json::Value>,
     /// What was asked for and has no effect here, each with the reason: told as events of the service.
@@ -169,7 +173,13 @@ impl Control {
         }
         check(request.desired_count, &request.configuration)?;
         self.cluster(&request.key.cluster).await?;
-        let (revision, notes) = self.deployable(&request.definition).await?;
+        let (revision, notes) = match &request.definition {
+            Some(definition) => {
+                let (revision, notes) = self.deployable(definition).await?;
+                (Some(revision), notes)
+            }
+            None => (None, Vec::new()),
+        };
         let now = self.clock.now();
         let mut service = Service {
             key: request.key,
@@ -178,6 +188,7 @@ impl Control {
             configuration: request.configuration,
             tags: request.tags,
             deployments: Vec::new(),
+            task_sets: Vec::new(),
             last_completed: None,
             is_steady: false,
             waiting: None,
@@ -185,13 +196,13 @@ impl Control {
             deleted_at: None,
             version: 1,
         };
-        let revision = self.deploy(&mut service, revision, request.client);
+        let revision = revision.map(|revision| self.deploy(&mut service, revision, request.client));
         let mut events = vec![self.event(&service, "was created")];
         let notes = request.notes.iter().chain(&notes);
         events.extend(notes.map(|note| self.event(&service, note)));
         events.extend(self.warning(&service));
         let record = ServiceRecord {
-            revision: Some(revision),
+            revision,
             ..ServiceRecord::of(service.clone(), events)
         };
         let created = self.store.create_service(record, token).await;
@@ -234,6 +245,7 @@ impl Control {
             service.configuration.settings.keep(&request.kept);
             let needs_one = before.needs_deployment(&service.configuration.settings);
             check(service.desired_count, &service.configuration)?;
+            check_controller(service, &request, needs_one)?;
             service.is_steady = false;
             let current = service
                 .primary()
@@ -542,7 +554,7 @@ impl Control {
     }
 }
 
-fn no_such_service(key: &ServiceKey) -> ControlError {
+pub(super) fn no_such_service(key: &ServiceKey) -> ControlError {
     ControlError::not_found(
         format!("service \"{}\" in cluster \"{}\"", key.name, key.cluster),
         "neargate service ls lists those that do",
@@ -569,6 +581,35 @@ fn check_counted(service: &Service) -> Result<(), ControlError> {
         "is there, but a DAEMON has one task on each host",
         "take it out, or make a service with schedulingStrategy: REPLICA",
     ))
+}
+
+/// Refuses to change of a service what its task sets say, and who carries its deployments out.
+///
+/// Source: Amazon ECS API reference, `UpdateService`: of a service with an EXTERNAL deployment controller, only the desired
+/// count, the tags and the health check grace period and the like are updated by it.
+fn check_controller(
+    service: &Service,
+    request: &UpdateService,
+    needs_deployment: bool,
+) -> Result<(), ControlError> {
+    let controller = service.configuration.controller;
+    if request.controller.is_some_and(|other| other != controller) {
+        return Err(ControlError::invalid(
+            "deploymentController.type",
+            format!("cannot be changed: it is {controller}"),
+            "delete the service, and make it anew",
+        ));
+    }
+    let begins_one =
+        request.definition.is_some() || request.force_new_deployment || needs_deployment;
+    if service.is_external() && begins_one {
+        return Err(ControlError::invalid(
+            "taskDefinition",
+            "and what else begins a deployment cannot be changed of a service with an EXTERNAL deployment controller",
+            "make a task set: aws ecs create-task-set",
+        ));
+    }
+    Ok(())
 }
 
 fn check(desired_count: u32, configuration: &ServiceConfiguration) -> Result<(), ControlError> {

@@ -27,6 +27,10 @@ pub struct RunTask {
     pub enable_execute_command: bool,
     /// What they say of where they run.
     pub launch: LaunchPlan,
+    /// The subnet that they say that they are in.
+    pub subnet: Option<String>,
+    /// What was asked for and has no effect here, each with the reason: told as events of the tasks.
+    pub notes: Vec<String>,
     /// Keys and values to find it by.
     pub tags: BTreeMap<String, String>,
     /// Whatever the caller wants to find it by.
@@ -41,18 +45,6 @@ pub struct RunTask {
 const AMBIGUOUS_SHOWN: u32 = 5;
 /// The fewest characters of a task's ID that may stand for it.
 const SHORTEST_PREFIX: usize = 4;
-
-/// What a task asks for and does not get, as its first events.
-fn notices<'a>(task: &'a Task, notes: &'a [String]) -> impl Iterator<Item = NewEvent> + 'a {
-    notes.iter().map(|note| NewEvent {
-        at: task.created_at,
-        kind: EventKind::TaskNotice,
-        cluster: Some(task.cluster.to_string()),
-        subject: task.id.to_string(),
-        status: None,
-        message: format!("Task {}: {note}", task.id),
-    })
-}
 
 impl Control {
     /// Accepts tasks: they are recorded, with their desired state and their events, when this returns.
@@ -94,7 +86,7 @@ impl Control {
             }
         }
         let registered = self.runnable(&request.definition).await?;
-        let notes = registered.notes();
+        let notes = [request.notes.clone(), registered.notes()].concat();
         let spec = TaskSpec {
             enable_execute_command: request.enable_execute_command,
             ..TaskSpec::new(registered.definition, registered.revision)
@@ -104,16 +96,9 @@ impl Control {
             .apply(spec)
             .map_err(ControlError::Invalid)?;
         self.check_spec(&spec, &request.overrides)?;
-        if self.store.is_draining(&request.cluster).await? {
-            return Err(ControlError::conflict(
-                format!(
-                    "the container instance of cluster \"{}\" is DRAINING",
-                    request.cluster
-                ),
-                "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
-            ));
-        }
-        let launches = request.launch.launches(request.count, &BTreeMap::new());
+        self.check_draining(&request.cluster).await?;
+        let subnet = request.subnet.as_deref();
+        let launches = (request.launch).launches(request.count, &BTreeMap::new(), subnet);
         self.check_budgets(&request.cluster, &request.tags).await?;
         let tasks: Vec<Task> = launches
             .into_iter()
@@ -125,13 +110,10 @@ impl Control {
                 self.new_task(&request, &spec)
             })
             .collect();
-        let notices: Vec<NewEvent> = tasks
-            .iter()
-            .flat_map(|task| notices(task, &notes))
-            .collect();
+        let told = told(&tasks, &notes);
         let created = self
             .store
-            .create_tasks_noting(&tasks, notices, request.client_token.clone())
+            .create_told_tasks(&tasks, told, request.client_token.clone())
             .await;
         if let Err(StoreError::NotFound { .. }) = created {
             // Only a cluster can be missing: say what to do about that.
@@ -146,6 +128,17 @@ impl Control {
             }
             Created::Replayed(ids) => self.tasks_with(ids).await,
         }
+    }
+
+    /// Refuses tasks where none is started for now.
+    pub(super) async fn check_draining(&self, cluster: &ClusterName) -> Result<(), ControlError> {
+        if self.store.is_draining(cluster).await? {
+            return Err(ControlError::conflict(
+                format!("the container instance of cluster \"{cluster}\" is DRAINING"),
+                "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
+            ));
+        }
+        Ok(())
     }
 
     /// The revision that is meant, if tasks can be run from it.
@@ -314,6 +307,22 @@ impl Control {
     ) -> Result<Page<Task>, ControlError> {
         Ok(self.store.tasks(&filter, &page).await?)
     }
+}
+
+/// What is told of each task: what it asks for and does not get.
+fn told(tasks: &[Task], notes: &[String]) -> Vec<NewEvent> {
+    let one = |task: &Task, note: &String| NewEvent {
+        at: task.created_at,
+        kind: EventKind::TaskNotice,
+        cluster: Some(task.cluster.to_string()),
+        subject: task.id.to_string(),
+        status: None,
+        message: format!("Task {}: {note}", task.id),
+    };
+    let each = tasks
+        .iter()
+        .flat_map(|task| notes.iter().map(move |note| one(task, note)));
+    each.collect()
 }
 
 fn no_such_task(id: &str) -> ControlError {

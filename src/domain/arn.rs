@@ -36,6 +36,12 @@ pub fn service_deployment_arn(service: &ServiceKey, deployment: &DeploymentId) -
     format!("arn:aws:ecs:{REGION}:{ACCOUNT}:service-deployment/{cluster}/{name}/{number}")
 }
 
+/// Of a task set, whose ID has a slash of its own.
+pub fn task_set_arn(service: &ServiceKey, id: &DeploymentId) -> String {
+    let ServiceKey { cluster, name } = service;
+    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:task-set/{cluster}/{name}/{id}")
+}
+
 /// Of a revision of a service.
 pub fn service_revision_arn(service: &ServiceKey, revision: &ServiceRevisionId) -> String {
     let ServiceKey { cluster, name } = service;

@@ -308,6 +308,30 @@ impl Deployment {
     /// So many failed tasks are remembered of each.
     pub const FAILURES_KEPT: usize = 5;
 
+    /// One that begins, as the PRIMARY one.
+    pub(super) fn begun(id: DeploymentId, target: DeploymentTarget, occasion: Occasion) -> Self {
+        Self {
+            id,
+            task_definition: target.task_definition,
+            service_revision: target.service_revision,
+            settings: target.settings,
+            source_revisions: Vec::new(),
+            status: DeploymentStatus::Primary,
+            rollout_state: RolloutState::InProgress,
+            rollout_state_reason: occasion.reason,
+            failed_tasks: 0,
+            failed_attempts: 0,
+            failures: Vec::new(),
+            cause: occasion.cause,
+            client: occasion.client,
+            rollback: None,
+            created_at: occasion.at,
+            updated_at: occasion.at,
+            completed_at: None,
+            finished_at: None,
+        }
+    }
+
     /// Where it moves to.
     pub fn target(&self) -> DeploymentTarget {
         DeploymentTarget {

@@ -54,6 +54,9 @@ pub struct Launch {
     /// By which capacity provider, if its launch had a strategy.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_provider: Option<String>,
+    /// In which subnet, of those that were named; there is one network, and this is only given back.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subnet: Option<String>,
 }
 
 impl Launch {
@@ -62,6 +65,7 @@ impl Launch {
         Self {
             launch_type,
             capacity_provider: None,
+            subnet: None,
         }
     }
 
@@ -74,8 +78,15 @@ impl Launch {
                 LaunchType::Ec2
             },
             capacity_provider: Some(provider.to_owned()),
+            subnet: None,
         }
     }
+}
+
+/// The subnet that tasks with this `networkConfiguration` are said to be in: the first one.
+pub fn first_subnet(network: Option<&Value>) -> Option<String> {
+    let subnets = network?.get("awsvpcConfiguration")?.get("subnets")?;
+    subnets.as_array()?.first()?.as_str().map(str::to_owned)
 }
 
 /// One capacity provider among which tasks are spread.
@@ -208,9 +219,18 @@ impl LaunchPlan {
         Self::On(launch_type.and_then(LaunchType::parse).unwrap_or_default())
     }
 
-    /// What `count` tasks say, when there are `placed` of each capacity provider.
-    pub fn launches(&self, count: u32, placed: &BTreeMap<String, u32>) -> Vec<Launch> {
+    /// What `count` tasks say that name this subnet, when there are `placed` of each capacity provider.
+    pub fn launches(
+        &self,
+        count: u32,
+        placed: &BTreeMap<String, u32>,
+        subnet: Option<&str>,
+    ) -> Vec<Launch> {
         let mut placed = placed.clone();
+        let within = |launch| Launch {
+            subnet: subnet.map(str::to_owned),
+            ..launch
+        };
         let one = |_| match self {
             Self::On(launch_type) => Launch::on(*launch_type),
             Self::Across(strategy) => match strategy.next(&placed).map(str::to_owned) {
@@ -221,7 +241,7 @@ impl LaunchPlan {
                 None => Launch::default(),
             },
         };
-        (0..count).map(one).collect()
+        (0..count).map(one).map(within).collect()
     }
 }
 
@@ -236,7 +256,7 @@ mod tests {
         let placed = placed
             .iter()
             .map(|(name, count)| ((*name).to_owned(), *count));
-        let launches = plan.launches(count, &placed.collect());
+        let launches = plan.launches(count, &placed.collect(), None);
         let provider = |launch: Launch| launch.capacity_provider.unwrap_or_default();
         launches.into_iter().map(provider).collect()
     }

@@ -34,6 +34,7 @@ mod subnet;
 mod tags;
 mod task;
 mod task_definition;
+mod task_set;
 mod time;
 mod usage;
 mod volume;
@@ -41,7 +42,7 @@ mod volume;
 pub use access_key::{AccessKey, Role};
 pub use arn::{
     ACCOUNT, REGION, cluster_arn, container_arn, service_arn, service_deployment_arn,
-    service_revision_arn, task_arn, task_definition_arn,
+    service_revision_arn, task_arn, task_definition_arn, task_set_arn,
 };
 pub use autoscale::{
     DEFAULT_COOLDOWN_S, PolicyKind, ScalableTarget, ScalingActivity, ScalingMetric, ScalingPolicy,
@@ -69,7 +70,7 @@ pub use id::{
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use launch::{
-    CapacityStrategy, FARGATE_PROVIDERS, Launch, LaunchPlan, LaunchType, StrategyItem,
+    CapacityStrategy, FARGATE_PROVIDERS, Launch, LaunchPlan, LaunchType, StrategyItem, first_subnet,
 };
 pub use log_group::{AwsLogs, LogGroup, LogStream, is_log_stream_name};
 pub use log_pattern::{InvalidPattern, LogPattern};
@@ -116,6 +117,7 @@ pub use task_definition::{
     RestartPolicy, SystemControl, TaskDefinition, TaskDefinitionStatus, Tmpfs, Ulimit,
     is_capability,
 };
+pub use task_set::{DeploymentController, MAX_TASK_SETS, Scale, TaskSet};
 pub use time::{DurationMs, TimestampMs};
 pub use usage::{
     EndEvidence, MeasuredUse, TaskUse, UsageChange, UsageInterval, UsageRecord, UseSource,

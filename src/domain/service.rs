@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 use super::task::ecs_names;
 use super::{
-    ClusterName, Deployment, DeploymentId, DeploymentStatus, DeploymentTarget, DesiredStatus,
-    DurationMs, FamilyRevision, Faults, HealthStatus, IdSource, LastStatus, Occasion,
-    RevisionSettings, Rollback, RolloutState, ServiceName, ServiceRevision, ServiceRevisionId,
-    StopCode, TaskId, TimestampMs,
+    ClusterName, Deployment, DeploymentController, DeploymentId, DeploymentStatus,
+    DeploymentTarget, DesiredStatus, DurationMs, FamilyRevision, Faults, HealthStatus, IdSource,
+    LastStatus, Occasion, RevisionSettings, Rollback, RolloutState, ServiceName, ServiceRevision,
+    ServiceRevisionId, StopCode, TaskId, TaskSet, TimestampMs,
 };
 
 /// Which service: a name is unique in its cluster among those that are not INACTIVE.
@@ -83,6 +83,9 @@ pub enum SchedulingStrategy {
 pub struct ServiceConfiguration {
     /// How many tasks it has.
     pub scheduling_strategy: SchedulingStrategy,
+    /// Who carries its deployments out.
+    #[serde(default)]
+    pub controller: DeploymentController,
     /// Of `desired_count`, in percent: so many healthy tasks at least, rounded up. 100 unless said otherwise.
     pub minimum_healthy_percent: u32,
     /// Of `desired_count`, in percent: so many tasks at most, rounded down. 200 unless said otherwise.
@@ -101,6 +104,7 @@ impl Default for ServiceConfiguration {
     fn default() -> Self {
         Self {
             scheduling_strategy: SchedulingStrategy::Replica,
+            controller: DeploymentController::default(),
             minimum_healthy_percent: 100,
             maximum_percent: 200,
             circuit_breaker: CircuitBreaker::default(),
@@ -202,6 +206,9 @@ pub struct Service {
     pub tags: BTreeMap<String, String>,
     /// The deployments that matter now: the PRIMARY one first, and after it those that still have tasks, newest first.
     pub deployments: Vec<Deployment>,
+    /// What it runs instead of deployments if somebody else carries those out: the PRIMARY set first, if there is one, and
+    /// then the newest first.
+    pub task_sets: Vec<TaskSet>,
     /// Where the last deployment that was COMPLETED has moved to: what a rollback goes back to.
     pub last_completed: Option<DeploymentTarget>,
     /// Whether it was said that it is in a steady state, and nothing has happened since.
@@ -312,24 +319,8 @@ impl Service {
             .iter()
             .map(|one| one.service_revision.clone());
         let begun = Deployment {
-            id,
-            task_definition: target.task_definition,
-            service_revision: target.service_revision,
-            settings: target.settings,
             source_revisions: sources.collect(),
-            status: DeploymentStatus::Primary,
-            rollout_state: RolloutState::InProgress,
-            rollout_state_reason: occasion.reason,
-            failed_tasks: 0,
-            failed_attempts: 0,
-            failures: Vec::new(),
-            cause: occasion.cause,
-            client: occasion.client,
-            rollback: None,
-            created_at: occasion.at,
-            updated_at: occasion.at,
-            completed_at: None,
-            finished_at: None,
+            ..Deployment::begun(id, target, occasion)
         };
         self.deployments.insert(0, begun);
     }

@@ -43,6 +43,8 @@ pub struct ServicePlan {
     pub service: Service,
     /// Tasks to start: so many of the PRIMARY deployment.
     pub start: u32,
+    /// The same of task sets.
+    pub start_of_sets: Vec<(DeploymentId, u32)>,
     /// Tasks to stop, and why.
     pub stop: Vec<(TaskId, String)>,
     /// Deployments that are over, as they ended.
@@ -58,15 +60,37 @@ pub struct ServicePlan {
 }
 
 impl ServicePlan {
-    /// Says that these tasks were started for it. The caller makes them, so it alone knows their IDs.
-    pub fn tell_started(&mut self, tasks: &[TaskId], now: TimestampMs) {
+    /// Nothing is to be done for `service`.
+    fn of(service: Service) -> Self {
+        Self {
+            service,
+            start: 0,
+            start_of_sets: Vec::new(),
+            stop: Vec::new(),
+            retired: Vec::new(),
+            counted: Vec::new(),
+            noted: Vec::new(),
+            events: Vec::new(),
+            wake_at: None,
+        }
+    }
+
+    /// Says that these tasks were started for it, or for a task set of it. The caller makes them, so it alone knows their
+    /// IDs.
+    pub fn tell_started(&mut self, set: Option<&DeploymentId>, tasks: &[TaskId], now: TimestampMs) {
         if !tasks.is_empty() {
             let (count, listed) = (tasks.len(), listed(tasks));
-            self.tell(&format!("has started {count} tasks: {listed}."), now);
+            let set = set.map_or(String::new(), |id| format!(", taskSet {id}"));
+            let said = format!("has started {count} tasks: {listed}.");
+            self.tell_of(&set, &said, now);
         }
     }
 
     fn tell(&mut self, message: &str, now: TimestampMs) {
+        self.tell_of("", message, now);
+    }
+
+    fn tell_of(&mut self, set: &str, message: &str, now: TimestampMs) {
         let key = &self.service.key;
         self.events.push(NewEvent {
             at: now,
@@ -74,7 +98,7 @@ impl ServicePlan {
             cluster: Some(key.cluster.to_string()),
             subject: key.name.to_string(),
             status: None,
-            message: format!("(service {}) {message}", key.name),
+            message: format!("(service {}{set}) {message}", key.name),
         });
     }
 }
@@ -105,18 +129,18 @@ const LONGEST_PAUSE_S: u32 = 300;
 
 /// The next round of a service.
 pub fn plan(world: ServiceWorld<'_>) -> ServicePlan {
+    if world.service.is_external() {
+        external::plan(world)
+    } else {
+        rolling(world)
+    }
+}
+
+/// The next round of a service that moves from one revision to the next by itself.
+fn rolling(world: ServiceWorld<'_>) -> ServicePlan {
     let mut round = Round {
         now: world.now,
-        plan: ServicePlan {
-            service: world.service.clone(),
-            start: 0,
-            stop: Vec::new(),
-            retired: Vec::new(),
-            counted: Vec::new(),
-            noted: Vec::new(),
-            events: Vec::new(),
-            wake_at: None,
-        },
+        plan: ServicePlan::of(world.service.clone()),
         stopped: BTreeSet::new(),
         is_draining: world.is_draining,
         is_held_back: false,
@@ -685,6 +709,8 @@ fn next_start(deployment: &Deployment) -> Option<TimestampMs> {
     let pause_s = (1 << paid.min(16)).min(LONGEST_PAUSE_S);
     Some(failure.at.plus(DurationMs::from_secs(pause_s)))
 }
+
+mod external;
 
 #[cfg(test)]
 mod lab;

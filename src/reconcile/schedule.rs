@@ -114,6 +114,12 @@ impl Reconciler {
         if store.cluster(&target.cluster).await?.is_none() {
             return Ok(Err(format!("cluster {} does not exist", target.cluster)));
         }
+        if store.is_draining(&target.cluster).await? {
+            return Ok(Err(format!(
+                "the container instance of cluster {} is DRAINING: no task is started",
+                target.cluster
+            )));
+        }
         let wanted = &target.task_definition;
         let found = store
             .task_definition(&wanted.family, wanted.revision)

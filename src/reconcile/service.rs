@@ -7,8 +7,9 @@ use std::collections::BTreeMap;
 use super::Reconciler;
 use super::round::RoundError;
 use crate::domain::{
-    DeploymentId, Hold, LaunchPlan, PropagateTags, Service, ServiceKey, ServiceStatus, StopCode,
-    StopRequest, Tags, Task, TaskId, TaskSpec, managed_tags, tags_of_document,
+    Deployment, DeploymentId, Hold, LaunchPlan, PropagateTags, Service, ServiceKey, ServiceStatus,
+    StopCode, StopRequest, Tags, Task, TaskId, TaskSpec, TimestampMs, first_subnet, managed_tags,
+    tags_of_document,
 };
 use crate::plan::service::{self as plan, ServicePlan, ServiceWorld};
 use crate::store::{KeptKind, ServiceRecord, StoreError};
@@ -35,9 +36,8 @@ impl Reconciler {
             is_draining,
             now,
         });
-        let start = self.tasks_to_start(&mut plan).await?;
+        let start = self.tasks_to_start(&mut plan, now).await?;
         let started: Vec<TaskId> = start.iter().map(|task| task.id.clone()).collect();
-        plan.tell_started(&started, now);
         if let Some(at) = plan.wake_at {
             let wait = at.since(now).to_std();
             self.parts
@@ -72,6 +72,7 @@ impl Reconciler {
                 counted: plan.counted,
                 noted: plan.noted,
                 events: plan.events,
+                made_by: None,
             })
             .await;
         match recorded {
@@ -89,35 +90,73 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The tasks that a plan starts, of the revision that its PRIMARY deployment moves to.
-    async fn tasks_to_start(&self, plan: &mut ServicePlan) -> Result<Vec<Task>, StoreError> {
-        let Some(primary) = plan.service.primary().filter(|_| plan.start > 0) else {
-            return Ok(Vec::new());
-        };
-        let revision = &primary.task_definition;
+    /// The tasks that a plan starts, of the revision that its PRIMARY deployment moves to or of those of its task sets.
+    async fn tasks_to_start(
+        &self,
+        plan: &mut ServicePlan,
+        now: TimestampMs,
+    ) -> Result<Vec<Task>, StoreError> {
+        let mut wanted = Vec::new();
+        if let Some(primary) = plan.service.primary().filter(|_| plan.start > 0) {
+            // What the service says now counts, though a revision of it says what it was.
+            let settings = plan.service.configuration.settings.clone();
+            let deployment = Deployment {
+                settings,
+                ..primary.clone()
+            };
+            wanted.push((None, deployment, plan.start));
+        }
+        for (id, count) in &plan.start_of_sets {
+            if let Some(set) = plan.service.task_set(id) {
+                wanted.push((Some(id.clone()), set.deployment.clone(), *count));
+            }
+        }
+        let mut all = Vec::new();
+        for (set, deployment, count) in wanted {
+            let Some(tasks) = self.tasks_of(&plan.service, &deployment, count).await? else {
+                plan.service.waiting = Some(format!(
+                    "task definition {} was deleted: deploy another revision",
+                    deployment.task_definition
+                ));
+                continue;
+            };
+            let ids: Vec<TaskId> = tasks.iter().map(|task| task.id.clone()).collect();
+            plan.tell_started(set.as_ref(), &ids, now);
+            all.extend(tasks);
+        }
+        Ok(all)
+    }
+
+    /// So many tasks of a deployment of `service`; `None` if what they would run was deleted.
+    async fn tasks_of(
+        &self,
+        service: &Service,
+        deployment: &Deployment,
+        count: u32,
+    ) -> Result<Option<Vec<Task>>, StoreError> {
+        let revision = &deployment.task_definition;
         let found = self
             .parts
             .store
             .task_definition(&revision.family, Some(revision.revision))
             .await?;
         let Some(found) = found else {
-            plan.service.waiting = Some(format!(
-                "task definition {revision} was deleted: deploy another revision"
-            ));
-            plan.start = 0;
-            return Ok(Vec::new());
+            return Ok(None);
         };
+        let settings = &deployment.settings;
         let spec = TaskSpec {
-            enable_execute_command: plan.service.configuration.settings.enable_execute_command,
+            enable_execute_command: settings.enable_execute_command,
             ..TaskSpec::new(found.definition, found.revision)
         };
-        let key = &plan.service.key;
-        let tags = self.tags_of_tasks(&plan.service, found.document).await?;
-        let launch_plan = LaunchPlan::of_kept(&plan.service.configuration.settings.kept);
+        let key = &service.key;
+        let tags = self
+            .tags_of_tasks(service, deployment, found.document)
+            .await?;
+        let launch_plan = LaunchPlan::of_kept(&settings.kept);
         let placed = match launch_plan {
             LaunchPlan::On(_) => BTreeMap::new(),
             LaunchPlan::Across(_) => {
-                let id = primary.id.as_str();
+                let id = deployment.id.as_str();
                 self.parts.store.placed_tasks(key, id).await?
             }
         };
@@ -129,47 +168,53 @@ impl Reconciler {
             };
             Task {
                 group: key.name.group(),
-                started_by: Some(primary.id.to_string()),
+                started_by: Some(deployment.id.to_string()),
                 tags: tags.clone(),
                 ..Task::new(id, key.cluster.clone(), spec, self.parts.clock.now())
             }
         };
-        let launches = launch_plan.launches(plan.start, &placed);
-        Ok(launches.into_iter().map(new_task).collect())
+        let subnet = first_subnet(settings.kept.get("networkConfiguration"));
+        let launches = launch_plan.launches(count, &placed, subnet.as_deref());
+        Ok(Some(launches.into_iter().map(new_task).collect()))
     }
 
-    /// What keeps tasks of a service from beginning, if anything does.
+    /// What keeps tasks of a service from beginning, if anything does. Of its task sets, the first one stands for all.
     async fn hold_of(&self, service: &Service) -> Result<Option<Hold>, StoreError> {
         let (store, now) = (&self.parts.store, self.parts.clock.now());
         let budgets = store.budgets_that_stop(now).await?;
-        let (Some(primary), false) = (service.primary(), budgets.is_empty()) else {
+        let of_sets = service.task_sets.first().map(|set| &set.deployment);
+        let deployment = service.primary().or(of_sets);
+        let (Some(deployment), false) = (deployment, budgets.is_empty()) else {
             return Ok(None);
         };
-        let revision = &primary.task_definition;
+        let revision = &deployment.task_definition;
         let found = store
             .task_definition(&revision.family, Some(revision.revision))
             .await?;
         let document = found.map(|found| found.document).unwrap_or_default();
-        let tags = self.tags_of_tasks(service, document).await?;
+        let now_set = Deployment {
+            settings: service.configuration.settings.clone(),
+            ..deployment.clone()
+        };
+        let tags = self.tags_of_tasks(service, &now_set, document).await?;
         let (cluster, name) = (&service.key.cluster, &service.key.name);
         Ok(Hold::of(&budgets, now, cluster, Some(name), &tags))
     }
 
-    /// The tags of the tasks that a service starts now: what it propagates, as it is tagged now, and those of ECS.
+    /// The tags of the tasks that a deployment of a service starts now: what it propagates, as it is tagged now, and those
+    /// of ECS.
     async fn tags_of_tasks(
         &self,
         service: &Service,
+        deployment: &Deployment,
         definition: serde_json::Value,
     ) -> Result<Tags, StoreError> {
-        let settings = &service.configuration.settings;
+        let settings = &deployment.settings;
         let mut tags = match settings.propagate_tags {
             PropagateTags::None => Tags::new(),
             PropagateTags::Service => service.tags.clone(),
             PropagateTags::TaskDefinition => {
-                let name = service
-                    .primary()
-                    .map(|primary| primary.task_definition.to_string())
-                    .unwrap_or_default();
+                let name = deployment.task_definition.to_string();
                 let names = std::slice::from_ref(&name);
                 let kind = KeptKind::TaskDefinitionTags;
                 let mut changed = self.parts.store.kept_documents(kind, names).await?;

@@ -28,6 +28,7 @@ mod parse;
 mod path;
 mod problem;
 mod run_task;
+mod scaling;
 mod schedule;
 mod schema;
 mod secret;
@@ -82,6 +83,7 @@ pub use run_task::{
     ContainerOverride, RunTaskRequest, RunTaskResponse, StopTaskRequest, Tag, TaskOverride,
     UpdateTaskProtectionRequest,
 };
+pub use scaling::{ServiceScaling, ServiceScalingActivity, ServiceScalingPolicy};
 pub use schedule::{
     ConcurrencyPolicy, CreateScheduleRequest, MissedRuns, Schedule, ScheduleRun, ScheduleRunTask,
     ScheduleState, ScheduleTarget,
@@ -94,7 +96,7 @@ pub use service_request::{
     LaunchType, PropagateTags, SchedulingStrategy, UpdateServiceRequest,
 };
 pub use stats::{ContainerStats, NetworkStats, TaskStats};
-pub use support::{service_fields, task_definition_fields};
+pub use support::{run_notes, service_fields, task_definition_fields};
 pub use task::{Container, NetworkBinding, PullProgress, Task, TaskLimits};
 pub use task_definition::{
     Compatibility, CpuArchitecture, EphemeralStorage, InferenceAccelerator, IpcMode, IsolationMode,

@@ -3,7 +3,9 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{DeploymentCircuitBreaker, DeploymentConfiguration, ServiceDeployment, Tag};
+use super::{
+    DeploymentCircuitBreaker, DeploymentConfiguration, ServiceDeployment, ServiceScaling, Tag,
+};
 use crate::control::ServiceView;
 use crate::domain::{self, LastStatus, ServiceTask, TimestampMs};
 
@@ -50,6 +52,9 @@ pub struct Service {
     /// The newest 100 of what happened to it, newest first. Not in lists.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub events: Vec<ServiceEvent>,
+    /// Between how many tasks it is scaled, and by what, if it is. Not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scaling: Option<ServiceScaling>,
     /// Key and value.
     #[serde(default)]
     pub tags: Vec<Tag>,
@@ -119,6 +124,7 @@ impl Service {
                 .filter(|back| Some(*back) != current)
                 .map(ToString::to_string),
             events: Vec::new(),
+            scaling: None,
             tags: Tag::list(&service.tags),
             created_at: service.created_at.to_string(),
             deleted_at: service.deleted_at.map(|at| at.to_string()),

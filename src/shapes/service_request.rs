@@ -17,9 +17,9 @@ pub struct CreateServiceRequest {
     #[serde(default)]
     #[schema(required = true)]
     pub service_name: String,
-    /// What its tasks run: `family` for its newest active revision, or `family:revision`.
+    /// What its tasks run: `family` for its newest active revision, or `family:revision`. Needed, but by a service with an
+    /// EXTERNAL deployment controller, whose task sets say it.
     #[serde(default)]
-    #[schema(required = true)]
     pub task_definition: String,
     /// How many tasks, 5,000 at most; needed, but by a DAEMON, which has one on each host.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -55,7 +55,7 @@ pub struct CreateServiceRequest {
     /// Among which capacity providers its tasks are spread; on this host that is what they say, and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_provider_strategy: Option<Value>,
-    /// Only of type `ECS`.
+    /// Who carries deployments out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment_controller: Option<DeploymentController>,
     /// Whether its tasks get the tags `aws:ecs:clusterName` and `aws:ecs:serviceName`.
@@ -133,7 +133,7 @@ pub struct UpdateServiceRequest {
     /// Among which capacity providers its tasks are spread; on this host that is what they say, and nothing else.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub capacity_provider_strategy: Option<Value>,
-    /// Only of type `ECS`.
+    /// Who carries deployments out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub deployment_controller: Option<DeploymentController>,
     /// Whether its tasks get the tags `aws:ecs:clusterName` and `aws:ecs:serviceName`.
@@ -267,7 +267,7 @@ pub struct DeploymentCircuitBreaker {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct DeploymentController {
-    /// Only `ECS`: the service's own rolling deployment.
+    /// `ECS`, the service's own rolling deployment, or `EXTERNAL`: somebody else's, by task sets.
     #[serde(rename = "type", default)]
     #[schema(required = true)]
     pub kind: String,

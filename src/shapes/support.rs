@@ -211,6 +211,18 @@ pub(super) fn judge_service(document: &Value, faults: &mut Faults) -> Vec<String
     judge_by(&service::TABLE, "has no effect", document, faults)
 }
 
+/// What a run asks for that has no effect, each with the reason: of what services can ask for, too, in the same words.
+pub fn run_notes(sent: &Value) -> Vec<String> {
+    let fields = [
+        "networkConfiguration",
+        "placementConstraints",
+        "placementStrategy",
+        "platformVersion",
+    ];
+    let asked = fields.map(|name| (name.to_owned(), sent[name].clone()));
+    judge_service(&asked.into_iter().collect(), &mut Faults::default())
+}
+
 fn judge_by(table: &[Row], kept: &str, document: &Value, faults: &mut Faults) -> Vec<String> {
     let mut warnings = Vec::new();
     for row in table {

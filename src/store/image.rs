@@ -102,7 +102,7 @@ impl Store {
 
     /// The images that may be needed: those of tasks that are not over, with the digests that they were found to mean,
     /// and those of whatever a service that is not INACTIVE may be rolled to or back to: every ACTIVE revision of the
-    /// families that it was deployed from, and the revisions of its deployments and of the last that was COMPLETED.
+    /// families that it was deployed from, and the revisions of its deployments, of its task sets, and of the last that was COMPLETED.
     pub async fn needed_images(&self) -> Result<BTreeSet<String>, StoreError> {
         let of_tasks = sqlx::query_scalar!(
             r#"SELECT one.value ->> 'image' AS "image!: String"
@@ -116,14 +116,18 @@ impl Store {
         .fetch_all(self.readers())
         .await?;
         let of_services = sqlx::query_scalar!(
-            r#"WITH live AS (SELECT deployments, completed FROM services
+            r#"WITH live AS (SELECT deployments, task_sets, completed FROM services
                               WHERE status <> 'INACTIVE'),
                     named (family, revision) AS (
                         SELECT completed ->> '$.task_definition.family', completed ->> '$.task_definition.revision'
                           FROM live WHERE completed IS NOT NULL
                         UNION
                         SELECT one.value ->> '$.task_definition.family', one.value ->> '$.task_definition.revision'
-                          FROM live, json_each(live.deployments) AS one)
+                          FROM live, json_each(live.deployments) AS one
+                        UNION
+                        SELECT one.value ->> '$.deployment.task_definition.family',
+                               one.value ->> '$.deployment.task_definition.revision'
+                          FROM live, json_each(live.task_sets) AS one)
                SELECT DISTINCT one.value ->> 'image' AS "image!: String"
                  FROM task_definitions AS definition, json_each(definition.parsed, '$.containers') AS one
                 WHERE (definition.family, definition.revision) IN (SELECT family, revision FROM named)
@@ -169,8 +173,8 @@ mod tests {
 
     use crate::domain::{
         CpuUnits, DeploymentCause, DeploymentId, DeploymentTarget, EndEvidence, FamilyRevision,
-        LastStatus, MemoryMib, Occasion, Service, ServiceConfiguration, ServiceKey, ServiceStatus,
-        Task, UsageChange, UsageInterval,
+        LastStatus, MemoryMib, Occasion, Scale, Service, ServiceConfiguration, ServiceKey,
+        ServiceStatus, Task, TaskSet, UsageChange, UsageInterval,
     };
     use crate::store::ServiceRecord;
     use crate::store::testing::{Fixture, at, definition, stopped};
@@ -238,6 +242,7 @@ mod tests {
             revisions.push(register(&fixture, "web", image).await);
         }
         register(&fixture, "job", "job:1").await;
+        let of_set = register(&fixture, "set", "set:1").await;
         // 1 and 2 cannot be gone to any more, but 2 was COMPLETED last and 3 is being deployed.
         for gone in &revisions[..3] {
             store.deregister_task_definition(gone, at(2)).await.unwrap();
@@ -252,6 +257,7 @@ mod tests {
             configuration: ServiceConfiguration::default(),
             tags: BTreeMap::new(),
             deployments: Vec::new(),
+            task_sets: Vec::new(),
             last_completed: Some(target(&revisions[1])),
             is_steady: true,
             waiting: None,
@@ -266,11 +272,14 @@ mod tests {
             at: at(3),
         };
         let id = DeploymentId::generate(&fixture.ids);
-        service.deploy(id, target(&revisions[2]), occasion);
+        service.deploy(id, target(&revisions[2]), occasion.clone());
+        let id = DeploymentId::generate(&fixture.ids);
+        let scale = Scale::default();
+        service.add_task_set(TaskSet::new(id, target(&of_set), scale, occasion));
         let record = |service: &Service| ServiceRecord::of(service.clone(), Vec::new());
         store.create_service(record(&service), None).await.unwrap();
         let needed = store.needed_images().await.unwrap();
-        let expected = ["web:2", "web:3", "web:4", "web:5"].map(str::to_owned);
+        let expected = ["set:1", "web:2", "web:3", "web:4", "web:5"].map(str::to_owned);
         assert_eq!(needed, BTreeSet::from(expected));
 
         service.status = ServiceStatus::Inactive;

@@ -12,13 +12,14 @@ use super::task::{accept, stop};
 use super::task_row::NewTaskRow;
 use super::{Page, PageRequest, Store, StoreError, cluster, deployment, event};
 use crate::domain::{
-    ClusterName, Deployment, DesiredStatus, Event, HealthStatus, LastStatus, NewEvent, Service,
-    ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode, StopRequest, Task, TaskId,
-    TimestampMs,
+    ClusterName, Deployment, DeploymentId, DesiredStatus, Event, HealthStatus, LastStatus,
+    NewEvent, Service, ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode,
+    StopRequest, Task, TaskId, TimestampMs,
 };
 
-/// The call that tokens are given with.
+/// The calls that tokens are given with.
 const CREATE_SERVICE: &str = "CreateService";
+const CREATE_TASK_SET: &str = "CreateTaskSet";
 
 /// What is recorded of a service at once, or not at all.
 #[derive(Clone, Debug)]
@@ -39,9 +40,17 @@ pub struct ServiceRecord {
     pub noted: Vec<TaskId>,
     /// What happened.
     pub events: Vec<NewEvent>,
+    /// The call that made a task set of it, if it came with a token.
+    pub made_by: Option<(ClientToken, DeploymentId)>,
 }
 
 impl ServiceRecord {
+    /// When that is.
+    fn at(&self) -> TimestampMs {
+        let first = self.events.first();
+        first.map_or(self.service.created_at, |event| event.at)
+    }
+
     /// Only the service itself, and what happened to it.
     pub fn of(service: Service, events: Vec<NewEvent>) -> Self {
         Self {
@@ -53,6 +62,7 @@ impl ServiceRecord {
             counted: Vec::new(),
             noted: Vec::new(),
             events,
+            made_by: None,
         }
     }
 }
@@ -62,7 +72,7 @@ macro_rules! service_rows {
     ($rest:literal $(, $argument:expr)*) => {
         sqlx::query_as!(
             ServiceRow,
-            "SELECT seq, cluster, name, status, desired_count, configuration, tags, deployments,
+            "SELECT seq, cluster, name, status, desired_count, configuration, tags, deployments, task_sets,
                     completed, is_steady, waiting, created_at, deleted_at, version
                FROM services " + $rest
             $(, $argument)*
@@ -120,6 +130,20 @@ impl Store {
         self.readers().of(found).await
     }
 
+    /// The task set that a call with this token has made, if there was one in the time that tokens are kept.
+    pub async fn task_set_of_token(
+        &self,
+        cluster: &ClusterName,
+        token: &ClientToken,
+        now: TimestampMs,
+    ) -> Result<Option<DeploymentId>, StoreError> {
+        let found = async {
+            let mut reader = self.readers().acquire().await?;
+            replayed_set(&mut reader, cluster, token, now).await
+        };
+        self.readers().of(found).await
+    }
+
     /// Records what has become of a service. `record.service.version` must be the one that was read; the row has the
     /// next one then. Fails with [`StoreError::Stale`] if somebody else recorded it in between.
     pub async fn record_service(&self, record: ServiceRecord) -> Result<(), StoreError> {
@@ -135,6 +159,16 @@ impl Store {
                         return Err(StoreError::Stale);
                     }
                     put_rest(db, &record).await?;
+                    if let Some((token, id)) = &record.made_by {
+                        let (cluster, now) = (&record.service.key.cluster, record.at());
+                        let made = replayed_set(db, cluster, token, now).await?;
+                        // The same call was quicker: whoever looks again finds what it made.
+                        if made.is_some() {
+                            return Err(StoreError::Stale);
+                        }
+                        client_token::remember(db, cluster, CREATE_TASK_SET, token, id, now)
+                            .await?;
+                    }
                     for row in &rows {
                         accept(db, row).await?;
                     }
@@ -327,6 +361,7 @@ struct Written {
     configuration: String,
     tags: String,
     deployments: String,
+    task_sets: String,
     completed: Option<String>,
     deleted_at: Option<i64>,
     version: i64,
@@ -339,11 +374,21 @@ impl Written {
             configuration: to_json(&service.configuration)?,
             tags: to_json(&service.tags)?,
             deployments: to_json(&service.deployments)?,
+            task_sets: to_json(&service.task_sets)?,
             completed: service.last_completed.as_ref().map(to_json).transpose()?,
             deleted_at: from_time(service.deleted_at),
             version: i64::try_from(service.version).unwrap_or(i64::MAX),
         })
     }
+}
+
+async fn replayed_set(
+    db: &mut SqliteConnection,
+    cluster: &ClusterName,
+    token: &ClientToken,
+    now: TimestampMs,
+) -> Result<Option<DeploymentId>, StoreError> {
+    client_token::replay(db, cluster, CREATE_TASK_SET, token, now).await
 }
 
 /// Whether the call with this token was carried out before, and what it has made is still what has the name.
@@ -376,8 +421,8 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
     let inserted = sqlx::query!(
         "INSERT INTO services
             (cluster, name, status, desired_count, configuration, tags, deployments, completed,
-             is_steady, waiting, created_at, deleted_at, version)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
+             is_steady, waiting, created_at, deleted_at, version, task_sets)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14)
          ON CONFLICT DO NOTHING",
         cluster,
         name,
@@ -391,7 +436,8 @@ async fn insert(db: &mut SqliteConnection, service: &Service) -> Result<bool, St
         service.waiting,
         created_at,
         row.deleted_at,
-        row.version
+        row.version,
+        row.task_sets
     )
     .execute(db)
     .await?;
@@ -408,7 +454,8 @@ pub(super) async fn update(
     let updated = sqlx::query!(
         "UPDATE services
             SET status = ?4, desired_count = ?5, configuration = ?6, tags = ?7, deployments = ?8,
-                completed = ?9, is_steady = ?10, waiting = ?11, deleted_at = ?12, version = version + 1
+                completed = ?9, is_steady = ?10, waiting = ?11, deleted_at = ?12, task_sets = ?13,
+                version = version + 1
           WHERE cluster = ?1 AND name = ?2 AND status <> 'INACTIVE' AND version = ?3",
         cluster,
         name,
@@ -421,7 +468,8 @@ pub(super) async fn update(
         row.completed,
         service.is_steady,
         service.waiting,
-        row.deleted_at
+        row.deleted_at,
+        row.task_sets
     )
     .execute(db)
     .await?;
@@ -498,6 +546,7 @@ struct ServiceRow {
     configuration: String,
     tags: String,
     deployments: String,
+    task_sets: String,
     completed: Option<String>,
     is_steady: i64,
     waiting: Option<String>,
@@ -520,6 +569,7 @@ impl TryFrom<ServiceRow> for Service {
             configuration: from_json("service.configuration", &row.configuration)?,
             tags: from_json("service.tags", &row.tags)?,
             deployments: from_json("service.deployments", &row.deployments)?,
+            task_sets: from_json("service.taskSets", &row.task_sets)?,
             last_completed: row
                 .completed
                 .map(|text| from_json("service.completed", &text))
@@ -620,6 +670,7 @@ mod tests {
             configuration: ServiceConfiguration::default(),
             tags: std::collections::BTreeMap::new(),
             deployments: Vec::new(),
+            task_sets: Vec::new(),
             last_completed: None,
             is_steady: true,
             waiting: None,

@@ -36,14 +36,14 @@ impl Store {
         tasks: &[Task],
         token: Option<ClientToken>,
     ) -> Result<Created, StoreError> {
-        self.create_tasks_noting(tasks, Vec::new(), token).await
+        self.create_told_tasks(tasks, Vec::new(), token).await
     }
 
-    /// The same; what is to be said of them is recorded with them.
-    pub async fn create_tasks_noting(
+    /// The same, with what is told of them beside that they are there.
+    pub async fn create_told_tasks(
         &self,
         tasks: &[Task],
-        notices: Vec<NewEvent>,
+        told: Vec<NewEvent>,
         token: Option<ClientToken>,
     ) -> Result<Created, StoreError> {
         let Some(first) = tasks.first() else {
@@ -71,8 +71,8 @@ impl Store {
                     for row in &rows {
                         accept(db, row).await?;
                     }
-                    for notice in &notices {
-                        event::insert(db, notice).await?;
+                    for event in &told {
+                        event::insert(db, event).await?;
                     }
                     if let Some(token) = &token {
                         let ids: Vec<&TaskId> = rows.iter().map(|row| &row.task.id).collect();

@@ -36,6 +36,10 @@ ALWAYS = {
     "ServiceRevisionSummary": "arn requestedTaskCount runningTaskCount pendingTaskCount",
     "ServiceRevision": "serviceRevisionArn serviceArn clusterArn taskDefinition containerImages guardDutyEnabled createdAt "
     "loadBalancers serviceRegistries",
+    "TaskSet": "id taskSetArn serviceArn clusterArn status taskDefinition computedDesiredCount pendingCount runningCount "
+    "createdAt updatedAt loadBalancers serviceRegistries scale stabilityStatus stabilityStatusAt tags",
+    "Scale": "value unit",
+    "DescribeTaskSetsResponse": "taskSets failures",
     "CapacityProvider": "capacityProviderArn name status tags type",
     "ContainerInstance": "containerInstanceArn version versionInfo remainingResources registeredResources status "
     "agentConnected runningTasksCount pendingTasksCount attributes registeredAt attachments tags",
@@ -84,7 +88,10 @@ def check(shape, value, path):
         assert not unknown, f"{path} has {unknown}, which {shape.name} does not have"
         missing = set(ALWAYS.get(shape.name, "").split()) - value.keys()
         # A capacity provider strategy takes the place of a launch type, and only Fargate has platforms.
-        if shape.name in ("Service", "Deployment", "ServiceRevision"):
+        if shape.name == "Service" and value.get("deploymentController") == {"type": "EXTERNAL"}:
+            # What it runs, its PRIMARY task set says, if it has one.
+            missing -= {"taskDefinition"}
+        if shape.name in ("Service", "Deployment", "ServiceRevision", "TaskSet"):
             missing |= set() if {"launchType", "capacityProviderStrategy"} & value.keys() else {"launchType"}
         if value.get("launchType") == "FARGATE" and shape.name in ("Service", "Deployment", "ServiceRevision", "Task"):
             missing |= {"platformVersion", "platformFamily"} - value.keys()

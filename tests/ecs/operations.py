@@ -105,6 +105,7 @@ task = shown["tasks"][0]
 assert task["overrides"]["containerOverrides"][0]["environment"] == [{"name": "A", "value": "c"}], task
 assert {tag["key"] for tag in task["tags"]} == {"own", "team"}, task
 details = {one["name"]: one["value"] for one in task["attachments"][0]["details"]}
+assert details["subnetId"] == "subnet-1", details
 address = details["privateIPv4Address"]
 container = task["containers"][0]
 assert container["networkInterfaces"][0]["privateIpv4Address"] == address, task
@@ -121,6 +122,8 @@ said = ecs.update_task_protection(cluster="blue", tasks=[first], protectionEnabl
 assert said["failures"][0]["reason"] == "TASK_NOT_VALID", said
 assert not ecs.get_task_protection(cluster="blue", tasks=[first])["protectedTasks"][0]["protectionEnabled"]
 model.refused(ecs.delete_cluster, "ClusterContainsTasksException", cluster="blue")
+model.refused(ecs.execute_command, "UnsupportedFeatureException", "neargate exec", cluster="blue", task=first, command="sh",
+              interactive=True)
 model.refused(ecs.run_task, "ClusterNotFoundException", "Cluster not found.", cluster="red", taskDefinition="calls")
 model.refused(ecs.run_task, "ConflictException", cluster="blue", taskDefinition="calls", clientToken="once")
 large = ecs.run_task(cluster="blue", taskDefinition="calls", overrides={"cpu": "16384", "memory": "122880"})
@@ -222,6 +225,61 @@ ecs.update_service(cluster="blue", service="web", desiredCount=0)
 ecs.delete_service(cluster="blue", service="web", force=True)
 ecs.get_waiter("services_inactive").wait(cluster="blue", services=["web"], WaiterConfig=quick)
 model.refused(ecs.update_service, "ServiceNotActiveException", cluster="blue", service="web", desiredCount=1)
+
+# --- task sets: somebody else carries the deployments out
+external = ecs.create_service(cluster="blue", serviceName="canary", desiredCount=2, deploymentController={"type": "EXTERNAL"})["service"]
+assert external["deployments"] == external["taskSets"] == [] and "taskDefinition" not in external, external
+of_canary = {"cluster": "blue", "service": "canary"}
+
+
+def task_sets():
+    return {one["id"]: one for one in ecs.describe_task_sets(**of_canary, include=["TAGS"])["taskSets"]}
+
+
+def wait_for(what, look):
+    deadline = time.monotonic() + 120
+    while not look():
+        assert time.monotonic() < deadline, f"waited for {what}: {task_sets()}"
+        time.sleep(0.2)
+
+
+def steady(**counts):
+    """Waits until each of these task sets has so many tasks, and no other has any."""
+    ids = {"first": first_set, "other": other_set}
+    wait_for(counts, lambda: {one["id"]: one["runningCount"] for one in task_sets().values()
+                              if one["stabilityStatus"] == "STEADY_STATE" and one["pendingCount"] == 0}
+             == {ids[name]: count for name, count in counts.items()})
+
+
+first_set = ecs.create_task_set(
+    **of_canary, taskDefinition="calls:1", scale={"value": 100, "unit": "PERCENT"}, launchType="FARGATE", clientToken="once",
+    networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}}, tags=[{"key": "colour", "value": "blue"}])["taskSet"]["id"]
+again = ecs.create_task_set(
+    **of_canary, taskDefinition="calls:1", scale={"value": 100, "unit": "PERCENT"}, launchType="FARGATE", clientToken="once",
+    networkConfiguration={"awsvpcConfiguration": {"subnets": ["subnet-1"]}}, tags=[{"key": "colour", "value": "blue"}])["taskSet"]["id"]
+assert first_set == again, again
+served = ecs.update_service_primary_task_set(**of_canary, primaryTaskSet=first_set)["taskSet"]
+assert (served["status"], served["computedDesiredCount"]) == ("PRIMARY", 2), served
+other_set = ecs.create_task_set(**of_canary, taskDefinition="calls:2")["taskSet"]["id"]
+steady(first=2, other=0)
+ecs.update_task_set(**of_canary, taskSet=other_set, scale={"value": 50, "unit": "PERCENT"})
+steady(first=2, other=1)
+service = ecs.describe_services(cluster="blue", services=["canary"])["services"][0]
+assert service["runningCount"] == 3 and service["taskDefinition"].endswith("calls:1"), service
+assert [one["id"] for one in service["taskSets"]] == [first_set, other_set], service
+tasks = ecs.list_tasks(cluster="blue", serviceName="canary")["taskArns"]
+tasks = ecs.describe_tasks(cluster="blue", tasks=tasks)["tasks"]
+assert sorted(task["startedBy"] for task in tasks) == sorted([first_set, first_set, other_set]), tasks
+ecs.update_service_primary_task_set(**of_canary, primaryTaskSet=other_set)
+ecs.update_task_set(**of_canary, taskSet=other_set, scale={"value": 100, "unit": "PERCENT"})
+model.refused(ecs.delete_task_set, "InvalidParameterException", **of_canary, taskSet=first_set)
+gone = ecs.delete_task_set(**of_canary, taskSet=first_set, force=True)["taskSet"]
+assert gone["status"] == "DRAINING", gone
+wait_for("the first task set to go", lambda: first_set not in task_sets())
+steady(other=2)
+model.refused(ecs.update_task_set, "TaskSetNotFoundException", **of_canary, taskSet=first_set, scale={"value": 1})
+ecs.delete_service(**of_canary, force=True)
+ecs.get_waiter("services_inactive").wait(cluster="blue", services=["canary"], WaiterConfig=quick)
 
 # --- the host
 listed = ecs.list_container_instances(cluster="blue", status="ACTIVE")["containerInstanceArns"]

@@ -69,7 +69,7 @@ pub async fn step(world: &World, changes: &mut Changes, rng: &mut Rng, log: &mut
         }
         let request = CreateService {
             key,
-            definition: newest(),
+            definition: Some(newest()),
             desired_count: rng.ms(5),
             configuration: ServiceConfiguration {
                 minimum_healthy_percent: rng.ms(101),

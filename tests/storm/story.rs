@@ -82,6 +82,8 @@ pub async fn run_document(control: &Control, document: &Value, count: u32) -> Op
     let request = RunTask {
         enable_execute_command: false,
         launch: neargate::domain::LaunchPlan::default(),
+        subnet: None,
+        notes: Vec::new(),
         cluster: "default".parse::<ClusterName>().unwrap(),
         definition: TaskDefinitionReference {
             family: "storm".parse::<Family>().unwrap(),

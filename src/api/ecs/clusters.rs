@@ -149,13 +149,6 @@ pub(super) async fn put_capacity_providers(
     input: Input,
 ) -> Result<Value, EcsError> {
     let cluster = input.cluster(&control).await?;
-    for name in ["capacityProviders", "defaultCapacityProviderStrategy"] {
-        if input.value(name).is_none() {
-            let mut capital = name.to_owned();
-            capital.replace_range(..1, &name[..1].to_ascii_uppercase());
-            return Err(EcsError::parameter(format!("{capital} can not be null.")));
-        }
-    }
     capacity_providers::check_of_cluster(&control, &input).await?;
     capacity_providers::check_unused(&control, &cluster, &input).await?;
     let cluster = control

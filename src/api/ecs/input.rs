@@ -33,19 +33,37 @@ pub(super) enum Kind {
     Map,
 }
 
+/// Whether a parameter must be there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Need {
+    None,
+    /// It must, but may be empty.
+    Present,
+    /// It must, and must not be empty.
+    Filled,
+}
+
 /// A parameter of an operation.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Field {
     pub(super) name: &'static str,
     pub(super) kind: Kind,
-    pub(super) required: bool,
+    pub(super) need: Need,
 }
 
 impl Field {
     /// One that must be there.
     pub(super) const fn required(self) -> Self {
         Self {
-            required: true,
+            need: Need::Filled,
+            ..self
+        }
+    }
+
+    /// One that must be there, if only to say that it is empty.
+    pub(super) const fn present(self) -> Self {
+        Self {
+            need: Need::Present,
             ..self
         }
     }
@@ -56,7 +74,7 @@ macro_rules! kinds {
         $(
             /// A parameter of that kind.
             pub(super) const fn $function(name: &'static str) -> Field {
-                Field { name, kind: Kind::$kind, required: false }
+                Field { name, kind: Kind::$kind, need: Need::None }
             }
         )+
     };
@@ -91,9 +109,17 @@ impl Input {
             };
             field.kind.check(name, value)?;
         }
-        for field in fields.iter().filter(|field| field.required) {
-            if sent.get(field.name).is_none_or(is_blank) {
-                return Err(EcsError::parameter(blank(field.name)));
+        for field in fields {
+            let value = sent.get(field.name);
+            match field.need {
+                Need::Filled if value.is_none_or(is_blank) => {
+                    return Err(EcsError::parameter(blank(field.name)));
+                }
+                Need::Present if value.is_none() => {
+                    let name = capital(field.name);
+                    return Err(EcsError::parameter(format!("{name} can not be null.")));
+                }
+                _ => {}
             }
         }
         Ok(Self(sent))

@@ -33,6 +33,7 @@ mod sts;
 mod table;
 mod tags;
 mod task_definitions;
+mod task_sets;
 mod tasks;
 mod wire;
 
@@ -139,8 +140,12 @@ async fn call(api: &ApiState, headers: &HeaderMap, body: &[u8]) -> Result<Value,
                 let operation = operation.name;
                 tracing::info!(operation, ?ignored, "ignored what ECS does not know either");
             }
+            let missing = members::missing(target, &sent);
             let answer = async {
                 let input = Input::check(sent, operation.fields)?;
+                if let Some(path) = missing {
+                    return Err(EcsError::parameter(format!("{path} can not be blank.")));
+                }
                 handler(api.control.clone(), input).await
             };
             let mut answer = answer.await.map_err(|error| service.refusal(error))?;

@@ -112,6 +112,25 @@ pub(super) fn service_deployment(arn: &str) -> Result<(ServiceKey, DeploymentId)
     Ok((key, id))
 }
 
+/// A task set of a service: its ID, or its ARN.
+pub(super) fn task_set(text: &str, service: &ServiceKey) -> Result<DeploymentId, EcsError> {
+    let within = format!("{}/{}/", service.cluster, service.name);
+    let name = plain(text, "task-set")?;
+    let id = if text.starts_with("arn:") {
+        name.strip_prefix(&within).ok_or_else(|| {
+            EcsError::parameter(format!(
+                "Invalid identifier: the task set is not one of service {}",
+                service.name
+            ))
+        })?
+    } else {
+        name
+    };
+    let number = id.strip_prefix("ecs-svc/").unwrap_or(id);
+    DeploymentId::of_number(number)
+        .ok_or_else(|| EcsError::parameter("Invalid identifier: a task set has 19 digits"))
+}
+
 /// A revision of a service, by its ARN.
 pub(super) fn service_revision(arn: &str) -> Result<(ServiceKey, ServiceRevisionId), EcsError> {
     let (key, number) = of_service(arn, "service-revision")?;
@@ -139,6 +158,7 @@ pub(super) enum Tagged {
     Task(ClusterName, TaskId),
     Service(ServiceKey),
     TaskDefinition(FamilyRevision),
+    TaskSet(ServiceKey, DeploymentId),
 }
 
 /// What an ARN names.
@@ -174,8 +194,22 @@ pub(super) fn tagged(arn: &str) -> Result<Tagged, EcsError> {
                 .ok_or_else(|| EcsError::parameter("Invalid identifier: Revision is missing."))?;
             Ok(Tagged::TaskDefinition(FamilyRevision { family, revision }))
         }
+        "task-set" => {
+            let parts: Vec<&str> = name.splitn(3, '/').collect();
+            let &[cluster, service, _] = parts.as_slice() else {
+                return Err(EcsError::parameter(
+                    "Invalid identifier: the ARN of a task set is needed",
+                ));
+            };
+            let key = ServiceKey {
+                cluster: cluster.parse()?,
+                name: service.parse()?,
+            };
+            let id = task_set(arn, &key)?;
+            Ok(Tagged::TaskSet(key, id))
+        }
         _ => Err(EcsError::parameter(
-            "The specified resource has no tags here. Specify a cluster, a capacity provider, a container instance, a task, a service or a task definition.",
+            "The specified resource has no tags here. Specify a cluster, a capacity provider, a container instance, a task, a service, a task set or a task definition.",
         )),
     }
 }

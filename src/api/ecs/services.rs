@@ -160,8 +160,12 @@ async fn shown(control: &Control, key: &ServiceKey, with_tags: bool) -> Result<V
         found => found?,
     };
     let service = &view.service;
-    let revision = if let Some(primary) = service.primary() {
+    let serving = service.task_sets.first().filter(|set| set.is_primary());
+    let serving = serving.map(|set| &set.deployment);
+    let revision = if let Some(primary) = service.primary().or(serving) {
         Some(primary.task_definition.clone())
+    } else if service.is_external() {
+        None
     } else {
         // It is deleted; what it last was to run is still told.
         let last = control

@@ -11,10 +11,10 @@ use super::{forms, service_deployments};
 use crate::control::ServiceView;
 use crate::domain::{
     ACCOUNT, Cluster, ClusterName, ContainerDefinition, Event, FamilyRevision, InstanceId,
-    LaunchPlan, LaunchType, NetworkMode, REGION, RegisteredTaskDefinition, RevisionSettings,
-    SchedulingStrategy, Service, ServiceConfiguration, ServiceDeploymentStatus, Task, TaskSize,
-    TimestampMs, cluster_arn, container_arn, service_arn, service_deployment_arn, task_arn,
-    task_definition_arn,
+    LastStatus, LaunchPlan, LaunchType, NetworkMode, REGION, RegisteredTaskDefinition,
+    RevisionSettings, SchedulingStrategy, Service, ServiceConfiguration, ServiceDeploymentStatus,
+    Task, TaskSet, TaskSize, TimestampMs, cluster_arn, container_arn, service_arn,
+    service_deployment_arn, task_arn, task_definition_arn, task_set_arn,
 };
 use crate::domain::{TaskDefinitionStatus, TaskId};
 use crate::shapes::{ServiceDeployment, Tag, container_uuid, uuid};
@@ -246,7 +246,11 @@ fn attachments(task: &Task, id: &str) -> Value {
         (Some(_), None) => "ATTACHED",
         (None, None) => "PRECREATED",
     };
-    let mut details = vec![json!({ "name": "networkInterfaceId", "value": interface(&task.id) })];
+    let subnet = task.spec.launch.subnet.iter();
+    let mut details: Vec<Value> = subnet
+        .map(|subnet| json!({ "name": "subnetId", "value": subnet }))
+        .collect();
+    details.push(json!({ "name": "networkInterfaceId", "value": interface(&task.id) }));
     if let Some(address) = &task.address {
         details.push(json!({ "name": "privateIPv4Address", "value": address }));
     }
@@ -401,6 +405,52 @@ fn deployments(view: &ServiceView, now: TimestampMs) -> Vec<Value> {
         .collect()
 }
 
+/// A task set of a service.
+pub(super) fn task_set(view: &ServiceView, set: &TaskSet, with_tags: bool) -> Value {
+    let (service, deployment) = (&view.service, &set.deployment);
+    let key = &service.key;
+    let own = || {
+        let tasks = view.tasks.iter();
+        tasks.filter(|task| task.deployment == set.id().as_str())
+    };
+    let running = own().filter(|task| task.last_status == LastStatus::Running);
+    let pending = own().filter(|task| task.last_status < LastStatus::Running);
+    let status = match (set.is_draining, deployment.status) {
+        (true, _) => "DRAINING",
+        (false, status) => status.as_str(),
+    };
+    let stability = if set.is_steady {
+        "STEADY_STATE"
+    } else {
+        "STABILIZING"
+    };
+    let mut shown = json!({
+        "id": set.id(),
+        "taskSetArn": task_set_arn(key, set.id()),
+        "serviceArn": service_arn(key),
+        "clusterArn": cluster_arn(&key.cluster),
+        "externalId": set.external_id,
+        "status": status,
+        "taskDefinition": task_definition_arn(&deployment.task_definition),
+        "computedDesiredCount": set.wanted(service),
+        "pendingCount": pending.count(),
+        "runningCount": running.count(),
+        "createdAt": time(deployment.created_at),
+        "updatedAt": time(deployment.updated_at),
+        "loadBalancers": [],
+        "serviceRegistries": [],
+        "scale": { "value": set.scale.percent(), "unit": "PERCENT" },
+        "stabilityStatus": stability,
+        "stabilityStatusAt": time(set.steadiness_at),
+        "tags": if with_tags { tags(&set.tags) } else { json!([]) },
+    });
+    let mut launched = launch(&deployment.settings);
+    // It is told of deployments alone.
+    launched["serviceConnectConfiguration"] = Value::Null;
+    add(&mut shown, launched);
+    shown
+}
+
 /// A service as it is at `now`.
 pub(super) fn service(
     view: &ServiceView,
@@ -459,7 +509,11 @@ pub(super) fn service(
         "pendingCount": shown.pending_count,
         "taskDefinition": revision.map(task_definition_arn),
         "deploymentConfiguration": deployment_configuration(configuration),
-        "taskSets": [],
+        "taskSets": service
+            .task_sets
+            .iter()
+            .map(|set| task_set(view, set, with_tags))
+            .collect::<Vec<_>>(),
         "deployments": deployments,
         "events": events,
         "createdAt": time(service.created_at),
@@ -468,7 +522,7 @@ pub(super) fn service(
         "placementStrategy": kept("placementStrategy", &forms::PLACEMENT).unwrap_or_else(|| json!([])),
         "healthCheckGracePeriodSeconds": shown.health_check_grace_period_seconds,
         "schedulingStrategy": strategy(service),
-        "deploymentController": { "type": "ECS" },
+        "deploymentController": { "type": configuration.controller.as_str() },
         "tags": if with_tags { tags(&service.tags) } else { json!([]) },
         "createdBy": root_arn(),
         "enableECSManagedTags": settings.enable_ecs_managed_tags,

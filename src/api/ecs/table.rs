@@ -12,7 +12,7 @@ use super::error::EcsError;
 use super::input::{Field, Input, flag, list, map, number, text, texts};
 use super::{
     account, capacity_providers, clusters, instances, service_deployments, services, tags,
-    task_definitions, tasks,
+    task_definitions, task_sets, tasks,
 };
 use crate::control::Control;
 
@@ -69,7 +69,6 @@ const NO_EXPRESS: &str =
     "there is no load balancer that an Express service could have; use CreateService";
 const NO_GATEWAYS: &str = "there are no gateways";
 const NO_HOOKS: &str = "no deployment waits for a hook: nothing would call one";
-const NO_TASK_SETS: &str = "deployments are rolling; there is no EXTERNAL controller yet";
 
 /// What is refused in a task definition, a run or a service, [docs/task-definition-fields.md] and
 /// [docs/service-fields.md] say.
@@ -97,7 +96,11 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         map("serviceConnectConfiguration"), list("volumeConfigurations"), list("vpcLatticeConfigurations"),
         list("gatewayConnectors"), map("monitoring"),
     ], "what has no effect is given back, and told as an event; see [service-fields.md](service-fields.md)"),
-    refuses("CreateTaskSet", NO_TASK_SETS),
+    does!("CreateTaskSet", task_sets::create, [
+        text("service").required(), text("cluster").required(), text("externalId"), text("taskDefinition").required(),
+        map("networkConfiguration"), list("loadBalancers"), list("serviceRegistries"), text("launchType"),
+        list("capacityProviderStrategy"), text("platformVersion"), map("scale"), text("clientToken"), list("tags"),
+    ], "of services with the EXTERNAL controller, five at most; loadBalancers and serviceRegistries are refused"),
     does!("DeleteAccountSetting", account::delete, [text("name").required(), text("principalArn")], ""),
     does!("DeleteAttributes", instances::delete_attributes, [text("cluster"), list("attributes").required()], ""),
     does!("DeleteCapacityProvider", capacity_providers::delete, [
@@ -111,7 +114,9 @@ pub(super) static OPERATIONS: [Operation; 88] = [
     does!("DeleteService", services::delete, [text("cluster"), text("service").required(), flag("force")], ""),
     does!("DeleteTaskDefinitions", task_definitions::delete, [texts("taskDefinitions").required()],
         "a deleted revision is gone at once; its tasks keep their own copy"),
-    refuses("DeleteTaskSet", NO_TASK_SETS),
+    does!("DeleteTaskSet", task_sets::delete, [
+        text("cluster").required(), text("service").required(), text("taskSet").required(), flag("force"),
+    ], "gone when its last task has stopped"),
     refuses("DeregisterContainerInstance", NO_AGENT),
     does!("DeregisterTaskDefinition", task_definitions::deregister, [text("taskDefinition").required()], ""),
     does!("DescribeCapacityProviders", capacity_providers::describe, [
@@ -141,7 +146,9 @@ pub(super) static OPERATIONS: [Operation; 88] = [
     does!("DescribeTaskDefinition", task_definitions::describe, [
         text("taskDefinition").required(), texts("include"),
     ], "`requiresAttributes` has the two that say how the task is connected"),
-    refuses("DescribeTaskSets", NO_TASK_SETS),
+    does!("DescribeTaskSets", task_sets::describe, [
+        text("cluster").required(), text("service").required(), texts("taskSets"), texts("include"),
+    ], ""),
     does!("DescribeTasks", tasks::describe, [text("cluster"), texts("tasks").required(), texts("include")],
         "stopped tasks stay; the network interface is one that EC2 does not know"),
     refuses("DisassociateGatewayFromCluster", NO_GATEWAYS),
@@ -199,7 +206,7 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         text("cluster"), list("attributes").required(),
     ], "of the container instance of a cluster, ten at most; no task is placed by them"),
     does!("PutClusterCapacityProviders", clusters::put_capacity_providers, [
-        text("cluster").required(), texts("capacityProviders"), list("defaultCapacityProviderStrategy"),
+        text("cluster").required(), texts("capacityProviders").present(), list("defaultCapacityProviderStrategy").present(),
     ], "the strategy decides which capacity provider a task names"),
     refuses("RegisterContainerInstance", NO_AGENT),
     refuses("RegisterDaemonTaskDefinition", NO_DAEMONS),
@@ -258,12 +265,16 @@ pub(super) static OPERATIONS: [Operation; 88] = [
         list("serviceRegistries"), map("serviceConnectConfiguration"), list("volumeConfigurations"),
         list("vpcLatticeConfigurations"), list("gatewayConnectors"), map("monitoring"),
     ], "see [service-fields.md](service-fields.md)"),
-    refuses("UpdateServicePrimaryTaskSet", NO_TASK_SETS),
+    does!("UpdateServicePrimaryTaskSet", task_sets::make_primary, [
+        text("cluster").required(), text("service").required(), text("primaryTaskSet").required(),
+    ], "no traffic is moved: the set is shown as PRIMARY, and what it says becomes the service's"),
     does!("UpdateTaskProtection", tasks::protect, [
         text("cluster").required(), texts("tasks").required(), flag("protectionEnabled").required(),
         number("expiresInMinutes"),
     ], ""),
-    refuses("UpdateTaskSet", NO_TASK_SETS),
+    does!("UpdateTaskSet", task_sets::update, [
+        text("cluster").required(), text("service").required(), text("taskSet").required(), map("scale").required(),
+    ], ""),
 ];
 
 /// Whether the operation of that name, of ECS or another of AWS's services on this port, changes nothing: all that do

@@ -11,7 +11,7 @@ use super::names::{self, Tagged};
 use super::show;
 use crate::control::{Control, ControlError};
 use crate::domain::{
-    RegisteredTaskDefinition, ServiceStatus, TagChange, Tags, Task, TaskDefinitionReference,
+    RegisteredTaskDefinition, ServiceStatus, TagChange, Tags, TaskDefinitionReference,
 };
 use crate::store::KeptKind;
 
@@ -73,6 +73,10 @@ async fn find(control: &Control, tagged: &Tagged) -> Result<Found, EcsError> {
             }
             Found::Fixed(KeptKind::TaskTags, id.to_string(), task.tags)
         }
+        Tagged::TaskSet(key, id) => {
+            let (_, set) = existing(control.task_set(key, id).await)?;
+            Found::Other(set.tags)
+        }
         Tagged::TaskDefinition(revision) => {
             let wanted = TaskDefinitionReference {
                 family: revision.family.clone(),
@@ -108,18 +112,6 @@ pub(super) async fn of_definition(
     current(control, KeptKind::TaskDefinitionTags, name, first).await
 }
 
-/// Gives tasks the tags that they have now.
-pub(super) async fn renew(control: &Control, tasks: &mut [Task]) -> Result<(), EcsError> {
-    let names: Vec<String> = tasks.iter().map(|task| task.id.to_string()).collect();
-    let mut changed = control.changed_tags(KeptKind::TaskTags, &names).await?;
-    for task in tasks {
-        if let Some(tags) = changed.remove(task.id.as_str()) {
-            task.tags = tags;
-        }
-    }
-    Ok(())
-}
-
 pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsError> {
     let tagged = names::tagged(input.required("resourceArn"))?;
     let tags = match find(&control, &tagged).await? {
@@ -151,6 +143,7 @@ async fn change(control: &Control, arn: &str, change: &TagChange) -> Result<Valu
         (Tagged::Cluster(name), _) => control.tag_cluster(name, false, change).await,
         (Tagged::ContainerInstance(name, _), _) => control.tag_cluster(name, true, change).await,
         (Tagged::Service(key), _) => control.tag_service(key, change).await.map(|_| ()),
+        (Tagged::TaskSet(key, id), _) => control.tag_task_set(key, id, change).await,
         // They are of fixed tags.
         (Tagged::Task(..) | Tagged::TaskDefinition(_), Found::Other(_)) => Ok(()),
     };

@@ -5,13 +5,14 @@ use serde_json::{Map, Value, json};
 use super::error::EcsError;
 use super::input::{Input, check_tags};
 use super::{forms, instances, launch, names, show, tags};
-use crate::api::rest::order;
+use crate::api::rest::{ask_for_more, order};
 use crate::control::{Control, ControlError, RunTask};
 use crate::domain::{
     Cluster, ClusterName, DesiredStatus, DurationMs, LaunchPlan, LaunchType,
-    RegisteredTaskDefinition, Task, TaskDefinitionStatus, TaskId, managed_tags, task_arn,
+    RegisteredTaskDefinition, Task, TaskDefinitionStatus, TaskId, first_subnet, managed_tags,
+    task_arn,
 };
-use crate::shapes::{Document, ParsedRunTask};
+use crate::shapes::{Document, ParsedRunTask, run_notes};
 use crate::store::TaskFilter;
 
 /// Tasks that one call can ask for, and that one can run, as in ECS.
@@ -25,8 +26,8 @@ const LONGEST_REASON: usize = 1_024;
 /// Container instances that one call can start tasks on, as in ECS.
 const MOST_INSTANCES: usize = 10;
 
-/// What is read here already, or has no effect on one host: it is accepted, and not given back.
-const READ_OR_WITHOUT_EFFECT: [&str; 10] = [
+/// What REST does not know: it is read here, or has no effect on one host and is told as events of the tasks.
+const BESIDE: [&str; 10] = [
     "capacityProviderStrategy",
     "containerInstances",
     "enableECSManagedTags",
@@ -133,13 +134,21 @@ async fn begin(
     let mut sent = input.into_map();
     sent.insert("cluster".to_owned(), json!(cluster));
     sent.insert("taskDefinition".to_owned(), json!(wanted.to_string()));
-    sent.retain(|name, _| !READ_OR_WITHOUT_EFFECT.contains(&name.as_str()));
+    let beside: Map<String, Value> = BESIDE
+        .iter()
+        .filter_map(|name| sent.remove_entry(*name))
+        .collect();
     sent.extend(count.map(|count| ("count".to_owned(), json!(count))));
     let kept = take_kept(&mut sent);
     let parsed = ParsedRunTask::parse(&Document::from_value(&Value::Object(sent)))
         .map_err(|faults| EcsError::faults("InvalidParameterException", &faults))?;
     let mut request = order(parsed);
+    if !(beside.is_empty() && kept.is_empty()) {
+        ask_for_more(&mut request, &json!([beside, kept]));
+    }
     request.launch = plan;
+    request.subnet = first_subnet(beside.get("networkConfiguration"));
+    request.notes = run_notes(&Value::Object(beside));
     if let Value::Object(overrides) = &mut request.overrides_document {
         overrides.extend(kept);
     }
@@ -237,7 +246,7 @@ pub(super) async fn stop(control: Control, input: Input) -> Result<Value, EcsErr
     }
     let task = control.stop_task(&id, reason).await?;
     let mut tasks = [task];
-    tags::renew(&control, &mut tasks).await?;
+    control.renew_tags(&mut tasks).await?;
     Ok(json!({ "task": show::task(&tasks[0], control.instance_id(), true) }))
 }
 
@@ -270,7 +279,7 @@ pub(super) async fn describe(control: Control, input: Input) -> Result<Value, Ec
         }
     }
     if with_tags {
-        tags::renew(&control, &mut tasks).await?;
+        control.renew_tags(&mut tasks).await?;
     }
     let tasks: Vec<Value> = tasks
         .iter()

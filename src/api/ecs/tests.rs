@@ -4,7 +4,9 @@ mod autoscaling;
 mod fuzz;
 mod keys;
 mod logs;
+mod model;
 mod operations;
+mod task_sets;
 mod wire_forms;
 
 use std::path::Path;

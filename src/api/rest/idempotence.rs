@@ -6,7 +6,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 /// The same for requests that ask for the same, however their fields are ordered.
-pub(super) fn hash(request: &Value) -> String {
+pub(in crate::api) fn hash(request: &Value) -> String {
     let digest = Sha256::digest(sorted(request).to_string());
     digest
         .iter()

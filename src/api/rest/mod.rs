@@ -56,12 +56,14 @@ use super::{ApiState, Pages, ProblemPage, SignIns, ecs};
 use crate::control::Control;
 pub(crate) use extract::read_body;
 pub(super) use guard::token_needed;
+pub(super) use idempotence::hash;
 use metrics::Metrics;
 use openapi::Published;
 pub(crate) use problem::{ApiError, Kind, failed};
 pub(super) use problem::{Dialect, harmless};
 use routes::Routes;
 pub(super) use services::request_hash;
+pub(super) use tasks::ask_for_more;
 pub(crate) use tasks::order;
 
 /// What handlers work with.

@@ -130,7 +130,7 @@ pub(in crate::api) fn request_hash(request: &CreateService) -> String {
     idempotence::hash(&json!({
         "cluster": request.key.cluster,
         "serviceName": request.key.name,
-        "taskDefinition": request.definition.to_string(),
+        "taskDefinition": request.definition.as_ref().map(ToString::to_string),
         "desiredCount": request.desired_count,
         "configuration": request.configuration,
         "tags": request.tags,
@@ -222,6 +222,7 @@ async fn shown(
     let (view, events) = control.service_with_events(key).await?;
     let mut service = Service::of(&view, control.now());
     service.events = events.iter().map(Into::into).collect();
+    service.scaling = control.scaling_of(key).await?.as_ref().map(Into::into);
     service.warnings.splice(0..0, warnings);
     Ok(service)
 }

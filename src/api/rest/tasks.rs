@@ -8,7 +8,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use serde::Deserialize;
-use serde_json::json;
+use serde_json::{Value, json};
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
@@ -93,6 +93,8 @@ pub(crate) fn order(parsed: ParsedRunTask) -> RunTask {
         overrides_document: parsed.overrides_document,
         enable_execute_command: parsed.enable_execute_command,
         launch: LaunchPlan::default(),
+        subnet: None,
+        notes: Vec::new(),
         tags: parsed.tags,
         started_by: parsed.started_by,
         group: Some(parsed.group),
@@ -100,6 +102,14 @@ pub(crate) fn order(parsed: ParsedRunTask) -> RunTask {
             token,
             request_hash,
         }),
+    }
+}
+
+/// Has a token stand for what `order` asks for and for `more`, what else was sent with it.
+pub(in crate::api) fn ask_for_more(order: &mut RunTask, more: &Value) {
+    if let Some(token) = &mut order.client_token {
+        let both = json!({ "request": token.request_hash, "more": more });
+        token.request_hash = idempotence::hash(&both);
     }
 }
 
@@ -190,7 +200,9 @@ async fn list_tasks(
     };
     let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
     check.done()?;
-    let page = rest.state.control.tasks(filter, page).await?;
+    let control = &rest.state.control;
+    let mut page = control.tasks(filter, page).await?;
+    control.renew_tags(&mut page.items).await?;
     Ok(Json(Page {
         items: page.items.iter().map(Task::from).collect(),
         next_token: page.next,
@@ -214,6 +226,9 @@ async fn get_task(
 ) -> Result<Json<Task>, ApiError> {
     let id = control.find_task(&text).await?;
     let (task, usage) = tokio::try_join!(control.task(&id), control.task_usage(&id))?;
+    let mut tasks = [task];
+    control.renew_tags(&mut tasks).await?;
+    let [task] = tasks;
     Ok(Json(Task::with_usage(&task, usage.as_ref(), control.now())))
 }
 

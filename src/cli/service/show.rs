@@ -5,10 +5,12 @@ use crate::cli::describe::Page;
 use crate::cli::table::{Field, Look, Table, Tone};
 use crate::cli::time;
 use crate::domain::TimestampMs;
-use crate::shapes::{Service, ServiceDeployment};
+use crate::shapes::{Service, ServiceDeployment, ServiceScaling};
 
 /// Events on a page; `neargate events --subject NAME` has them all.
 const EVENTS: usize = 10;
+/// Times when it was scaled, on a page.
+const ACTIVITIES: usize = 5;
 /// Deployments on a page; `neargate service history NAME` has more.
 pub(super) const DEPLOYMENTS: u32 = 10;
 
@@ -70,6 +72,9 @@ pub(super) fn render(
     page.entry("Tasks", &tasks(service));
     page.entry("State", &explain(service));
     page.entry("Deployments", &bounds(service));
+    if let Some(scaling) = &service.scaling {
+        page.entry("Scaling", &scaled(scaling));
+    }
     page.entry("Created", &time::ago(&service.created_at, now));
     for warning in &service.warnings {
         page.entry("Warning", warning);
@@ -77,6 +82,14 @@ pub(super) fn render(
     page.heading("Deployments");
     page.table(&deployments(past, now), look);
     history::failures(&mut page, "Last failures", past, 1);
+    if let Some(scaling) = service
+        .scaling
+        .as_ref()
+        .filter(|scaling| !scaling.activities.is_empty())
+    {
+        page.heading("Scaling");
+        page.table(&activities(scaling, now), look);
+    }
     if !service.events.is_empty() {
         page.heading("Events");
         for event in service.events.iter().take(EVENTS) {
@@ -140,6 +153,53 @@ fn deployments(deployments: &[ServiceDeployment], now: TimestampMs) -> Table {
     table
 }
 
+/// Between how many tasks a service is scaled, and by what.
+fn scaled(scaling: &ServiceScaling) -> String {
+    let bounds = format!("{} to {} tasks", scaling.min_capacity, scaling.max_capacity);
+    let mut all = vec![bounds];
+    all.extend(scaling.policies.iter().map(|policy| {
+        let name = &policy.policy_name;
+        match (&policy.metric, policy.target_value) {
+            (Some(metric), Some(value)) => format!("policy {name}: {metric} at {value} %"),
+            _ => format!("policy {name}: it does nothing here"),
+        }
+    }));
+    if !scaling.suspended.is_empty() {
+        all.push(format!("suspended: {}", scaling.suspended.join(" ")));
+    }
+    all.join(", ")
+}
+
+fn activities(scaling: &ServiceScaling, now: TimestampMs) -> Table {
+    let mut table = Table::new(&["STARTED", "DESIRED", "STATUS", "CAUSE"]);
+    for one in scaling.activities.iter().take(ACTIVITIES) {
+        table.row([
+            time::ago(&one.started_at, now).into(),
+            one.desired_count.to_string().into(),
+            (&one.status).into(),
+            (&one.cause).into(),
+        ]);
+    }
+    table
+}
+
+/// What a service waits for, and what scales it, in one sentence.
+pub(super) fn explain_all(service: &Service, now: TimestampMs) -> String {
+    let text = explain(service);
+    let Some(scaling) = &service.scaling else {
+        return text;
+    };
+    let last = scaling.activities.first().map(|last| {
+        let (count, at) = (last.desired_count, time::ago(&last.started_at, now));
+        format!("; last to {count}, {at}: {}", last.cause)
+    });
+    format!(
+        "{text}; it is scaled: {}{}",
+        scaled(scaling),
+        last.unwrap_or_default()
+    )
+}
+
 /// What a service waits for, in one sentence.
 pub(super) fn explain(service: &Service) -> String {
     if let Some(waiting) = &service.waiting {
@@ -159,7 +219,7 @@ mod tests {
     use crate::cli::tests::sample;
     use crate::shapes::{
         DeploymentCircuitBreaker, DeploymentConfiguration, Requester, ServiceEvent,
-        ServiceTaskFailure,
+        ServiceScalingActivity, ServiceScalingPolicy, ServiceTaskFailure,
     };
 
     fn service() -> Service {
@@ -252,6 +312,47 @@ web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  
         ] {
             assert!(text.contains(words), "no `{words}` in\n{text}");
         }
+    }
+
+    #[test]
+    fn a_service_says_what_it_is_scaled_by_and_when_it_was() {
+        let mut service = service();
+        let policy = |name: &str, metric: Option<&str>| ServiceScalingPolicy {
+            policy_name: name.to_owned(),
+            metric: metric.map(str::to_owned),
+            target_value: metric.map(|_| 62.5),
+            ..ServiceScalingPolicy::default()
+        };
+        service.scaling = Some(ServiceScaling {
+            min_capacity: 1,
+            max_capacity: 4,
+            suspended: vec!["dynamicScalingIn".to_owned()],
+            policies: vec![
+                policy("cpu", Some("ECSServiceAverageCPUUtilization")),
+                policy("steps", None),
+            ],
+            activities: vec![ServiceScalingActivity {
+                desired_count: 2,
+                cause: "monitor alarm x in state ALARM triggered policy cpu".to_owned(),
+                status: "Successful".to_owned(),
+                started_at: service.created_at.clone(),
+                ..ServiceScalingActivity::default()
+            }],
+        });
+        let by = "1 to 4 tasks, policy cpu: ECSServiceAverageCPUUtilization at 62.5 %, \
+                  policy steps: it does nothing here, suspended: dynamicScalingIn";
+        let cause = "monitor alarm x in state ALARM triggered policy cpu";
+        let page = render(&service, &[], sample::now(), Look::default());
+        let row = format!("2 min ago  2        Successful  {cause}");
+        for words in [&format!("Scaling      {by}"), &row] {
+            assert!(page.contains(words.as_str()), "no `{words}` in\n{page}");
+        }
+        assert_eq!(
+            explain_all(&service, sample::now()),
+            format!(
+                "1 task waits: to be healthy; it is scaled: {by}; last to 2, 2 min ago: {cause}"
+            )
+        );
     }
 
     #[test]

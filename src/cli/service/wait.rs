@@ -133,7 +133,12 @@ fn verdict(service: &Service, target: &str) -> Verdict {
         return Verdict::Failed(format!("service {name} was deleted"));
     }
     let Some(primary) = service.deployments.first() else {
-        return Verdict::Going;
+        // What it runs, its task sets say, and nobody deploys it.
+        return if service.steady {
+            Verdict::Steady
+        } else {
+            Verdict::Going
+        };
     };
     let is_steady = service.steady && primary.rollout_state == "COMPLETED";
     match (primary.id == target, primary.rollout_state.as_str()) {

@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use super::*;
 use crate::domain::{
-    DesiredStatus, FamilyRevision, IdSource, ServiceConfiguration, ServiceKey, StopCode,
+    DesiredStatus, FamilyRevision, IdSource, Scale, ServiceConfiguration, ServiceKey, StopCode,
+    TaskSet,
 };
 
 struct Fixed(u128);
@@ -63,6 +64,7 @@ impl Lab {
                 configuration,
                 tags: BTreeMap::new(),
                 deployments: Vec::new(),
+                task_sets: Vec::new(),
                 last_completed: None,
                 is_steady: false,
                 waiting: None,
@@ -109,6 +111,16 @@ impl Lab {
         }
     }
 
+    /// Adds a task set of this revision, for so many percent of the tasks.
+    pub(super) fn add_set(&mut self, number: u32, percent: f64) -> DeploymentId {
+        let id = DeploymentId::generate(&self.next_id());
+        let scale = Scale::of_percent(percent).unwrap();
+        let occasion = self.occasion(DeploymentCause::User);
+        let set = TaskSet::new(id.clone(), target(number), scale, occasion);
+        self.service.add_task_set(set);
+        id
+    }
+
     fn occasion(&self, cause: DeploymentCause) -> Occasion {
         Occasion {
             cause,
@@ -134,6 +146,7 @@ impl Lab {
         self.wake_at = plan.wake_at;
         let is_empty = plan.service == self.service
             && plan.start == 0
+            && plan.start_of_sets.is_empty()
             && plan.stop.is_empty()
             && plan.counted.is_empty()
             && plan.noted.is_empty()
@@ -152,11 +165,17 @@ impl Lab {
             task.stop_code = Some(StopCode::ServiceSchedulerInitiated);
             task.stopped_reason = Some(reason);
         }
-        for _ in 0..plan.start {
+        let primary = self.service.deployments.first().map(|one| one.id.clone());
+        let mut start: Vec<_> = primary.map(|id| (id, plan.start)).into_iter().collect();
+        start.extend(plan.start_of_sets);
+        let each = start
+            .iter()
+            .flat_map(|(id, count)| (0..*count).map(move |_| id.to_string()));
+        for deployment in each.collect::<Vec<_>>() {
             let id = TaskId::generate(&self.next_id());
             self.tasks.push(ServiceTask {
                 id,
-                deployment: self.service.deployments[0].id.to_string(),
+                deployment,
                 created_at: self.now,
                 last_status: LastStatus::Provisioning,
                 desired_status: DesiredStatus::Running,
@@ -229,6 +248,10 @@ impl Lab {
     }
 
     pub(super) fn bounds(&self) {
+        // Task sets have bounds of their own.
+        if self.service.is_external() {
+            return;
+        }
         let upper = self
             .service
             .configuration

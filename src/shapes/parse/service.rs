@@ -15,8 +15,8 @@ use crate::domain::{
 use crate::shapes::document::Document;
 use crate::shapes::schema::Schema;
 use crate::shapes::{
-    CreateServiceRequest, DeploymentConfiguration, PropagateTags, SchedulingStrategy,
-    UpdateServiceRequest, path, support,
+    CreateServiceRequest, DeploymentConfiguration, DeploymentController, PropagateTags,
+    SchedulingStrategy, UpdateServiceRequest, path, support,
 };
 
 static CREATE: LazyLock<Schema> = LazyLock::new(Schema::of::<CreateServiceRequest>);
@@ -101,8 +101,29 @@ fn create(
     let otherwise = around.map_or(DEFAULT_CLUSTER, ClusterName::as_str);
     let cluster = name::<ClusterName>(sent.unwrap_or(otherwise), "cluster", faults);
     let service = name::<ServiceName>(&request.service_name, "serviceName", faults);
-    let definition =
-        name::<TaskDefinitionReference>(&request.task_definition, "taskDefinition", faults);
+    let controller = controller(request.deployment_controller.as_ref());
+    let controller = controller.unwrap_or_default();
+    let is_external = controller == domain::DeploymentController::External;
+    let sent = &request.task_definition;
+    if is_external && !sent.is_empty() {
+        faults.add_with_hint(
+            "taskDefinition",
+            "is there, but what a service with an EXTERNAL deployment controller runs, its task sets say",
+            "take it out, and make a task set: aws ecs create-task-set",
+        );
+    }
+    let definition = match (is_external, sent.is_empty()) {
+        (true, _) => None,
+        (false, true) => {
+            faults.add("taskDefinition", "is missing");
+            Some(None)
+        }
+        (false, false) => Some(name::<TaskDefinitionReference>(
+            sent,
+            "taskDefinition",
+            faults,
+        )),
+    };
     let tags = environment::tags(request.tags.as_ref(), "tags", faults);
     let strategy = request.scheduling_strategy.unwrap_or_default();
     match (strategy, request.desired_count) {
@@ -110,6 +131,11 @@ fn create(
             "desiredCount",
             "is missing",
             "say how many tasks the service is to have, as desiredCount: 2",
+        ),
+        (SchedulingStrategy::Daemon, _) if is_external => faults.add_with_hint(
+            "schedulingStrategy",
+            "is DAEMON, but task sets have shares of a desired count",
+            "schedulingStrategy: REPLICA",
         ),
         (SchedulingStrategy::Daemon, Some(_)) => faults.add_with_hint(
             "desiredCount",
@@ -119,7 +145,10 @@ fn create(
         _ => {}
     }
     let mut configuration = match strategy {
-        SchedulingStrategy::Replica => ServiceConfiguration::default(),
+        SchedulingStrategy::Replica => ServiceConfiguration {
+            controller,
+            ..ServiceConfiguration::default()
+        },
         // As in ECS: the old task of a host makes room for the new one.
         SchedulingStrategy::Daemon => ServiceConfiguration {
             scheduling_strategy: domain::SchedulingStrategy::Daemon,
@@ -146,7 +175,10 @@ fn create(
             cluster: cluster?,
             name: service?,
         },
-        definition: definition?,
+        definition: match definition {
+            Some(parsed) => Some(parsed?),
+            None => None,
+        },
         desired_count,
         configuration,
         tags,
@@ -185,8 +217,14 @@ fn update(request: &UpdateServiceRequest, faults: &mut Faults) -> Option<UpdateS
         desired_count: request.desired_count,
         configuration: change,
         force_new_deployment: request.force_new_deployment.unwrap_or_default(),
+        controller: controller(request.deployment_controller.as_ref()),
         ..UpdateService::default()
     })
+}
+
+/// Who is to carry deployments out, if that is said; what is neither is refused by the table.
+fn controller(sent: Option<&DeploymentController>) -> Option<domain::DeploymentController> {
+    domain::DeploymentController::parse(&sent?.kind)
 }
 
 impl From<PropagateTags> for domain::PropagateTags {

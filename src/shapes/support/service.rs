@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::Verdict::{Honoured, Kept, Partly, Refused};
 use super::{Row, given, row};
 
-fn not_ecs(value: &Value) -> bool {
-    given(value) && value != "ECS"
+fn not_ours(value: &Value) -> bool {
+    given(value) && value != "ECS" && value != "EXTERNAL"
 }
 
 fn not_rolling(value: &Value) -> bool {
@@ -35,7 +35,7 @@ pub(super) const TABLE: [Row; 37] = [
     row("deploymentConfiguration.lifecycleHooks", Refused(given), "is not supported: nothing would call them"),
     row("deploymentConfiguration.linearConfiguration", Refused(given), "is not supported: deployments are rolling"),
     row("deploymentConfiguration.canaryConfiguration", Refused(given), "is not supported: deployments are rolling"),
-    row("deploymentController.type", Partly(not_ecs), "only `ECS` is supported: the service's own rolling deployment"),
+    row("deploymentController.type", Partly(not_ours), "`ECS`, the service's own rolling deployment, or `EXTERNAL`: task sets, through the API of ECS"),
     row("desiredCount", Honoured, "0 to 5,000"),
     row("enableECSManagedTags", Honoured, "`aws:ecs:clusterName` and `aws:ecs:serviceName`, of tasks that are started from then on"),
     row("enableExecuteCommand", Honoured, "of tasks that are started from then on, as in ECS"),

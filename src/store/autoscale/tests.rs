@@ -37,6 +37,7 @@ fn service() -> Service {
         configuration: ServiceConfiguration::default(),
         tags: BTreeMap::new(),
         deployments: Vec::new(),
+        task_sets: Vec::new(),
         last_completed: None,
         is_steady: true,
         waiting: None,

@@ -88,9 +88,6 @@ fn refused(error: ControlError) -> EcsError {
             "ConcurrentUpdateException",
             "The target was changed at the same time. Try again.",
         ),
-        ControlError::NotFound { what, .. } => {
-            EcsError::parameter(format!("ECS service doesn't exist: {what}"))
-        }
         other => other.into(),
     }
 }

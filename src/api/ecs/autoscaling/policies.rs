@@ -12,7 +12,7 @@ use crate::domain::{
     TargetTracking, alarm_name,
 };
 use crate::shapes::uuid;
-use crate::store::PageRequest;
+use crate::store::{PageRequest, StoreError};
 
 const STEPS: &str = "StepScalingPolicyConfiguration";
 const TRACKING: &str = "TargetTrackingScalingPolicyConfiguration";
@@ -258,6 +258,10 @@ pub(in crate::api::ecs) async fn describe(
         None => every_target(&control).await?,
     };
     let PageRequest { limit, token } = page(&input)?;
+    let is_ours = |token: &String| token.starts_with("arn:aws:autoscaling:");
+    if !token.as_ref().is_none_or(is_ours) {
+        return Err(refused(StoreError::BadToken.into()));
+    }
     let mut found = Vec::new();
     for key in keys {
         for policy in control.scaling_policies(&key).await.map_err(refused)? {

@@ -8,7 +8,7 @@ use super::super::error::EcsError;
 use super::super::input::Input;
 use super::super::show;
 use super::{DIMENSION, NAMESPACE, check_space, page, refused, resource, service, the_service};
-use crate::control::{Control, RegisterTarget, SuspendedChange};
+use crate::control::{Control, ControlError, RegisterTarget, SuspendedChange};
 use crate::domain::{ACCOUNT, REGION, ScalableTarget, ServiceKey};
 use crate::store::{Page, PageRequest};
 
@@ -57,7 +57,13 @@ pub(in crate::api::ecs) async fn register(
         tags: input.value("Tags").map(tags).transpose()?,
     };
     let target = control.register_scalable_target(&key, request).await;
-    Ok(json!({ "ScalableTargetARN": arn(&target.map_err(refused)?) }))
+    let target = target.map_err(|error| match error {
+        ControlError::NotFound { .. } => {
+            EcsError::parameter(format!("ECS service doesn't exist: {}", resource(&key)))
+        }
+        other => refused(other),
+    });
+    Ok(json!({ "ScalableTargetARN": arn(&target?) }))
 }
 
 pub(in crate::api::ecs) async fn deregister(

@@ -98,6 +98,9 @@ async fn a_policy_comes_back_as_it_was_put_and_goes_with_its_target() {
         (&found["PolicyARN"], &found["Alarms"]),
         (&put["PolicyARN"], &put["Alarms"])
     );
+    let next = json!({ "ServiceNamespace": "ecs", "NextToken": "x" });
+    let said = no_scaling(&api, "DescribeScalingPolicies", next).await;
+    assert!(said.starts_with("InvalidNextTokenException: "), "{said}");
     scaling(&api, "DeregisterScalableTarget", of_web(json!({}))).await;
     let found = scaling(&api, "DescribeScalingPolicies", asked).await;
     assert_eq!(found, json!({ "ScalingPolicies": [] }));
@@ -140,7 +143,7 @@ async fn what_cannot_be_scaled_is_refused_in_the_words_of_application_auto_scali
         (
             "RegisterScalableTarget",
             with("ResourceId", json!("service/default/none")),
-            "ValidationException: ECS service doesn't exist: ",
+            "ValidationException: ECS service doesn't exist: service/default/none",
         ),
         (
             "RegisterScalableTarget",
@@ -202,4 +205,46 @@ async fn what_cannot_be_scaled_is_refused_in_the_words_of_application_auto_scali
         let found = no_scaling(&api, operation, input.clone()).await;
         assert!(found.starts_with(said), "{operation} {input}: {found}");
     }
+}
+
+#[tokio::test]
+async fn a_service_that_is_deleted_cannot_be_scaled_any_more() {
+    let api = with_service().await;
+    let bounds = of_web(json!({ "MinCapacity": 1, "MaxCapacity": 3 }));
+    scaling(&api, "RegisterScalableTarget", bounds.clone()).await;
+    let force = json!({ "service": "web", "force": true });
+    done(&api, "DeleteService", force).await;
+    let said = no_scaling(&api, "RegisterScalableTarget", bounds).await;
+    assert_eq!(
+        said,
+        "ValidationException: ECS service doesn't exist: service/default/web"
+    );
+}
+
+#[tokio::test]
+async fn a_service_is_shown_with_what_it_is_scaled_by() {
+    let api = with_service().await;
+    let plain = api.get("/v1/services/web").await.json();
+    assert_eq!(plain["scaling"], Value::Null);
+    let bounds = of_web(json!({
+        "MinCapacity": 1, "MaxCapacity": 3, "SuspendedState": { "DynamicScalingInSuspended": true },
+    }));
+    scaling(&api, "RegisterScalableTarget", bounds).await;
+    let cpu = json!({ "PredefinedMetricType": "ECSServiceAverageCPUUtilization" });
+    let policy = of_web(json!({
+        "PolicyName": "cpu", "PolicyType": "TargetTrackingScaling",
+        "TargetTrackingScalingPolicyConfiguration": { "TargetValue": 62.5, "PredefinedMetricSpecification": cpu },
+    }));
+    scaling(&api, "PutScalingPolicy", policy).await;
+    let shown = api.get("/v1/services/web").await.json();
+    assert_eq!(
+        shown["scaling"],
+        json!({
+            "minCapacity": 1, "maxCapacity": 3, "suspended": ["dynamicScalingIn"], "activities": [],
+            "policies": [{
+                "policyName": "cpu", "policyType": "TargetTrackingScaling",
+                "metric": "ECSServiceAverageCPUUtilization", "targetValue": 62.5,
+            }],
+        })
+    );
 }

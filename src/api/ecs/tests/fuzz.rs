@@ -14,14 +14,15 @@ const NO_TASK: &str = "0123456789abcdef0123456789abcdef";
 
 /// A call of each operation that is carried out, as it should be.
 #[expect(clippy::too_many_lines, reason = "a table, one row for each operation")]
-fn valid(operation: &str) -> Value {
+pub(super) fn valid(operation: &str) -> Value {
     let id = "0123456789abcdef0123456789abcdef";
     let cluster = "arn:aws:ecs:us-east-1:000000000000:cluster/default";
     let deployment =
         "arn:aws:ecs:us-east-1:000000000000:service-deployment/default/web/0000000000000000001";
+    let set = "ecs-svc/0000000000000000002";
     let ecs = "AmazonEC2ContainerServiceV20141113.";
     match operation.strip_prefix(ecs).unwrap_or(operation) {
-        "RegisterTaskDefinition" => hello(),
+        "RegisterTaskDefinition" => rich(),
         "RunTask" => json!({
             "taskDefinition": "hello:1", "count": 1, "cluster": cluster, "startedBy": "me", "group": "mine",
             "overrides": { "cpu": "512", "memory": "1024", "taskRoleArn": "arn:aws:iam::1:role/x",
@@ -29,18 +30,26 @@ fn valid(operation: &str) -> Value {
             "tags": [{ "key": "a", "value": "b" }], "propagateTags": "TASK_DEFINITION", "clientToken": "token",
             "capacityProviderStrategy": [{ "capacityProvider": "FARGATE" }],
             "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
+            "placementStrategy": [{ "type": "spread", "field": "host" }], "referenceId": "x", "enableExecuteCommand": true,
+            "placementConstraints": [{ "type": "memberOf", "expression": "a" }], "platformVersion": "LATEST",
         }),
         "CreateService" => json!({
             "cluster": "default", "serviceName": "web", "taskDefinition": "hello", "desiredCount": 1,
             "deploymentConfiguration": { "minimumHealthyPercent": 100, "maximumPercent": 200,
                 "deploymentCircuitBreaker": { "enable": true, "rollback": true } },
-            "tags": [{ "key": "a", "value": "b" }],
+            "tags": [{ "key": "a", "value": "b" }], "deploymentController": { "type": "ECS" }, "clientToken": "token",
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE" }],
+            "serviceConnectConfiguration": { "enabled": true, "namespace": "shop", "services": [
+                { "portName": "http", "clientAliases": [{ "port": 80 }] },
+            ], "logConfiguration": { "logDriver": "json-file" } },
         }),
         "CreateCluster" => json!({
             "clusterName": "blue", "settings": [{ "name": "containerInsights", "value": "enabled" }],
             "capacityProviders": ["FARGATE"], "tags": [{ "key": "a", "value": "b" }],
             "configuration": { "executeCommandConfiguration": { "logging": "DEFAULT" } },
             "defaultCapacityProviderStrategy": [{ "capacityProvider": "FARGATE", "weight": 1 }],
+            "serviceConnectDefaults": { "namespace": "shop" },
         }),
         "DescribeClusters" => {
             json!({ "clusters": ["default", cluster], "include": ["TAGS", "SETTINGS"] })
@@ -107,6 +116,41 @@ fn valid(operation: &str) -> Value {
         "UntagResource" => json!({ "resourceArn": cluster, "tagKeys": ["a"] }),
         "ListTagsForResource" => json!({ "resourceArn": cluster }),
         "ListAccountSettings" => json!({ "effectiveSettings": true, "name": "taskLongArnFormat" }),
+        "CreateTaskSet" => json!({
+            "service": "ext", "cluster": cluster, "taskDefinition": "hello", "externalId": "x", "clientToken": "token",
+            "scale": { "value": 50.0, "unit": "PERCENT" }, "tags": [{ "key": "a", "value": "b" }],
+            "networkConfiguration": { "awsvpcConfiguration": { "subnets": ["subnet-1"] } },
+            "capacityProviderStrategy": [{ "capacityProvider": "FARGATE" }],
+        }),
+        "DescribeTaskSets" => {
+            json!({ "service": "ext", "cluster": cluster, "taskSets": [set], "include": ["TAGS"] })
+        }
+        "UpdateTaskSet" => json!({
+            "service": "ext", "cluster": cluster, "taskSet": set, "scale": { "value": 10, "unit": "PERCENT" },
+        }),
+        "UpdateServicePrimaryTaskSet" => {
+            json!({ "service": "ext", "cluster": cluster, "primaryTaskSet": set })
+        }
+        "DeleteTaskSet" => {
+            json!({ "service": "ext", "cluster": cluster, "taskSet": set, "force": true })
+        }
+        "ListServicesByNamespace" => {
+            json!({ "namespace": "shop", "maxResults": 3, "nextToken": null })
+        }
+        "ListServices" => json!({
+            "cluster": cluster, "launchType": "FARGATE", "schedulingStrategy": "REPLICA", "maxResults": 3,
+            "resourceManagementType": "CUSTOMER",
+        }),
+        "ListContainerInstances" => {
+            json!({ "cluster": cluster, "status": "ACTIVE", "maxResults": 3 })
+        }
+        "ListTaskDefinitions" => {
+            json!({ "familyPrefix": "hello", "status": "ACTIVE", "sort": "DESC", "maxResults": 3 })
+        }
+        "ListTaskDefinitionFamilies" => {
+            json!({ "familyPrefix": "hel", "status": "ALL", "maxResults": 3 })
+        }
+        "ListClusters" => json!({ "maxResults": 3 }),
         "ListTasks" => {
             json!({ "cluster": cluster, "family": "hello", "desiredStatus": "RUNNING", "maxResults": 3 })
         }
@@ -137,11 +181,47 @@ fn valid(operation: &str) -> Value {
         }
         "Logs_20140328.TagResource" => json!({ "resourceArn": "/web", "tags": { "a": "b" } }),
         "Logs_20140328.UntagResource" => json!({ "resourceArn": "/web", "tagKeys": ["a"] }),
-        target => valid_scaling(target.trim_start_matches("AnyScaleFrontendService.")),
+        target => match target.strip_prefix("AnyScaleFrontendService.") {
+            Some(operation) => valid_scaling(operation),
+            None => panic!("{target} is not fuzzed"),
+        },
     }
 }
 
-/// The same of Application Auto Scaling, and of what has a page.
+/// A task definition with something of everything that has members that it needs.
+fn rich() -> Value {
+    let mut definition = hello();
+    definition["volumes"] =
+        json!([{ "name": "data", "efsVolumeConfiguration": { "fileSystemId": "fs-1" } }]);
+    definition["ephemeralStorage"] = json!({ "sizeInGiB": 21 });
+    definition["proxyConfiguration"] = json!({ "type": "APPMESH", "containerName": "hello" });
+    let container = &mut definition["containerDefinitions"][0];
+    for (name, value) in [
+        ("healthCheck", json!({ "command": ["CMD", "true"] })),
+        (
+            "ulimits",
+            json!([{ "name": "nofile", "softLimit": 64, "hardLimit": 64 }]),
+        ),
+        ("restartPolicy", json!({ "enabled": true })),
+        (
+            "logConfiguration",
+            json!({ "logDriver": "awslogs", "options": { "awslogs-group": "/web" } }),
+        ),
+    ] {
+        container[name] = value;
+    }
+    let mut other = container.clone();
+    other["name"] = json!("other");
+    other["portMappings"] = json!([]);
+    other["dependsOn"] = json!([{ "containerName": "hello", "condition": "START" }]);
+    definition["containerDefinitions"]
+        .as_array_mut()
+        .unwrap()
+        .push(other);
+    definition
+}
+
+/// The same of Application Auto Scaling.
 fn valid_scaling(operation: &str) -> Value {
     let mut input = json!({
         "ServiceNamespace": "ecs", "ResourceId": "service/default/web", "ScalableDimension": "ecs:service:DesiredCount",
@@ -169,7 +249,7 @@ fn valid_scaling(operation: &str) -> Value {
             let arn = "arn:aws:application-autoscaling:us-east-1:000000000000:scalable-target/0ec";
             return json!({ "ResourceARN": arn, "Tags": { "a": "b" }, "TagKeys": ["a"] });
         }
-        _ => return json!({ "maxResults": 5 }),
+        _ => panic!("{operation} is not fuzzed"),
     };
     if let (Value::Object(input), Value::Object(more)) = (&mut input, more) {
         input.extend(more);
@@ -265,6 +345,10 @@ fn no_request_is_answered_with_a_failure_of_ours() {
     let (api, task) = runtime.block_on(async {
         let api = Api::new().await;
         assert_eq!(call(&api, "RegisterTaskDefinition", &hello()).await.0, 200);
+        let external = json!({
+            "serviceName": "ext", "desiredCount": 2, "deploymentController": { "type": "EXTERNAL" },
+        });
+        assert_eq!(call(&api, "CreateService", &external).await.0, 200);
         let run = json!({ "taskDefinition": "hello" });
         let (_, ran) = call(&api, "RunTask", &run).await;
         let arn = ran["tasks"][0]["taskArn"].as_str().unwrap_or_default();

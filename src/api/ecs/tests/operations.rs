@@ -251,6 +251,25 @@ async fn tags_can_be_changed_on_everything_and_bills_keep_those_of_the_run() {
         .await
         .json();
     assert_eq!(rest["tags"], first);
+    let added = json!([{ "key": "own", "value": "2" }]);
+    let changed = json!({ "resourceArn": task["taskArn"], "tags": added });
+    done(&api, "TagResource", changed).await;
+    for path in [path.as_str(), "/v1/tasks?limit=1000"] {
+        let rest = api.get(path).await.json();
+        let tasks = match rest["items"].as_array() {
+            Some(tasks) => tasks.clone(),
+            None => vec![rest],
+        };
+        let found = tasks
+            .iter()
+            .find(|one| one["taskId"] == id(&task["taskArn"]));
+        let tags = &found.unwrap()["tags"];
+        assert!(tags.as_array().unwrap().contains(&added[0]), "{tags}");
+    }
+    // Bills read the record, which has those of the run.
+    let recorded = id(&task["taskArn"]).parse().unwrap();
+    let recorded = api.store.task(&recorded).await.unwrap().unwrap();
+    assert_eq!(recorded.tags["own"], "1");
     let gone = json!({ "resourceArn": format!("{ARN}:capacity-provider/none") });
     let said = refused(&api, "ListTagsForResource", gone).await;
     assert!(said.contains("was not found"), "{said}");
@@ -328,6 +347,10 @@ async fn tasks_name_the_capacity_provider_that_their_strategy_spreads_them_to() 
         ),
         (
             json!({ "capacityProviderStrategy": [{ "provider": "FARGATE" }] }),
+            "capacityProviderStrategy[0].capacityProvider can not be blank.",
+        ),
+        (
+            json!({ "capacityProviderStrategy": [{ "capacityProvider": 1 }] }),
             "does not have the form",
         ),
     ] {
@@ -412,7 +435,11 @@ async fn capacity_providers_are_made_changed_listed_and_deleted() {
             "autoScalingGroupArn can not be blank",
         ),
         (
-            json!({ "name": "c", "managedInstancesProvider": {} }),
+            json!({ "name": "c", "managedInstancesProvider": {
+                "infrastructureRoleArn": "x", "instanceLaunchTemplate": {
+                    "ec2InstanceProfileArn": "x", "networkConfiguration": {},
+                },
+            } }),
             "UnsupportedFeatureException",
         ),
     ] {
@@ -562,7 +589,10 @@ async fn attributes_of_the_container_instance_are_put_listed_and_deleted() {
         ),
         (json!([one("ecs.os-type")]), "those of ECS itself"),
         (json!([one("")]), "1 to 128"),
-        (json!([{ "naem": "a" }]), "1 to 128"),
+        (
+            json!([{ "naem": "a" }]),
+            "attributes[0].name can not be blank.",
+        ),
     ] {
         let refusal = refused(&api, "PutAttributes", json!({ "attributes": attributes })).await;
         assert!(refusal.contains(said), "{refusal}");

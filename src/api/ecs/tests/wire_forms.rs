@@ -1,4 +1,4 @@
-//! What can be written in several ways: names, pages, and what nobody knows.
+//! What can be written in several ways: names, and what nobody knows.
 
 use serde_json::{Value, json};
 
@@ -120,69 +120,6 @@ async fn names_and_short_and_long_arns_are_taken_by_every_operation() {
             gone["failures"].as_array().is_none_or(Vec::is_empty),
             "{gone}"
         );
-    }
-}
-
-/// Every item of a list, read in pages of `size`, and how many pages there were.
-async fn pages(
-    api: &Api,
-    operation: &str,
-    mut input: Value,
-    list: &str,
-    size: usize,
-) -> (Vec<String>, usize) {
-    let (mut all, mut count) = (Vec::new(), 0);
-    input["maxResults"] = json!(size);
-    loop {
-        let page = done(api, operation, input.clone()).await;
-        let items = page[list].as_array().unwrap();
-        assert!(items.len() <= size, "{operation}: {page}");
-        all.extend(items.iter().map(ToString::to_string));
-        count += 1;
-        assert!(count < 20, "{operation} has no end");
-        if page["nextToken"].is_null() {
-            return (all, count);
-        }
-        input["nextToken"] = page["nextToken"].clone();
-    }
-}
-
-#[tokio::test]
-async fn every_list_comes_in_pages_of_the_size_that_was_asked_for() {
-    let api = Api::new().await;
-    for (n, family) in ["a", "b", "c"].into_iter().enumerate() {
-        let mut definition = hello();
-        definition["family"] = json!(family);
-        done(&api, "RegisterTaskDefinition", definition).await;
-        done(&api, "RunTask", json!({ "taskDefinition": family })).await;
-        let service = json!({ "serviceName": family, "taskDefinition": family, "desiredCount": 0 });
-        done(&api, "CreateService", service).await;
-        if n < 2 {
-            done(&api, "CreateCluster", json!({ "clusterName": family })).await;
-        }
-    }
-    for (operation, list) in [
-        ("ListClusters", "clusterArns"),
-        ("ListServices", "serviceArns"),
-        ("ListTaskDefinitions", "taskDefinitionArns"),
-        ("ListTaskDefinitionFamilies", "families"),
-        ("ListTasks", "taskArns"),
-    ] {
-        let (whole, one) = pages(&api, operation, json!({}), list, 100).await;
-        assert_eq!((whole.len(), one), (3, 1), "{operation}");
-        for size in [1, 2] {
-            let (found, count) = pages(&api, operation, json!({}), list, size).await;
-            assert_eq!(found, whole, "{operation}");
-            assert_eq!(count, 3_usize.div_ceil(size), "{operation}");
-        }
-        for (input, said) in [
-            (json!({ "maxResults": 0 }), "InvalidParameterException"),
-            (json!({ "maxResults": 101 }), "InvalidParameterException"),
-            (json!({ "nextToken": "x" }), "InvalidParameterException"),
-        ] {
-            let found = refused(&api, operation, input.clone()).await;
-            assert!(found.starts_with(said), "{operation} {input}: {found}");
-        }
     }
 }
 
