@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::header;
 
+use crate::api::Peer;
 use crate::api::testing::{Answer, Api, Setting, request};
 
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -23,6 +24,8 @@ const ORIGIN: &str = "http://127.0.0.1:6327";
 struct Browser {
     api: Api,
     cookies: BTreeMap<String, String>,
+    /// Where it is, if that matters.
+    peer: Option<Peer>,
 }
 
 impl Browser {
@@ -40,6 +43,7 @@ impl Browser {
         Self {
             api: Api::with(setting).await,
             cookies: BTreeMap::new(),
+            peer: None,
         }
     }
 
@@ -79,6 +83,9 @@ impl Browser {
         let cookies = pairs.collect::<Vec<_>>().join("; ");
         if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies);
+        }
+        if let Some(peer) = self.peer {
+            request = request.extension(peer);
         }
         let answer = self.api.call(request.body(body).unwrap()).await;
         for cookie in answer.headers.get_all(header::SET_COOKIE) {

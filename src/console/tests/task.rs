@@ -54,6 +54,7 @@ impl Browser {
         Self {
             api: Api::with(setting).await,
             cookies: BTreeMap::new(),
+            peer: None,
         }
     }
 
