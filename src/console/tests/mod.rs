@@ -3,7 +3,9 @@
 
 mod cost;
 mod definition;
+mod empty;
 mod frame;
+mod many;
 mod pages;
 mod service;
 mod sign_in;
@@ -58,6 +60,16 @@ impl Browser {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         check_page(&answer);
         answer.text().to_owned()
+    }
+
+    /// Fills in the form of the page at `path`, and sends it.
+    async fn fill_in(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let html = self.page(path).await;
+        let (_, rest) = html.split_once("name=\"formToken\" value=\"").unwrap();
+        let code = rest.split('"').next().unwrap().to_owned();
+        let mut all = vec![("formToken", code.as_str())];
+        all.extend(fields);
+        self.submit(path, Some(ORIGIN), &all).await
     }
 
     /// Sends a form as it is.
