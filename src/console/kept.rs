@@ -71,14 +71,14 @@ impl<V: Clone + Send + 'static> Kept<V> {
     {
         if let Some(underway) = self.begin(key, now) {
             let figures = make();
-            let made = tokio::spawn(async move {
+            let task = tokio::spawn(async move {
                 let value = figures.await?;
                 underway.keep(value);
                 Ok::<_, ApiError>(())
             });
             // What takes longer goes on beside the page.
-            if let Ok(Ok(made)) = tokio::time::timeout(patience, made).await {
-                made?;
+            if let Ok(Ok(result)) = tokio::time::timeout(patience, task).await {
+                result?;
             }
         }
         let entries = lock(&self.0);
@@ -147,6 +147,8 @@ impl<V> Drop for Underway<V> {
 
 #[cfg(test)]
 mod tests {
+    use std::future::{Ready, ready};
+
     use tokio::sync::oneshot;
 
     use super::*;
@@ -158,8 +160,8 @@ mod tests {
         TimestampMs::from_millis(1_000_000).plus(DurationMs::from_secs(seconds))
     }
 
-    async fn figures(value: u32) -> Result<u32, ApiError> {
-        Ok(value)
+    fn figures(value: u32) -> Ready<Result<u32, ApiError>> {
+        ready(Ok(value))
     }
 
     /// Waits until nothing is under way.

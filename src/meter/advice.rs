@@ -333,7 +333,7 @@ mod tests {
             from: at(START),
             to: at(START + 100 * HOUR),
         };
-        let advise = |most_kept: usize| {
+        let keeping = |most_kept: usize| {
             let mut advisor = Advisor::keeping(most_kept, at(START + 50 * HOUR));
             for record in records {
                 advisor.add(record);
@@ -347,8 +347,8 @@ mod tests {
             }
             quote.finish()
         };
-        let advice = advise(MOST_KEPT);
-        assert_eq!(advise(0), advice, "in one pass as in two");
+        let advice = keeping(MOST_KEPT);
+        assert_eq!(keeping(0), advice, "in one pass as in two");
         advice
     }
 
