@@ -115,6 +115,8 @@ CREATE TABLE tasks (
     pull_current_bytes   INTEGER CHECK (pull_current_bytes >= 0),
     pull_total_bytes     INTEGER CHECK (pull_total_bytes >= 0),
     started_at           INTEGER,
+    -- When its health checks first said that it is HEALTHY.
+    healthy_at           INTEGER,
     stopping_at          INTEGER,
     execution_stopped_at INTEGER,
     stopped_at           INTEGER,
@@ -151,6 +153,9 @@ CREATE INDEX tasks_of_services ON tasks (cluster, task_group, seq) WHERE is_note
 CREATE INDEX tasks_of_schedules ON tasks (started_by, id) WHERE last_status <> 'STOPPED' AND started_by GLOB 'schedule/*';
 CREATE INDEX tasks_provisioning ON tasks (seq, id) WHERE last_status = 'PROVISIONING';
 CREATE INDEX tasks_unfinished ON tasks (seq, id) WHERE cleaned_at IS NULL;
+-- What is looked for among all others: those that wait for something before they run, and the newest that have stopped.
+CREATE INDEX tasks_waiting ON tasks (seq) WHERE waiting IS NOT NULL AND last_status IN ('PROVISIONING', 'PENDING');
+CREATE INDEX tasks_stopped ON tasks (seq) WHERE last_status = 'STOPPED';
 
 CREATE TRIGGER tasks_only_move_forward BEFORE UPDATE OF last_status ON tasks
 WHEN (SELECT place FROM last_statuses WHERE last_status = NEW.last_status)

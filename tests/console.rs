@@ -1,13 +1,15 @@
 //! The console in a real browser: Chromium, driven by Playwright, with the rules of axe-core.
 //!
-//! `make test` installs them (`scripts/clients`). What is looked at is in `tests/console/pages.py`; here are the servers that
-//! it looks at. Pictures of all pages, dark and light, wide and narrow, are left in `target/console`.
+//! `make test` installs them (`scripts/clients`). What is looked at is in `tests/console/`, a file for each subject; here are
+//! the servers that it looks at. Pictures of all pages, dark and light, wide and narrow, are left in `target/console`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use serde_json::json;
+
 use crate::cli::run;
-use crate::harness::{Server, workload};
+use crate::harness::{Server, eventually, workload};
 
 const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -43,40 +45,116 @@ fn chromium() -> Option<PathBuf> {
     found
 }
 
-#[test]
-fn the_console_works_in_a_browser_and_keeps_the_rules_for_everybody() {
-    let Some(chromium) = chromium() else { return };
-    let server = Server::start();
-    for revision in ["1", "2"] {
-        server.register(&format!(
-            "family: web\ncpu: 256\nmemory: 512\ncontainerDefinitions:\n  - name: main\n    image: {}\n    \
-             stopTimeout: 2\n    command: [serve]\n    environment: [{{name: REVISION, value: \"{revision}\"}}]\n",
-            workload()
-        ));
-    }
-    let service = "serviceName: web\ntaskDefinition: web:1\ndesiredCount: 2\n";
-    let file = crate::cli::file(&server, "web.yaml", service);
-    run(&server, &["service", "create", &file, "--wait"]).ok();
-    // Something that has failed, and something that waits.
-    server.register_workload("job", &["exit", "--code", "3"]);
-    run(&server, &["run", "job", "--wait"]);
-
-    let locked = Server::start_sim_with(&[], &[("NEARGATE_TOKEN", TOKEN)]);
+/// Looks at the pages of `server`, as the file of that name in `tests/console/` says. `more` is what it needs to know besides.
+fn look(chromium: &Path, file: &str, server: &Server, more: &[(&str, &str)]) {
     let output = Command::new(python())
-        .arg(root().join("tests/console/pages.py"))
+        .arg(root().join("tests/console").join(file))
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .env("NO_PROXY", "*")
         .env("NEARGATE_ENDPOINT", server.endpoint())
-        .env("LOCKED_ENDPOINT", locked.endpoint())
-        .env("LOCKED_TOKEN", TOKEN)
         .env("CHROMIUM", chromium)
         .env("PICTURES", root().join("target/console"))
+        .envs(more.iter().copied())
         .output()
         .unwrap();
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     let (said, wrong) = (text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}\n{wrong}");
     eprintln!("{said}");
+}
+
+/// Registers a revision of `web` that runs the workload with `command`.
+fn register_web(server: &Server, command: &str) {
+    server.register(&format!(
+        "family: web\ncpu: 256\nmemory: 512\ncontainerDefinitions:\n  - name: main\n    image: {}\n    \
+         stopTimeout: 2\n    command: {command}\n",
+        workload()
+    ));
+}
+
+/// Makes the service `web` of two tasks of web:1, and waits until they run.
+fn create_web(server: &Server) {
+    let service = "serviceName: web\ntaskDefinition: web:1\ndesiredCount: 2\n";
+    let file = crate::cli::file(server, "web.yaml", service);
+    run(server, &["service", "create", &file, "--wait"]).ok();
+}
+
+#[test]
+fn the_console_works_in_a_browser_and_keeps_the_rules_for_everybody() {
+    let Some(chromium) = chromium() else { return };
+    let server = Server::start();
+    for revision in ["1", "2"] {
+        register_web(
+            &server,
+            &format!("[serve]\n    environment: [{{name: REVISION, value: \"{revision}\"}}]"),
+        );
+    }
+    create_web(&server);
+    // Something that has failed, and something that waits.
+    server.register_workload("job", &["exit", "--code", "3"]);
+    run(&server, &["run", "job", "--wait"]);
+
+    let locked = Server::start_sim_with(&[], &[("NEARGATE_TOKEN", TOKEN)]);
+    let more = [
+        ("LOCKED_ENDPOINT", locked.endpoint()),
+        ("LOCKED_TOKEN", TOKEN),
+    ];
+    look(&chromium, "pages.py", &server, &more);
     let picture = root().join("target/console/overview-dark-narrow.png");
-    assert!(picture.is_file(), "{said}");
+    assert!(picture.is_file(), "no picture was taken");
+}
+
+#[test]
+fn a_failed_deployment_its_rollback_scaling_and_going_back_are_seen_and_done_in_a_browser() {
+    let Some(chromium) = chromium() else { return };
+    let server = Server::start();
+    register_web(&server, "[sleep]");
+    register_web(&server, "[read-file, /no/such/file]");
+    register_web(&server, "[sleep]");
+    create_web(&server);
+    look(&chromium, "deploying.py", &server, &[]);
+}
+
+#[test]
+fn a_log_is_followed_and_commands_are_run_in_a_browser() {
+    let Some(chromium) = chromium() else { return };
+    let server = Server::start();
+    let command = "log --lines 1000000 --every-ms 100 --stderr-every 5 --bytes 300";
+    let command: Vec<&str> = command.split(' ').collect();
+    server.register_workload("talk", &command);
+    look(&chromium, "task.py", &server, &[]);
+}
+
+#[test]
+fn a_thousand_tasks_are_listed_and_fit_the_screen_of_a_browser() {
+    let Some(chromium) = chromium() else { return };
+    let server = Server::start_sim();
+    let long = "l".repeat(255);
+    let (status, answer) = server.post("/v1/clusters", &json!({ "clusterName": long }));
+    assert_eq!(status, 201, "{answer:#}");
+    for (name, cluster, count) in [("web", "default", 998), (&long, long.as_str(), 2)] {
+        // Without a network: one has room for fewer. Without CPU: the host has not that much.
+        let container = json!({
+            "name": name, "image": workload(), "command": ["sleep"], "memory": 6, "essential": true,
+        });
+        let definition = json!({
+            "family": name, "networkMode": "none", "containerDefinitions": [container],
+        });
+        server.register(&definition.to_string());
+        let service = json!({
+            "serviceName": name, "cluster": cluster, "taskDefinition": name, "desiredCount": count,
+        });
+        let (status, answer) = server.post("/v1/services", &service);
+        assert_eq!(status, 201, "{answer:#}");
+    }
+    for (cluster, count) in [("default", 998), (long.as_str(), 2)] {
+        eventually("all tasks to run", || {
+            let (_, cluster) = server.get(&format!("/v1/clusters/{cluster}"));
+            let running = cluster["runningTasksCount"].as_u64();
+            (running == Some(count))
+                .then_some(())
+                .ok_or(format!("{cluster:#}"))
+        });
+    }
+    look(&chromium, "many.py", &server, &[]);
 }

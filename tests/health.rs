@@ -64,6 +64,33 @@ fn what_a_failing_check_said_is_shown_and_kept_after_the_container_is_gone() {
 }
 
 #[test]
+fn when_a_task_became_healthy_is_a_step_of_its_life() {
+    let server = Server::start();
+    server.register(&checked("well", "[serve]", "[CMD, /workload, health]"));
+    let id = server.run("well");
+    let task = until(&server, &id, "the task to be HEALTHY", |task| {
+        task["healthStatus"] == "HEALTHY"
+    });
+    // Both are written with the same digits.
+    let at = |step: &str| task[step].as_str().unwrap_or_default().to_owned();
+    assert!(
+        at("healthyAt") >= at("startedAt") && at("startedAt") > at("createdAt"),
+        "{task:#}"
+    );
+    let described = server.cli(&["describe", &id]);
+    assert!(
+        described
+            .ok()
+            .contains(&format!("healthy       {}", at("healthyAt"))),
+        "{described:#?}"
+    );
+    server.stop(&id);
+    let ended = server.wait_for(&id, "STOPPED");
+    assert_eq!(ended["healthyAt"], task["healthyAt"], "it is kept");
+    server.wait_until_clean();
+}
+
+#[test]
 fn a_task_that_its_service_replaces_for_its_health_says_what_the_check_said() {
     let server = Server::start();
     server.register(&checked("sick", SICK, "[CMD, /workload, health]"));

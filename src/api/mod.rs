@@ -26,7 +26,7 @@ use tokio_util::task::TaskTracker;
 
 pub use auth::{ApiToken, Auth, Hosts, ListenRefused, WeakToken, check_listen};
 pub use limits::ApiLimits;
-pub use listener::serve;
+pub use listener::{Peer, serve};
 pub use pages::{ASSETS_PATH, Pages, ProblemPage, SIGN_IN_PATH};
 pub(crate) use rest::{ApiError, Kind, failed, order, read_body};
 pub use sign_in::{SignInRefused, SignIns, cookie};

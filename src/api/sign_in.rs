@@ -2,9 +2,10 @@
 //!
 //! A browser cannot show a token with every request, so whoever has typed it gets a cookie that stands for it, for a
 //! while. Only the hash of a cookie is kept, in memory: a restart signs everybody out. There are never more sessions than
-//! [`MOST`], and wrong tokens are counted: guessing is not worth beginning.
+//! [`MOST`], and wrong tokens are counted by where they come from: guessing is not worth beginning, and keeps nobody else out.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use axum::http::{HeaderMap, header};
@@ -19,9 +20,12 @@ const MOST: usize = 64;
 const AGE: DurationMs = DurationMs::from_secs(12 * 3_600);
 /// How long one lasts that is not used.
 const IDLE: DurationMs = DurationMs::from_secs(2 * 3_600);
-/// So many wrong tokens are answered in [`WRONG_WITHIN`]; then nobody can sign in until some of that time is over.
+/// So many wrong tokens from one source are answered in [`WRONG_WITHIN`]; then it cannot sign in until some of that time is
+/// over.
 const MOST_WRONG: usize = 10;
 const WRONG_WITHIN: DurationMs = DurationMs::from_secs(60);
+/// Sources that are counted by themselves at the same time; all further ones together are one.
+const MOST_SOURCES: usize = 1_024;
 /// More cookies than that are not looked at.
 const MOST_COOKIES: usize = 64;
 
@@ -49,8 +53,20 @@ struct Inner {
 struct Sessions {
     /// By the hash of their cookie.
     open: BTreeMap<[u8; 32], Session>,
-    /// When tokens were shown that are wrong; the newest last.
-    wrong: VecDeque<TimestampMs>,
+    /// When tokens were shown that are wrong, by whom; the newest last.
+    wrong: BTreeMap<Source, VecDeque<TimestampMs>>,
+}
+
+/// Whom wrong tokens are counted for: an address, or of IPv6 the network of it, for whoever has one address there has them
+/// all. `None` stands for whoever is not counted alone.
+type Source = Option<IpAddr>;
+
+fn source(peer: Option<IpAddr>) -> Source {
+    const NETWORK: u128 = !0 << 64;
+    Some(match peer?.to_canonical() {
+        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & NETWORK).into(),
+        address @ IpAddr::V4(_) => address,
+    })
 }
 
 struct Session {
@@ -81,18 +97,28 @@ impl SignIns {
         &self.0.cookie
     }
 
-    /// Begins a session for whoever shows the token; the value of its cookie.
-    pub fn sign_in(&self, shown: &[u8], now: TimestampMs) -> Result<String, SignInRefused> {
+    /// Begins a session for whoever shows the token, from the address `peer` if that is known; the value of its cookie.
+    pub fn sign_in(
+        &self,
+        shown: &[u8],
+        peer: Option<IpAddr>,
+        now: TimestampMs,
+    ) -> Result<String, SignInRefused> {
         let mut state = self.state();
-        let recent = |at: &&TimestampMs| now.since(**at) < WRONG_WITHIN;
-        let over = state.wrong.len() - state.wrong.iter().filter(recent).count();
-        state.wrong.drain(..over);
-        if state.wrong.len() >= MOST_WRONG {
+        state.wrong.retain(|_, times| {
+            times.retain(|at| now.since(*at) < WRONG_WITHIN);
+            !times.is_empty()
+        });
+        let source = source(peer).filter(|source| {
+            state.wrong.len() < MOST_SOURCES || state.wrong.contains_key(&Some(*source))
+        });
+        let wrong = state.wrong.get(&source).map_or(0, VecDeque::len);
+        if wrong >= MOST_WRONG {
             return Err(SignInRefused::TooMany);
         }
         let is_right = self.0.token.as_ref().is_some_and(|token| token.is(shown));
         if !is_right {
-            state.wrong.push_back(now);
+            state.wrong.entry(source).or_default().push_back(now);
             return Err(SignInRefused::Wrong);
         }
         state.open.retain(|_, session| session.lasts(now));
@@ -182,11 +208,11 @@ mod tests {
     #[test]
     fn a_session_lasts_while_it_is_used_and_not_for_ever() {
         let all = sign_ins();
-        let value = all.sign_in(TOKEN, at(0)).unwrap();
+        let value = all.sign_in(TOKEN, None, at(0)).unwrap();
         let headers = with(&all, &value);
         assert_eq!(all.session(&headers, at(7_199)), Some(value.as_str()));
         assert_eq!(all.session(&headers, at(7_199 + 7_200)), None, "idle");
-        let value = all.sign_in(TOKEN, at(0)).unwrap();
+        let value = all.sign_in(TOKEN, None, at(0)).unwrap();
         let headers = with(&all, &value);
         for hour in 1..12 {
             assert!(all.session(&headers, at(hour * 3_600)).is_some(), "{hour}");
@@ -198,7 +224,7 @@ mod tests {
     #[test]
     fn whoever_signs_out_has_no_session() {
         let all = sign_ins();
-        let value = all.sign_in(TOKEN, at(0)).unwrap();
+        let value = all.sign_in(TOKEN, None, at(0)).unwrap();
         let headers = with(&all, &value);
         all.sign_out(&headers);
         assert_eq!(all.session(&headers, at(1)), None);
@@ -208,18 +234,63 @@ mod tests {
     fn wrong_tokens_are_answered_so_often_and_the_right_one_counts_again_later() {
         let all = sign_ins();
         for _ in 0..MOST_WRONG {
-            assert_eq!(all.sign_in(b"guess", at(0)), Err(SignInRefused::Wrong));
+            assert_eq!(
+                all.sign_in(b"guess", None, at(0)),
+                Err(SignInRefused::Wrong)
+            );
         }
-        assert_eq!(all.sign_in(TOKEN, at(59)), Err(SignInRefused::TooMany));
-        assert!(all.sign_in(TOKEN, at(60)).is_ok());
+        assert_eq!(
+            all.sign_in(TOKEN, None, at(59)),
+            Err(SignInRefused::TooMany)
+        );
+        assert!(all.sign_in(TOKEN, None, at(60)).is_ok());
+    }
+
+    #[test]
+    fn whoever_guesses_keeps_nobody_else_out() {
+        let all = sign_ins();
+        let ip = |text: &str| Some(text.parse().unwrap());
+        let guess = |from: &str| {
+            for _ in 0..MOST_WRONG {
+                let refused = all.sign_in(b"guess", ip(from), at(0));
+                assert_eq!(refused, Err(SignInRefused::Wrong), "{from}");
+            }
+        };
+        let is_out = |from: Option<IpAddr>| all.sign_in(TOKEN, from, at(1)).is_err();
+        guess("192.0.2.1");
+        guess("2001:db8::1");
+        for from in ["192.0.2.1", "::ffff:192.0.2.1", "2001:db8::2"] {
+            assert!(is_out(ip(from)), "{from}");
+        }
+        for from in ["192.0.2.2", "2001:db8:0:1::1"] {
+            assert!(!is_out(ip(from)), "{from}");
+        }
+        assert!(!is_out(None));
+    }
+
+    #[test]
+    fn of_those_who_guess_only_so_many_are_remembered_one_by_one() {
+        let all = sign_ins();
+        let from = |n: u32| Some(IpAddr::V4(std::net::Ipv4Addr::from_bits(n)));
+        for n in 0..10_000 {
+            // In the end all others are locked out together.
+            let _ = all.sign_in(b"guess", from(n), at(0));
+        }
+        assert_eq!(all.state().wrong.len(), MOST_SOURCES + 1);
+        assert_eq!(
+            all.sign_in(TOKEN, from(10_000), at(1)),
+            Err(SignInRefused::TooMany)
+        );
+        assert!(all.sign_in(TOKEN, from(7), at(1)).is_ok());
+        assert!(all.sign_in(TOKEN, from(10_000), at(60)).is_ok());
     }
 
     #[test]
     fn there_are_never_more_sessions_than_that() {
         let all = sign_ins();
-        let first = all.sign_in(TOKEN, at(0)).unwrap();
+        let first = all.sign_in(TOKEN, None, at(0)).unwrap();
         for second in 1..=u32::try_from(MOST).unwrap() {
-            all.sign_in(TOKEN, at(second)).unwrap();
+            all.sign_in(TOKEN, None, at(second)).unwrap();
         }
         assert_eq!(all.state().open.len(), MOST);
         assert_eq!(all.session(&with(&all, &first), at(100)), None);

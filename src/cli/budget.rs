@@ -5,9 +5,10 @@ use clap::{Args, Subcommand};
 use super::describe::Page;
 use super::failure::Failure;
 use super::parse::{self, Source};
-use super::table::{Field, Table, Tone};
+use super::table::{Field, Look, Table};
 use super::{Session, apply, time};
 use crate::domain::TimestampMs;
+use crate::domain::display::Tone;
 use crate::shapes::{Budget, BudgetAction, BudgetPeriod, PutBudgetRequest};
 
 /// Limit what tasks may cost: put, list and delete budgets
@@ -64,7 +65,8 @@ pub(super) async fn execute(session: &mut Session, args: BudgetArgs) -> Result<u
         Action::Describe { name } => {
             let answer = session.client.budget(&name).await?;
             if !session.console.document(&answer.document)? {
-                let text = render(&answer.value, time::now());
+                let look = session.console.look();
+                let text = render(&answer.value, time::now(), look);
                 session.console.text(&text)?;
             }
             Ok(0)
@@ -184,8 +186,8 @@ fn state(budget: &Budget) -> Field {
     }
 }
 
-fn render(budget: &Budget, now: TimestampMs) -> String {
-    let mut page = Page::default();
+fn render(budget: &Budget, now: TimestampMs, look: Look) -> String {
+    let mut page = Page::new(look);
     page.entry("Budget", &budget.name);
     page.entry("Covers", &covers(budget));
     page.entry("Spent", &stands(budget));

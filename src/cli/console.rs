@@ -1,5 +1,6 @@
 //! Where a command's words go: data to stdout, talk to stderr, and neither garbles the other.
 
+use std::ffi::OsString;
 use std::io::{self, BufWriter, IsTerminal as _, Write};
 
 use clap::ValueEnum;
@@ -61,11 +62,10 @@ impl Console {
             stdout_is_terminal,
             stderr_is_terminal: stderr_is_terminal && !verbose,
             colour_is_wanted: std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty()),
-            width: if stdout_is_terminal {
-                comfy_table::Table::new().width()
-            } else {
-                None
-            },
+            width: width(
+                terminal::size().map(|size| size.columns),
+                std::env::var_os("COLUMNS"),
+            ),
             format,
             bars: MultiProgress::with_draw_target(target),
             documents: 0,
@@ -283,7 +283,31 @@ impl Console {
     }
 }
 
+/// How many columns there are for what is printed: those of the terminal, or as many of them as `COLUMNS` says. What goes
+/// elsewhere is as wide as it needs to be, so that scripts can rely on its lines.
+fn width(terminal: Option<u16>, columns: Option<OsString>) -> Option<u16> {
+    let wanted = columns.and_then(|text| text.to_str()?.trim().parse().ok());
+    let wanted = wanted.filter(|columns| *columns > 0);
+    terminal.map(|terminal| terminal.min(wanted.unwrap_or(u16::MAX)))
+}
+
 /// The first digits of an ID.
 pub(super) fn short(id: &str) -> &str {
     id.get(..SHORT_ID).unwrap_or(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_table_is_as_wide_as_the_terminal_or_as_columns_says() {
+        let wide = |terminal, columns: Option<&str>| width(terminal, columns.map(OsString::from));
+        assert_eq!(wide(Some(120), None), Some(120));
+        assert_eq!(wide(Some(120), Some("80")), Some(80));
+        for columns in ["500", "0", "", "many", "-1"] {
+            assert_eq!(wide(Some(120), Some(columns)), Some(120), "{columns:?}");
+        }
+        assert_eq!(wide(None, Some("80")), None, "a script gets whole lines");
+    }
 }

@@ -9,8 +9,9 @@ use clap::Args;
 
 use super::failure::Failure;
 use super::sanitise::one_line;
-use super::table::{Look, Table};
+use super::table::{Look, Table, wrap};
 use super::{Session, parse, time};
+use crate::domain::display;
 use crate::shapes::NetworkBinding;
 
 pub(super) use task::usage;
@@ -77,23 +78,29 @@ pub(super) fn binding(binding: &NetworkBinding) -> String {
         host_port,
         protocol,
     } = binding;
-    // An IPv6 address has colons of its own.
-    let address = if bind_ip.contains(':') {
-        format!("[{bind_ip}]")
-    } else {
-        bind_ip.clone()
-    };
+    let address = display::host(bind_ip);
     format!("{address}:{host_port}->{container_port}/{protocol}")
 }
 
-/// Text for a person: names with their values, and tables under headings.
+/// Text for a person: names with their values, and tables under headings. What is too long for the terminal goes on in the
+/// next line, below itself.
 #[derive(Debug, Default)]
 pub(super) struct Page {
     text: String,
     entries: Vec<(&'static str, String)>,
+    /// Columns of the terminal, if there is one.
+    width: Option<u16>,
 }
 
 impl Page {
+    /// An empty page that looks like that.
+    pub(super) fn new(look: Look) -> Self {
+        Self {
+            width: look.width,
+            ..Self::default()
+        }
+    }
+
     /// A name and its value; values that stand together are aligned.
     pub(super) fn entry(&mut self, name: &'static str, value: &str) {
         self.entries.push((name, one_line(value)));
@@ -127,7 +134,10 @@ impl Page {
     /// A line by itself, indented.
     pub(super) fn line(&mut self, line: &str) {
         self.end_entries("  ");
-        let _ = writeln!(self.text, "  {}", one_line(line));
+        for (number, part) in self.wrap(&one_line(line), 4).iter().enumerate() {
+            let indent = if number == 0 { "  " } else { "    " };
+            let _ = writeln!(self.text, "{indent}{part}");
+        }
     }
 
     fn end_entries(&mut self, indent: &str) {
@@ -137,9 +147,21 @@ impl Page {
             .map(|(name, _)| name.len())
             .max()
             .unwrap_or(0);
-        for (name, value) in self.entries.drain(..) {
-            // Writing to a string does not fail.
-            let _ = writeln!(self.text, "{indent}{name:longest$}  {value}");
+        for (name, value) in std::mem::take(&mut self.entries) {
+            let before = indent.len() + longest + 2;
+            for (number, part) in self.wrap(&value, before).iter().enumerate() {
+                let name = if number == 0 { name } else { "" };
+                // Writing to a string does not fail.
+                let _ = writeln!(self.text, "{indent}{name:longest$}  {part}");
+            }
+        }
+    }
+
+    /// The lines of `text`, with so many columns before each.
+    fn wrap(&self, text: &str, before: usize) -> Vec<String> {
+        match self.width {
+            Some(width) => wrap(text, usize::from(width).saturating_sub(before)),
+            None => vec![text.to_owned()],
         }
     }
 
@@ -169,6 +191,37 @@ mod tests {
         ] {
             assert!(!can_be_task(name), "{name}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_for_the_terminal_goes_on_below_itself() {
+        let page = |width| {
+            let mut page = Page::new(Look {
+                width,
+                colour: false,
+            });
+            page.entry("Task", "0123456789abcdef0123456789abcdef");
+            page.entry("Stop code", "it was told to stop, and did so after a while");
+            page.heading("Events");
+            page.line("2026-01-31T08:15:00Z  (service web) has begun something long");
+            page.finish()
+        };
+        assert_eq!(
+            page(Some(45)),
+            "\
+Task       0123456789abcdef0123456789abcdef
+Stop code  it was told to stop, and did so
+           after a while
+
+Events
+  2026-01-31T08:15:00Z  (service web) has
+    begun something long
+"
+        );
+        let whole = page(None);
+        assert!(whole.contains("did so after a while\n"), "{whole}");
+        // A terminal that is hardly there is no reason to fail.
+        assert!(page(Some(1)).contains("Stop code"));
     }
 
     #[test]

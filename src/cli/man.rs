@@ -162,6 +162,7 @@ mod tests {
             .unwrap();
         let run = String::from_utf8(run.text.clone()).unwrap();
         for part in [
+            "\\fBNEARGATE_ENDPOINT\\fR environment variable",
             "\\-\\-follow",
             "\\-\\-endpoint",
             "\\-\\-env",

@@ -3,6 +3,7 @@
 use clap::Args;
 
 use super::failure::Failure;
+use super::table::Look;
 use super::{Session, time};
 use crate::domain::TimestampMs;
 use crate::shapes::{EngineState, EngineStatus, Readiness};
@@ -19,13 +20,15 @@ pub(super) struct StatusArgs {}
 pub(super) async fn execute(session: &mut Session) -> Result<u8, Failure> {
     let answer = session.client.readiness().await?;
     if !session.console.document(&answer.document)? {
-        let text = render(session.client.endpoint(), &answer.value, time::now());
+        let look = session.console.look();
+        let endpoint = session.client.endpoint();
+        let text = render(endpoint, &answer.value, time::now(), look);
         session.console.text(&text)?;
     }
     Ok(u8::from(!answer.value.ready))
 }
 
-fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
+fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs, look: Look) -> String {
     let Readiness {
         ready,
         engine,
@@ -33,7 +36,7 @@ fn render(endpoint: &str, readiness: &Readiness, now: TimestampMs) -> String {
         no_metadata,
         version,
     } = readiness;
-    let mut page = super::describe::Page::default();
+    let mut page = super::describe::Page::new(look);
     page.entry("Neargate", &format!("{} at {endpoint}", version.version));
     page.entry("Ready", if *ready { "yes" } else { "no" });
     let state = match engine.state {
@@ -116,7 +119,12 @@ mod tests {
             },
         };
         assert_eq!(
-            render("http://127.0.0.1:6327", &readiness, sample::now()),
+            render(
+                "http://127.0.0.1:6327",
+                &readiness,
+                sample::now(),
+                Look::default()
+            ),
             "\
 Neargate  0.1.0 at http://127.0.0.1:6327
 Ready     no

@@ -4,22 +4,7 @@ use comfy_table::presets::NOTHING;
 use comfy_table::{Attribute, Cell, Color, ColumnConstraint, ContentArrangement};
 
 use super::sanitise::one_line;
-
-/// What the reader should notice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// Nothing in particular.
-    #[default]
-    Plain,
-    /// It is as it should be.
-    Good,
-    /// It is on its way.
-    Busy,
-    /// It is not as it should be.
-    Bad,
-    /// It is over.
-    Past,
-}
+use crate::domain::display::Tone;
 
 /// One field of a table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -39,13 +24,13 @@ impl Field {
 
     /// The status of something, in ECS's words, with the tone that goes with it.
     pub(super) fn status(text: impl AsRef<str>) -> Self {
-        let text = text.as_ref();
-        let tone = match text {
-            "RUNNING" | "HEALTHY" | "ACTIVE" => Tone::Good,
-            "UNHEALTHY" => Tone::Bad,
-            "STOPPED" | "INACTIVE" | "UNKNOWN" => Tone::Past,
-            _ => Tone::Busy,
-        };
+        let tone = Tone::of_status(text.as_ref());
+        Self::new(text, tone)
+    }
+
+    /// What became of a deployment, in ECS's words, with the tone that goes with it.
+    pub(super) fn deployment(text: impl AsRef<str>) -> Self {
+        let tone = Tone::of_deployment(text.as_ref());
         Self::new(text, tone)
     }
 }
@@ -63,6 +48,30 @@ pub(super) struct Look {
     pub(super) width: Option<u16>,
     /// Whether tones become colours.
     pub(super) colour: bool,
+}
+
+/// Fewer columns than that are none that one can read in.
+const NARROWEST: usize = 16;
+
+/// The lines of `text`, broken between words, none of which is wider than `width` columns.
+pub(super) fn wrap(text: &str, width: usize) -> Vec<String> {
+    let mut table = comfy_table::Table::new();
+    let width = u16::try_from(width.max(NARROWEST)).unwrap_or(u16::MAX);
+    table
+        .load_style(NOTHING)
+        .force_no_tty()
+        .set_width(width)
+        .set_content_arrangement(ContentArrangement::Dynamic)
+        .add_row([text]);
+    if let Some(column) = table.column_mut(0) {
+        column.set_padding((0, 0));
+    }
+    let lines: Vec<String> = table.trim_fmt().lines().map(ToOwned::to_owned).collect();
+    if lines.is_empty() {
+        vec![String::new()]
+    } else {
+        lines
+    }
 }
 
 /// Rows under a head.

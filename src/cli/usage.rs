@@ -92,7 +92,7 @@ pub(super) async fn execute(session: &mut Session, args: UsageArgs) -> Result<u8
     if let Some(task) = &args.task {
         let answer = client.task_usage(task).await?;
         if !console.document(&answer.document)? {
-            let mut page = Page::default();
+            let mut page = Page::new(console.look());
             usage(&mut page, &answer.value);
             console.text(&page.finish())?;
         }

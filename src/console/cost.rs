@@ -51,6 +51,7 @@ struct CostQuery {
 }
 
 /// What is asked for, as the form shows it.
+#[derive(Clone)]
 struct Choices {
     by: &'static str,
     tag: String,
@@ -81,6 +82,33 @@ impl Choices {
         Range::OF_COSTS
             .iter()
             .map(move |one| (one.word(), one.label(), *one == range))
+    }
+
+    /// What the figures are kept by.
+    fn key(&self) -> String {
+        query(&[
+            ("by", self.by),
+            ("tag", &self.tag),
+            ("range", self.range.word()),
+            ("cluster", &self.cluster),
+            ("family", &self.family),
+        ])
+    }
+
+    /// The bill that has them.
+    fn wanted(&self, group_by: GroupBy, visit: &Visit) -> Result<BillQuery, ApiError> {
+        let (from, to) = self.range.period(visit.now);
+        Ok(BillQuery {
+            filter: UsageFilter {
+                cluster: names("cluster", Some(&self.cluster))?,
+                family: names("family", Some(&self.family))?,
+            },
+            from: Some(from),
+            to: Some(to),
+            group_by,
+            price_sheet: None,
+            compare: None,
+        })
     }
 
     fn group_by(&self) -> Result<GroupBy, ApiError> {
@@ -117,6 +145,12 @@ struct Line {
 struct CostPage {
     frame: Frame,
     choices: Choices,
+    /// As soon as they are known.
+    figures: Option<Arc<Figures>>,
+}
+
+/// What the page shows.
+pub(super) struct Figures {
     from: String,
     to: String,
     sheet: String,
@@ -157,33 +191,30 @@ async fn cost(visit: Visit, Asked(asked): Asked<CostQuery>) -> Result<Response, 
         cluster: asked.cluster.unwrap_or_default(),
         family: asked.family.unwrap_or_default(),
     };
-    let filter = UsageFilter {
-        cluster: names("cluster", Some(&choices.cluster))?,
-        family: names("family", Some(&choices.family))?,
-    };
-    let group_by = choices.group_by()?;
-    let (from, to) = range.period(visit.now);
+    let wanted = choices.wanted(choices.group_by()?, &visit)?;
     let wanted = BillQuery {
-        filter,
-        from: Some(from),
-        to: Some(to),
-        group_by: group_by.clone(),
-        price_sheet: None,
         compare: Some(COMPARED.to_owned()),
+        ..wanted
     };
+    let make = || make(visit.clone(), choices.clone(), wanted);
+    let key = choices.key();
+    let page = CostPage {
+        figures: visit.console.bills.get(&key, visit.now, make).await?,
+        frame: visit.frame(Nav::Cost, "Cost"),
+        choices,
+    };
+    visit.show(&page)
+}
+
+async fn make(visit: Visit, choices: Choices, wanted: BillQuery) -> Result<Arc<Figures>, ApiError> {
+    let (range, group_by) = (choices.range, wanted.group_by.clone());
     let bill = bill(&visit, wanted).await?;
     let over_time = pictures::over_time(&visit, &bill.wanted, range).await?;
     let (stack, stack_note) =
         pictures::stack(&visit, &bill.wanted, &bill.shown, &over_time, range).await?;
-    let page = page(
-        &visit,
-        choices,
-        &group_by,
-        bill,
-        &over_time,
-        (stack, stack_note),
-    );
-    visit.show(&page)
+    let stack = (stack, stack_note);
+    let figures = figures(&choices, &group_by, bill, &over_time, stack);
+    Ok(Arc::new(figures))
 }
 
 /// A bill, and what was asked for.
@@ -210,14 +241,13 @@ async fn bill(visit: &Visit, mut wanted: BillQuery) -> Result<Made, ApiError> {
     Ok(Made { wanted, shown })
 }
 
-fn page(
-    visit: &Visit,
-    choices: Choices,
+fn figures(
+    choices: &Choices,
     group_by: &GroupBy,
     made: Made,
     over_time: &crate::meter::bill::Bill,
     (stack, stack_note): (Svg, Option<&'static str>),
-) -> CostPage {
+) -> Figures {
     let bill = made.shown;
     let currency = bill.price_sheet.currency.clone();
     let is_compared = bill.compared_with.is_some();
@@ -240,8 +270,7 @@ fn page(
         ("family", choices.family.as_str()),
     ];
     let used = pictures::used(over_time, choices.range);
-    CostPage {
-        frame: visit.frame(Nav::Cost, "Cost"),
+    Figures {
         csv: export("csv"),
         focus: export("focus"),
         json: export(""),
@@ -261,7 +290,6 @@ fn page(
         sheet: bill.price_sheet.name,
         compared_with: bill.compared_with.map(|sheet| sheet.name),
         notes: bill.notes,
-        choices,
     }
 }
 
@@ -339,10 +367,16 @@ struct AdviceRow {
 struct RightsizingPage {
     frame: Frame,
     choices: Choices,
+    margin: u32,
+    /// As soon as they are known.
+    sizes: Option<Arc<Sizes>>,
+}
+
+/// What the page shows.
+pub(super) struct Sizes {
     from: String,
     to: String,
     sheet: String,
-    margin: u32,
     rows: Vec<AdviceRow>,
     more: usize,
     json: String,
@@ -360,18 +394,19 @@ async fn rightsizing(visit: Visit, Asked(asked): Asked<CostQuery>) -> Result<Res
         cluster: asked.cluster.unwrap_or_default(),
         family: asked.family.unwrap_or_default(),
     };
-    let (from, to) = range.period(visit.now);
-    let wanted = BillQuery {
-        filter: UsageFilter {
-            cluster: names("cluster", Some(&choices.cluster))?,
-            family: names("family", Some(&choices.family))?,
-        },
-        from: Some(from),
-        to: Some(to),
-        group_by: GroupBy::Family,
-        price_sheet: None,
-        compare: None,
+    let wanted = choices.wanted(GroupBy::Family, &visit)?;
+    let make = || advise(visit.clone(), choices.clone(), wanted);
+    let key = choices.key();
+    let page = RightsizingPage {
+        sizes: visit.console.advice.get(&key, visit.now, make).await?,
+        frame: visit.frame(Nav::Cost, "Which sizes would have done"),
+        choices,
+        margin: MARGIN_PERCENT,
     };
+    visit.show(&page)
+}
+
+async fn advise(visit: Visit, choices: Choices, wanted: BillQuery) -> Result<Arc<Sizes>, ApiError> {
     let (advice, period, sheet) = visit.control().rightsize(&wanted, MARGIN_PERCENT).await?;
     let advice = Rightsizing::new(&advice, period, MARGIN_PERCENT, &sheet);
     let pairs = [
@@ -380,23 +415,15 @@ async fn rightsizing(visit: Visit, Asked(asked): Asked<CostQuery>) -> Result<Res
         ("cluster", choices.cluster.as_str()),
         ("family", choices.family.as_str()),
     ];
-    let page = RightsizingPage {
-        frame: visit.frame(Nav::Cost, "Which sizes would have done"),
+    let row = |one: &Advice| advice_row(one, &advice.currency);
+    Ok(Arc::new(Sizes {
         json: format!("/v1/rightsize?{}", query(&pairs)),
-        rows: advice
-            .items
-            .iter()
-            .take(LISTED)
-            .map(|one| advice_row(one, &advice.currency))
-            .collect(),
+        rows: advice.items.iter().take(LISTED).map(row).collect(),
         more: advice.items.len().saturating_sub(LISTED),
-        choices,
         from: advice.from,
         to: advice.to,
         sheet: advice.price_sheet,
-        margin: MARGIN_PERCENT,
-    };
-    visit.show(&page)
+    }))
 }
 
 fn advice_row(one: &Advice, currency: &str) -> AdviceRow {

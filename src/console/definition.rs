@@ -1,5 +1,6 @@
 //! Task definitions: families, revisions, what differs between two of them, and running one.
 
+mod register;
 mod run;
 
 use std::sync::Arc;
@@ -32,6 +33,7 @@ const LISTED: u32 = 50;
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new()
         .route("/task-definitions", get(families))
+        .route("/register", get(register::ask).post(register::register))
         .route("/task-definitions/{family}", get(revisions))
         .route("/task-definitions/{family}/diff", get(compare))
         .route("/task-definitions/{family}/{revision}", get(show))

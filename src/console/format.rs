@@ -6,7 +6,8 @@ use askama::Template;
 use askama::filters::HtmlSafe;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC};
 
-use crate::domain::{TimestampMs, display};
+use crate::domain::TimestampMs;
+use crate::domain::display::{self, Tone};
 
 /// A point in time: how long ago it is, and exactly when for whoever points at it.
 #[derive(Clone, Copy, Debug)]
@@ -35,31 +36,14 @@ impl fmt::Display for When {
 
 impl HtmlSafe for When {}
 
-/// What the reader should notice.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) enum Tone {
-    /// Nothing in particular.
-    #[default]
-    Plain,
-    /// It is as it should be.
-    Good,
-    /// It is on its way.
-    Busy,
-    /// It is not as it should be.
-    Bad,
-    /// It is over.
-    Past,
-}
-
-impl fmt::Display for Tone {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Plain => "plain",
-            Self::Good => "good",
-            Self::Busy => "busy",
-            Self::Bad => "bad",
-            Self::Past => "past",
-        })
+/// The class of what has that tone.
+const fn class(tone: Tone) -> &'static str {
+    match tone {
+        Tone::Plain => "plain",
+        Tone::Good => "good",
+        Tone::Busy => "busy",
+        Tone::Bad => "bad",
+        Tone::Past => "past",
     }
 }
 
@@ -67,11 +51,11 @@ impl fmt::Display for Tone {
 #[derive(Clone, Debug, Default, Template)]
 #[template(
     ext = "html",
-    source = "<span class=\"badge {{ tone }}\">{{ text }}</span>"
+    source = "<span class=\"badge {{ class }}\">{{ text }}</span>"
 )]
 pub(super) struct Badge {
     text: String,
-    tone: Tone,
+    class: &'static str,
 }
 
 impl HtmlSafe for Badge {}
@@ -81,19 +65,18 @@ impl Badge {
     pub(super) fn new(text: impl Into<String>, tone: Tone) -> Self {
         Self {
             text: text.into(),
-            tone,
+            class: class(tone),
         }
     }
 
     /// The status of something, in ECS's words, with the tone that goes with it.
     pub(super) fn status(text: &str) -> Self {
-        let tone = match text {
-            "RUNNING" | "HEALTHY" | "ACTIVE" | "COMPLETED" | "SUCCESSFUL" => Tone::Good,
-            "UNHEALTHY" | "FAILED" | "ROLLBACK_FAILED" => Tone::Bad,
-            "STOPPED" | "INACTIVE" | "UNKNOWN" | "ROLLBACK_SUCCESSFUL" => Tone::Past,
-            _ => Tone::Busy,
-        };
-        Self::new(text, tone)
+        Self::new(text, Tone::of_status(text))
+    }
+
+    /// What became of a deployment, in ECS's words, with the tone that goes with it.
+    pub(super) fn deployment(text: &str) -> Self {
+        Self::new(text, Tone::of_deployment(text))
     }
 }
 

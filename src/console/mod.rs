@@ -20,10 +20,12 @@ mod events;
 mod form;
 mod format;
 mod frame;
+mod kept;
 mod overview;
 mod period;
 mod service;
 mod service_action;
+mod service_new;
 mod sign_in;
 mod task;
 mod used;
@@ -32,7 +34,7 @@ mod visit;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -40,7 +42,7 @@ use axum::middleware::map_response;
 
 use crate::api::{ApiToken, Pages, SignIns};
 use crate::control::Control;
-use crate::domain::{IdSource, TimestampMs};
+use crate::domain::IdSource;
 
 /// The most bytes of a form.
 const FORM_BYTES: usize = 64 * 1_024;
@@ -51,8 +53,11 @@ pub(crate) struct Console {
     sign_ins: SignIns,
     ids: Arc<dyn IdSource>,
     form_key: form::Key,
-    /// What the overview last said of the cost, and when.
-    cost: Mutex<Option<(TimestampMs, overview::CostView)>>,
+    /// What the overview says of the cost.
+    cost: kept::Kept<overview::CostView>,
+    /// What the pages of costs show, by their query.
+    bills: kept::Kept<Arc<cost::Figures>>,
+    advice: kept::Kept<Arc<cost::Sizes>>,
 }
 
 /// The pages, for the API to answer. With `token`, one signs in with it first.
@@ -62,7 +67,9 @@ pub fn pages(control: Control, token: Option<ApiToken>, ids: &Arc<dyn IdSource>)
         form_key: form::Key::new(ids.as_ref()),
         ids: Arc::clone(ids),
         sign_ins: sign_ins.clone(),
-        cost: Mutex::default(),
+        cost: kept::Kept::default(),
+        bills: kept::Kept::default(),
+        advice: kept::Kept::default(),
         control,
     });
     Pages {
@@ -87,5 +94,6 @@ fn routes() -> Router<Arc<Console>> {
         .merge(used::routes())
         .merge(service::routes())
         .merge(service_action::routes())
+        .merge(service_new::routes())
         .merge(events::routes())
 }

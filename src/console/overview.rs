@@ -1,7 +1,7 @@
 //! The first page: what there is, what runs, what is wrong, what it costs, what happened.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use askama::Template;
 use axum::Router;
@@ -17,6 +17,7 @@ use super::visit::Visit;
 use super::{Console, bars};
 use crate::api::ApiError;
 use crate::control::BillQuery;
+use crate::domain::display::Tone;
 use crate::domain::{
     Capacity, Cluster, ClusterName, LastStatus, StopCode, Task, TimestampMs, display,
 };
@@ -32,11 +33,9 @@ const CLUSTERS: u32 = 20;
 /// Events of the feed.
 const EVENTS: u32 = 15;
 /// Tasks that wait, and tasks that failed, as far as they are shown.
-const TASKS: usize = 10;
+const TASKS: u32 = 10;
 /// Stopped tasks, the newest ones, among which those are looked for that failed.
 const STOPPED: u32 = 50;
-/// For so long the cost is not worked out again.
-const COST_KEPT_MS: i64 = 10_000;
 /// For how long a task that failed is shown.
 const FAILED_WITHIN_MS: i64 = 3_600_000;
 
@@ -55,7 +54,7 @@ struct OverviewPage {
     paging: Paging,
     problems: Vec<ProblemRow>,
     waiting: Vec<ProblemRow>,
-    cost: Option<CostView>,
+    cost: Cost,
     events: Vec<EventRow>,
 }
 
@@ -104,6 +103,14 @@ struct ProblemRow {
     what: Badge,
     why: String,
     when: Option<When>,
+}
+
+/// What the page says of the cost.
+enum Cost {
+    Known(CostView),
+    /// It is being added up.
+    Underway,
+    Unknown,
 }
 
 /// What this month has cost so far.
@@ -227,18 +234,14 @@ pub(super) fn service_path(cluster: &str, name: &str) -> String {
     format!("/services/{}/{}", segment(cluster), segment(name))
 }
 
-/// Who asked for something, in a word.
+/// Who asked for something.
 pub(super) fn by(requester: &Requester) -> String {
-    match (&requester.name, requester.kind.as_str()) {
-        (Some(name), _) => name.clone(),
-        (None, "circuitBreaker") => "the circuit breaker".to_owned(),
-        (None, _) => "somebody who did not say".to_owned(),
-    }
+    let who = requester.who().unwrap_or("somebody who did not say");
+    who.to_owned()
 }
 
 /// How a service is, in a word.
 pub(super) fn state(service: &Service) -> Badge {
-    use super::format::Tone;
     let deployment = service.deployments.first();
     let rollout = deployment.map_or("", |one| one.rollout_state.as_str());
     match (service.status.as_str(), rollout) {
@@ -288,7 +291,7 @@ fn failing(service: &Service, now: TimestampMs) -> Option<ProblemRow> {
         key: format!("{}/{}", service.cluster, service.service_name),
         path: service_path(&service.cluster, &service.service_name),
         name: format!("{} ({})", service.service_name, deployment.task_definition),
-        what: Badge::status(&deployment.service_deployment_status),
+        what: Badge::deployment(&deployment.service_deployment_status),
         why,
         when: When::parse(at, now),
     })
@@ -319,12 +322,12 @@ async fn failed_tasks(visit: &Visit) -> Result<Vec<ProblemRow>, ApiError> {
         key: task.id.to_string(),
         path: task_path(task.id.as_str()),
         name: name_of(task),
-        what: Badge::new("failed", super::format::Tone::Bad),
+        what: Badge::new("failed", Tone::Bad),
         why: why(task),
         when: task.stopped_at.map(|at| When { at, now: visit.now }),
     };
     let failed = tasks.items.iter().filter(is_shown);
-    Ok(failed.take(TASKS).map(row).collect())
+    Ok(failed.take(TASKS as usize).map(row).collect())
 }
 
 /// The definition that a task runs, and the first digits of its ID.
@@ -361,60 +364,37 @@ fn why(task: &Task) -> String {
 
 /// Tasks that wait for something, the newest first.
 async fn waiting_tasks(visit: &Visit) -> Result<Vec<ProblemRow>, ApiError> {
-    let mut rows = Vec::new();
-    for status in [LastStatus::Provisioning, LastStatus::Pending] {
-        let filter = TaskFilter {
-            last_status: Some(status),
-            ..TaskFilter::default()
-        };
-        let tasks = visit
-            .control()
-            .tasks(filter, PageRequest::first(STOPPED))
-            .await?;
-        for task in tasks.items {
-            let Some(waiting) = &task.waiting else {
-                continue;
-            };
-            rows.push(ProblemRow {
-                key: task.id.to_string(),
-                path: task_path(task.id.as_str()),
-                name: name_of(&task),
-                what: Badge::status(&status.to_string()),
-                why: waiting.clone(),
-                when: Some(When {
-                    at: task.created_at,
-                    now: visit.now,
-                }),
-            });
+    let row = |task: &Task| ProblemRow {
+        key: task.id.to_string(),
+        path: task_path(task.id.as_str()),
+        name: name_of(task),
+        what: Badge::status(task.last_status.as_str()),
+        why: task.waiting.clone().unwrap_or_default(),
+        when: Some(When {
+            at: task.created_at,
+            now: visit.now,
+        }),
+    };
+    let tasks = visit.control().waiting_tasks(TASKS).await?;
+    Ok(tasks.iter().map(row).collect())
+}
+
+/// What this month has cost so far, by day, as far as it is known yet: it takes its time.
+async fn cost(visit: &Visit) -> Cost {
+    let make = || cost_now(visit.clone());
+    match visit.console.cost.get("", visit.now, make).await {
+        Ok(Some(view)) => Cost::Known(view),
+        Ok(None) => Cost::Underway,
+        // A bill that cannot be made is no reason to show nothing else.
+        Err(error) => {
+            tracing::warn!(?error, "there is no bill for the overview");
+            Cost::Unknown
         }
     }
-    rows.truncate(TASKS);
-    Ok(rows)
 }
 
-/// What this month has cost so far, by day; a little older than the rest of the page, for it is read for each look.
-async fn cost(visit: &Visit) -> Option<CostView> {
-    let kept = || {
-        visit
-            .console
-            .cost
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    };
-    let is_new =
-        |at: TimestampMs| (0..COST_KEPT_MS).contains(&(visit.now.as_millis() - at.as_millis()));
-    if let Some((at, view)) = kept().clone()
-        && is_new(at)
-    {
-        return Some(view);
-    }
-    let view = cost_now(visit).await?;
-    *kept() = Some((visit.now, view.clone()));
-    Some(view)
-}
-
-/// The same from the records. A bill that cannot be made is no reason to show nothing else.
-async fn cost_now(visit: &Visit) -> Option<CostView> {
+/// The same from the records.
+async fn cost_now(visit: Visit) -> Result<CostView, ApiError> {
     let bill = visit.control().bill(BillQuery {
         filter: UsageFilter::default(),
         from: None,
@@ -423,13 +403,7 @@ async fn cost_now(visit: &Visit) -> Option<CostView> {
         price_sheet: None,
         compare: None,
     });
-    let bill = match bill.await {
-        Ok(bill) => crate::shapes::Bill::new(&bill, visit.control().instance_id()),
-        Err(error) => {
-            tracing::warn!(%error, "there is no bill for the overview");
-            return None;
-        }
-    };
+    let bill = crate::shapes::Bill::new(&bill.await?, visit.control().instance_id());
     let today: String = visit.now.to_string().chars().take(10).collect();
     let nano = |line: &crate::shapes::BillLine| Nanos(line.cost_nano.into());
     let is_today = |line: &&crate::shapes::BillLine| {
@@ -444,7 +418,7 @@ async fn cost_now(visit: &Visit) -> Option<CostView> {
         .collect();
     let today = bill.items.iter().find(is_today).map(nano);
     let sheet = &bill.price_sheet;
-    Some(CostView {
+    Ok(CostView {
         today: today.unwrap_or_default().rounded(),
         month: nano(&bill.total).rounded(),
         currency: sheet.currency.clone(),

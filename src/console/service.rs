@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::Console;
 use super::bars;
 use super::events::EventRow;
-use super::format::{Badge, Paging, Svg, Tone, When, query};
+use super::format::{Badge, Paging, Svg, When, query};
 use super::frame::{Frame, Nav};
 use super::overview::{by, service_path, state, task_path};
 use super::service_action::Act;
@@ -34,7 +34,7 @@ use crate::store::PageRequest;
 /// Deployments of the history on a page.
 const DEPLOYMENTS: u32 = 10;
 /// Tasks that are shown; `neargate ps` has all.
-const TASKS: usize = 50;
+const TASKS: u32 = 50;
 /// Events that are shown; the page of events has all.
 const EVENTS: usize = 20;
 /// Bytes of what failed tasks last wrote, on one page; `neargate service history` has all.
@@ -63,7 +63,7 @@ struct ServicePage {
     bounds: String,
     acts: Vec<(String, &'static str)>,
     tasks: Vec<TaskRow>,
-    hidden_tasks: usize,
+    hidden_tasks: u32,
     history: Vec<PastRow>,
     paging: Paging,
     events: Vec<EventRow>,
@@ -145,9 +145,10 @@ async fn service(
 ) -> Result<Response, ApiError> {
     let key = key(&cluster, &name)?;
     let control = visit.control();
-    let (view, events) = control.service_with_events(&key).await?;
+    let (view, tasks, events) = control.service_with_tasks(&key, TASKS).await?;
     let shown = Service::of(&view, visit.now);
     let token = asked.next_token.filter(|token| !token.is_empty());
+    let can_go_back = control.way_back(&view.service).await?.is_some();
     let request = PageRequest {
         limit: DEPLOYMENTS,
         token: token.clone(),
@@ -171,11 +172,11 @@ async fn service(
         state_text: state_text(&shown),
         deployments: pictures(&shown, bounds),
         bounds: bounds_text(&shown, bounds),
-        acts: Act::possible(&shown)
+        acts: Act::possible(&shown, can_go_back)
             .map(|act| (format!("{path}/{}", act.word()), act.label()))
             .collect(),
-        tasks: tasks(&view, visit.now),
-        hidden_tasks: view.tasks.len().saturating_sub(TASKS),
+        hidden_tasks: hidden(&view, &tasks),
+        tasks: task_rows(&view, &tasks, visit.now),
         history: past_rows(&history, &path, visit.now),
         paging: Paging::new(&path, "", token.as_deref(), past.next.as_deref()),
         events: events
@@ -244,7 +245,7 @@ fn pictures(service: &Service, (lower, upper): (u32, u32)) -> Vec<Picture> {
             key: one.id.clone(),
             definition: one.task_definition.clone(),
             role: if is_new { "new" } else { "old" },
-            status: Badge::status(&one.service_deployment_status),
+            status: Badge::deployment(&one.service_deployment_status),
             reason: one.rollout_state_reason.clone(),
             bar: bars::tasks(&parts, &[u64::from(lower), u64::from(upper)]),
             text: format!(
@@ -256,7 +257,13 @@ fn pictures(service: &Service, (lower, upper): (u32, u32)) -> Vec<Picture> {
     service.deployments.iter().map(picture).collect()
 }
 
-fn tasks(view: &ServiceView, now: TimestampMs) -> Vec<TaskRow> {
+/// How many tasks are counted and not shown.
+fn hidden(view: &ServiceView, shown: &[ServiceTask]) -> u32 {
+    let all: u32 = view.tasks.iter().map(|alike| alike.count).sum();
+    all.saturating_sub(u32::try_from(shown.len()).unwrap_or(u32::MAX))
+}
+
+fn task_rows(view: &ServiceView, tasks: &[ServiceTask], now: TimestampMs) -> Vec<TaskRow> {
     let definitions: BTreeMap<&str, String> = view
         .service
         .deployments
@@ -282,7 +289,7 @@ fn tasks(view: &ServiceView, now: TimestampMs) -> Vec<TaskRow> {
             (None, None) => String::new(),
         },
     };
-    view.tasks.iter().take(TASKS).map(row).collect()
+    tasks.iter().map(row).collect()
 }
 
 fn past_rows(history: &[ServiceDeployment], path: &str, now: TimestampMs) -> Vec<PastRow> {
@@ -291,7 +298,7 @@ fn past_rows(history: &[ServiceDeployment], path: &str, now: TimestampMs) -> Vec
     let rows = history.iter().zip(before).map(|(one, before)| PastRow {
         key: format!("past-{}", one.id),
         id: one.id.clone(),
-        status: past_status(&one.service_deployment_status),
+        status: Badge::deployment(&one.service_deployment_status),
         definition: one.task_definition.clone(),
         revision: one.service_revision.clone(),
         by: by(&one.created_by),
@@ -300,7 +307,7 @@ fn past_rows(history: &[ServiceDeployment], path: &str, now: TimestampMs) -> Vec
             .finished_at
             .as_deref()
             .and_then(|at| When::parse(at, now)),
-        why: why(one),
+        why: one.why(),
         failed: one.failed_tasks,
         failures: failures(one, &mut room, now),
         diff: before
@@ -314,26 +321,6 @@ fn past_rows(history: &[ServiceDeployment], path: &str, now: TimestampMs) -> Vec
             }),
     });
     rows.collect()
-}
-
-fn past_status(status: &str) -> Badge {
-    match status {
-        "SUCCESSFUL" => Badge::new(status, Tone::Good),
-        "IN_PROGRESS" | "ROLLBACK_IN_PROGRESS" => Badge::new(status, Tone::Busy),
-        _ => Badge::new(status, Tone::Bad),
-    }
-}
-
-/// Why it is as it is, and if the service went back from it, who wanted that.
-fn why(deployment: &ServiceDeployment) -> String {
-    let reason = &deployment.rollout_state_reason;
-    match &deployment.rollback {
-        Some(rollback) => {
-            let (to, by) = (&rollback.task_definition, by(&rollback.requested_by));
-            format!("{reason} Rolled back to {to} by {by}.")
-        }
-        None => reason.clone(),
-    }
 }
 
 /// The failed tasks of a deployment, with what they last wrote, as far as there is room on the page.

@@ -22,7 +22,7 @@ use crate::domain::{ClientName, MAX_DESIRED_COUNT, ServiceKey, TaskDefinitionRef
 use crate::shapes::Service;
 
 /// What the console calls itself where it is told who asked.
-const CLIENT: &str = "console";
+pub(super) const CLIENT: &str = "console";
 
 pub(super) fn routes() -> Router<Arc<Console>> {
     Router::new().route(
@@ -93,13 +93,12 @@ impl Act {
         }
     }
 
-    /// What can be done with `service` as it is.
-    pub(super) fn possible(service: &Service) -> impl Iterator<Item = Self> {
+    /// What can be done with `service` as it is, and where there is a revision to go back to, or none.
+    pub(super) fn possible(service: &Service, can_go_back: bool) -> impl Iterator<Item = Self> {
         let is_active = service.status == "ACTIVE";
         let is_counted = service.scheduling_strategy == "REPLICA";
         let is_deploying = in_progress(service).is_some();
         let has_tasks = service.desired_count > 0;
-        let can_go_back = service.last_completed_task_definition.is_some() || is_deploying;
         Self::ALL.into_iter().filter(move |act| {
             is_active
                 && match act {
@@ -155,6 +154,11 @@ async fn ask(
         )
         .hint("what was deleted can only be made anew: neargate service create"));
     }
+    let back_to = match act {
+        Act::RollBack => visit.control().way_back(&view.service).await?,
+        _ => None,
+    };
+    let back_to = back_to.map(|target| target.task_definition.to_string());
     let label = act.label().trim_end_matches('…');
     let path = service_path(&cluster, &name);
     let page = ConfirmPage {
@@ -164,7 +168,7 @@ async fn ask(
         },
         action: format!("{path}/{}", act.word()),
         back: path,
-        sentences: sentences(act, &service),
+        sentences: sentences(act, &service, back_to.as_deref()),
         count: (act == Act::Scale).then_some((service.desired_count, MAX_DESIRED_COUNT)),
         definition: (act == Act::Deploy)
             .then(|| service.task_definition.clone().unwrap_or_default()),
@@ -185,7 +189,7 @@ fn act_of(word: &str) -> Result<Act, ApiError> {
 }
 
 /// What will happen.
-fn sentences(act: Act, service: &Service) -> Vec<String> {
+fn sentences(act: Act, service: &Service, back_to: Option<&str>) -> Vec<String> {
     let (desired, running) = (service.desired_count, service.running_count);
     let definition = service.task_definition.as_deref().unwrap_or("its revision");
     let bounds = "At no time are there fewer healthy tasks than its lower bound says, or more tasks than its upper bound \
@@ -201,9 +205,9 @@ fn sentences(act: Act, service: &Service) -> Vec<String> {
             "A deployment that is in progress is left for this one.".to_owned(),
         ],
         Act::RollBack => vec![
-            match &service.last_completed_task_definition {
+            match back_to {
                 Some(back) => format!("Its tasks are replaced by tasks of {back}, the last revision that was deployed completely."),
-                None => format!("Its tasks are replaced by tasks of the last revision before {definition} that was deployed completely, if there is one."),
+                None => "There is no earlier revision that was deployed completely, so nothing will happen.".to_owned(),
             },
             bounds.to_owned(),
         ],
@@ -306,7 +310,8 @@ async fn carry_out(
     Ok(visit.go_on(&format!("{path}?done={}", act.word())))
 }
 
-fn count(text: &str) -> Result<u32, ApiError> {
+/// A number of tasks.
+pub(super) fn count(text: &str) -> Result<u32, ApiError> {
     text.trim().parse().map_err(|_| {
         ApiError::new(
             Kind::InvalidRequest,

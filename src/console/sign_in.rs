@@ -3,18 +3,18 @@
 use std::sync::Arc;
 
 use askama::Template;
-use axum::Router;
 use axum::extract::Query;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::Response;
 use axum::routing::{get, post};
+use axum::{Extension, Router};
 use serde::Deserialize;
 
 use super::Console;
 use super::form::Action;
 use super::frame::{Frame, Nav};
 use super::visit::{Visit, set_cookie};
-use crate::api::{ApiError, SIGN_IN_PATH, SignInRefused};
+use crate::api::{ApiError, Peer, SIGN_IN_PATH, SignInRefused};
 
 /// So long after a wrong token one may try again, when there were too many.
 const RETRY_SECONDS: &str = "60";
@@ -69,10 +69,12 @@ struct SignIn {
 
 async fn sign_in(
     headers: HeaderMap,
+    peer: Option<Extension<Peer>>,
     Action { visit, form }: Action<SignIn>,
 ) -> Result<Response, ApiError> {
     let shown = form.token.trim().as_bytes();
-    let refusal = match visit.console.sign_ins.sign_in(shown, visit.now) {
+    let peer = peer.map(|Extension(Peer(address))| address);
+    let refusal = match visit.console.sign_ins.sign_in(shown, peer, visit.now) {
         Ok(value) => {
             let mut response = visit.go_on(&own_path(&form.next));
             let name = visit.console.sign_ins.cookie_name();
@@ -81,7 +83,7 @@ async fn sign_in(
         }
         Err(refusal) => refusal,
     };
-    tracing::warn!("somebody could not sign in to the console");
+    tracing::warn!(?peer, "somebody could not sign in to the console");
     let (status, text) = match refusal {
         SignInRefused::Wrong => (
             StatusCode::UNAUTHORIZED,
@@ -89,7 +91,7 @@ async fn sign_in(
         ),
         SignInRefused::TooMany => (
             StatusCode::TOO_MANY_REQUESTS,
-            "There were too many wrong tokens. Try again in a minute.",
+            "There were too many wrong tokens from where you are. Try again in a minute.",
         ),
     };
     let mut response = page(&visit, &form.next, Some(text))?;

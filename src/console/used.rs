@@ -183,6 +183,18 @@ pub(super) async fn of_service(
             )
         })
         .collect();
+    let mut shown = ServiceUsed {
+        ranges,
+        pictures: None,
+        note: None,
+    };
+    let cluster = visit.control().cluster(&service.cluster).await;
+    if cluster.is_ok_and(|cluster| cluster.running_tasks > MOST_RUNNING) {
+        shown.note = Some(
+            "So many tasks go on in this cluster that there is no picture here; GET /v1/usage has the figures.",
+        );
+        return Ok(shown);
+    }
     let steps = range.steps(visit.now);
     let wanted = BillQuery {
         filter: UsageFilter {
@@ -197,19 +209,8 @@ pub(super) async fn of_service(
     };
     let all = visit.control().bill(wanted.clone()).await?;
     let is_its = |subject: &Subject| matches!(subject, Subject::Service(Some((cluster, name))) if *cluster == service.cluster && *name == service.name);
-    let mut shown = ServiceUsed {
-        ranges,
-        pictures: None,
-        note: None,
-    };
     if !all.lines.iter().any(|line| is_its(&line.subject)) {
         shown.note = Some("Its tasks reserved nothing in that time: there is no data.");
-        return Ok(shown);
-    }
-    if all.total.running > MOST_RUNNING {
-        shown.note = Some(
-            "So many tasks go on in this cluster that there is no picture here; GET /v1/usage has the figures.",
-        );
         return Ok(shown);
     }
     let mut used = Used::new(range, &steps);

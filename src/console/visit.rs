@@ -16,6 +16,7 @@ use crate::domain::TimestampMs;
 use crate::domain::display::{is_harmful, visible};
 
 /// A look at a page. Every handler begins with one.
+#[derive(Clone)]
 pub(super) struct Visit {
     /// What pages are made with.
     pub(super) console: Arc<Console>,

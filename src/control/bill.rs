@@ -138,11 +138,13 @@ impl Control {
         })
         .await?;
         let mut quote = advisor.decide(margin_percent, period, sheet.clone());
-        self.each_record(&query.filter, period, None, |record| {
-            quote.add(record);
-            Ok(())
-        })
-        .await?;
+        if !quote.is_complete() {
+            self.each_record(&query.filter, period, None, |record| {
+                quote.add(record);
+                Ok(())
+            })
+            .await?;
+        }
         Ok((quote.finish(), period, sheet))
     }
 

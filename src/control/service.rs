@@ -10,13 +10,17 @@ pub use task_set::CreateTaskSet;
 
 use super::{Control, ControlError};
 use crate::domain::{
-    CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName, Deployment,
-    DeploymentCause, DeploymentController, DeploymentId, DeploymentTarget, DurationMs, Event,
-    EventKind, FamilyRevision, LastLine, NewEvent, Occasion, PropagateTags, SchedulingStrategy,
-    Service, ServiceConfiguration, ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus,
+    AlikeTasks, CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName,
+    Deployment, DeploymentCause, DeploymentController, DeploymentId, DeploymentTarget, DurationMs, Event,
+    EventKind,
+    FamilyRevision, LastLine, NewEvent, Occasion, PropagateTags, SchedulingStrategy,
+    Service,
+    ServiceConfiguration, ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus,
     ServiceTask, TagChange, TaskDefinitionReference, TaskDefinitionStatus, TaskId,
 };
-use crate::store::{ClientToken, Page, PageRequest, ServiceRecord, StoreError};
+use crate::store::{
+    ClientToken, DescribedService, Page, PageRequest, ServiceRecord, StoreError, Wanted,
+};
 
 /// A service that is to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -108,13 +112,13 @@ impl ConfigurationChange {
     }
 }
 
-/// A service with its tasks that have not stopped.
+/// A service with its tasks that have not stopped, counted.
 #[derive(Clone, Debug)]
 pub struct ServiceView {
     /// The service.
     pub service: Service,
     /// Its tasks.
-    pub tasks: Vec<ServiceTask>,
+    pub tasks: Vec<AlikeTasks>,
 }
 
 /// A deployment, as it is remembered.
@@ -300,6 +304,17 @@ impl Control {
         .await
     }
 
+    /// The last revision of `service` that was deployed completely and is not what is deployed now: what it would go back to.
+    pub async fn way_back(
+        &self,
+        service: &Service,
+    ) -> Result<Option<DeploymentTarget>, ControlError> {
+        match earlier(service, &[]) {
+            Some(target) => Ok(Some(target)),
+            None => Ok(earlier(service, &self.history(&service.key).await?)),
+        }
+    }
+
     /// Where the newest deployments of a service moved to that were completed, newest first.
     async fn history(&self, key: &ServiceKey) -> Result<Vec<DeploymentTarget>, ControlError> {
         let since = self.stored_service(key).await?.created_at;
@@ -317,13 +332,7 @@ impl Control {
         history: &[DeploymentTarget],
         client: Option<ClientName>,
     ) -> Result<Change, ControlError> {
-        let current = service.primary().map(Deployment::target);
-        let is_another = |target: &&DeploymentTarget| {
-            let current = current.as_ref();
-            current.is_none_or(|current| !target.runs_the_same(current))
-        };
-        let mut all = service.last_completed.iter().chain(history);
-        let Some(back_to) = all.find(is_another).cloned() else {
+        let Some(back_to) = earlier(service, history) else {
             return Err(nothing_to_go_back_to(&service.key));
         };
         let definition = &back_to.task_definition;
@@ -388,7 +397,7 @@ impl Control {
 
     /// One service, with its tasks.
     pub async fn service(&self, key: &ServiceKey) -> Result<ServiceView, ControlError> {
-        Ok(self.described(key, 0).await?.0)
+        Ok(self.described(key, Wanted::default()).await?.0)
     }
 
     /// The same, and what happened to it since it was created, newest first; as much of it as ECS shows.
@@ -396,17 +405,45 @@ impl Control {
         &self,
         key: &ServiceKey,
     ) -> Result<(ServiceView, Vec<Event>), ControlError> {
-        self.described(key, EVENTS).await
+        let wanted = Wanted {
+            tasks: 0,
+            events: EVENTS,
+        };
+        let (view, _, events) = self.described(key, wanted).await?;
+        Ok((view, events))
+    }
+
+    /// The same, and `most` of its tasks, the oldest.
+    pub async fn service_with_tasks(
+        &self,
+        key: &ServiceKey,
+        most: u32,
+    ) -> Result<(ServiceView, Vec<ServiceTask>, Vec<Event>), ControlError> {
+        let wanted = Wanted {
+            tasks: most,
+            events: EVENTS,
+        };
+        self.described(key, wanted).await
     }
 
     async fn described(
         &self,
         key: &ServiceKey,
-        events: u32,
-    ) -> Result<(ServiceView, Vec<Event>), ControlError> {
-        let found = self.store.described_service(key, events).await?;
-        let (service, tasks, events) = found.ok_or_else(|| no_such_service(key))?;
-        Ok((ServiceView { service, tasks }, events))
+        wanted: Wanted,
+    ) -> Result<(ServiceView, Vec<ServiceTask>, Vec<Event>), ControlError> {
+        let now = self.clock.now();
+        let found = self.store.described_service(key, wanted, now).await?;
+        let DescribedService {
+            service,
+            counted,
+            tasks,
+            events,
+        } = found.ok_or_else(|| no_such_service(key))?;
+        let view = ServiceView {
+            service,
+            tasks: counted,
+        };
+        Ok((view, tasks, events))
     }
 
     async fn stored_service(&self, key: &ServiceKey) -> Result<Service, ControlError> {
@@ -414,15 +451,14 @@ impl Control {
         found.ok_or_else(|| no_such_service(key))
     }
 
-    /// Services that are not INACTIVE, newest first, each with its tasks.
+    /// Services that are not INACTIVE, newest first, each with its tasks counted.
     pub async fn services(
         &self,
         cluster: Option<ClusterName>,
         page: PageRequest,
     ) -> Result<Page<ServiceView>, ControlError> {
         let Page { items, next } = self.store.services(cluster.as_ref(), &page).await?;
-        let keys: Vec<&ServiceKey> = items.iter().map(|service| &service.key).collect();
-        let tasks = self.store.tasks_of_services(&keys).await?;
+        let tasks = self.store.counted_tasks(&items, self.clock.now()).await?;
         let views = items.into_iter().zip(tasks);
         Ok(Page {
             items: views
@@ -554,7 +590,18 @@ impl Control {
     }
 }
 
-pub(super) fn no_such_service(key: &ServiceKey) -> ControlError {
+pub(super) /// The last of what was deployed completely that is not what is deployed now; `history` has it newest first.
+fn earlier(service: &Service, history: &[DeploymentTarget]) -> Option<DeploymentTarget> {
+    let current = service.primary().map(Deployment::target);
+    let is_another = |target: &&DeploymentTarget| {
+        let current = current.as_ref();
+        current.is_none_or(|current| !target.runs_the_same(current))
+    };
+    let mut all = service.last_completed.iter().chain(history);
+    all.find(is_another).cloned()
+}
+
+fn no_such_service(key: &ServiceKey) -> ControlError {
     ControlError::not_found(
         format!("service \"{}\" in cluster \"{}\"", key.name, key.cluster),
         "neargate service ls lists those that do",

@@ -307,6 +307,11 @@ impl Control {
     ) -> Result<Page<Task>, ControlError> {
         Ok(self.store.tasks(&filter, &page).await?)
     }
+
+    /// The newest tasks that wait for something before they run, `most` of them at most.
+    pub async fn waiting_tasks(&self, most: u32) -> Result<Vec<Task>, ControlError> {
+        Ok(self.store.waiting_tasks(most).await?)
+    }
 }
 
 /// What is told of each task: what it asks for and does not get.

@@ -1,6 +1,46 @@
 //! Quantities and texts as people read them: the same words on a terminal and on a page. PURE.
 
+use std::borrow::Cow;
+
 use super::TimestampMs;
+
+/// What the reader should notice.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tone {
+    /// Nothing in particular.
+    #[default]
+    Plain,
+    /// It is as it should be.
+    Good,
+    /// It is on its way.
+    Busy,
+    /// It is not as it should be.
+    Bad,
+    /// It is over.
+    Past,
+}
+
+impl Tone {
+    /// The tone of the status of a task, a container, a service, a cluster or a definition, or of a health, in ECS's words.
+    pub fn of_status(status: &str) -> Self {
+        match status {
+            "RUNNING" | "HEALTHY" | "ACTIVE" => Self::Good,
+            "UNHEALTHY" => Self::Bad,
+            "STOPPED" | "INACTIVE" | "UNKNOWN" => Self::Past,
+            _ => Self::Busy,
+        }
+    }
+
+    /// That of what became of a deployment of a service: its rollout state, or ECS's status of a `ServiceDeployment`. One that
+    /// was rolled back is not what was wanted, however well that went.
+    pub fn of_deployment(status: &str) -> Self {
+        match status {
+            "COMPLETED" | "SUCCESSFUL" => Self::Good,
+            "FAILED" | "STOPPED" | "ROLLBACK_SUCCESSFUL" | "ROLLBACK_FAILED" => Self::Bad,
+            _ => Self::Busy,
+        }
+    }
+}
 
 const SECOND: i64 = 1_000;
 const MINUTE: i64 = 60 * SECOND;
@@ -57,6 +97,15 @@ pub fn vcpu(units: u64) -> String {
     text.trim_end_matches('0').trim_end_matches('.').to_owned()
 }
 
+/// An address as it stands before a port: one of IPv6 has colons of its own.
+pub fn host(address: &str) -> Cow<'_, str> {
+    if address.contains(':') {
+        Cow::Owned(format!("[{address}]"))
+    } else {
+        Cow::Borrowed(address)
+    }
+}
+
 /// Whether a terminal or a reader could be misled by `character`: control characters (C0, DEL and C1), and the marks of
 /// Unicode that change the direction of what follows.
 pub const fn is_harmful(character: char) -> bool {
@@ -77,6 +126,33 @@ pub fn visible(character: char) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_status_has_the_tone_of_what_it_is_the_status_of() {
+        for (status, tone) in [
+            ("RUNNING", Tone::Good),
+            ("UNHEALTHY", Tone::Bad),
+            ("STOPPED", Tone::Past),
+            ("PROVISIONING", Tone::Busy),
+        ] {
+            assert_eq!(Tone::of_status(status), tone, "{status}");
+        }
+        for (status, tone) in [
+            ("COMPLETED", Tone::Good),
+            ("SUCCESSFUL", Tone::Good),
+            ("STOPPED", Tone::Bad),
+            ("ROLLBACK_SUCCESSFUL", Tone::Bad),
+            ("ROLLBACK_IN_PROGRESS", Tone::Busy),
+        ] {
+            assert_eq!(Tone::of_deployment(status), tone, "{status}");
+        }
+    }
+
+    #[test]
+    fn an_address_with_colons_is_told_from_its_port() {
+        assert_eq!(host("127.0.0.1"), "127.0.0.1");
+        assert_eq!(host("::1"), "[::1]");
+    }
 
     #[test]
     fn units_of_cpu_are_vcpus() {

@@ -98,7 +98,7 @@ pub use secret::{
     environment_lines,
 };
 pub use service::{
-    CircuitBreaker, MAX_DESIRED_COUNT, SERVICE_GROUP, SchedulingStrategy, Service,
+    AlikeTasks, CircuitBreaker, MAX_DESIRED_COUNT, SERVICE_GROUP, SchedulingStrategy, Service,
     ServiceConfiguration, ServiceKey, ServiceStatus, ServiceTask,
 };
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};

@@ -357,6 +357,16 @@ pub struct ServiceTask {
     pub is_counted: bool,
 }
 
+/// Tasks of a service that count alike: they are of the same deployment, in the same state, as healthy, and as far beyond their
+/// grace period.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AlikeTasks {
+    /// One of them.
+    pub sample: ServiceTask,
+    /// How many they are.
+    pub count: u32,
+}
+
 impl ServiceTask {
     /// Whether it takes a place below the upper bound: whatever has not begun to stop. The one definition of what
     /// counts, for everybody who counts.

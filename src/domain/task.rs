@@ -67,6 +67,8 @@ pub struct Task {
     /// When the task became RUNNING: the engine's time of the last container's start, but no later than when Neargate
     /// saw it, should the engine's clock be ahead.
     pub started_at: Option<TimestampMs>,
+    /// When its health checks were first seen to say that it is HEALTHY.
+    pub healthy_at: Option<TimestampMs>,
     /// When it was decided that the task stops.
     pub stopping_at: Option<TimestampMs>,
     /// When the last container ended, by the engine's record. The usage interval closes here.
@@ -226,6 +228,7 @@ impl Task {
             pull_stopped_at: None,
             pull: None,
             started_at: None,
+            healthy_at: None,
             stopping_at: None,
             execution_stopped_at: None,
             stopped_at: None,

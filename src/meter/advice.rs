@@ -1,7 +1,7 @@
 //! Advice on sizes: the smallest of Fargate's that would have covered what tasks were measured to use. PURE.
 //!
-//! It is made in two passes over the same records, because what a size would have cost is known only when the size is:
-//! an [`Advisor`] sees the evidence, a [`Quote`] prices what it decided. What is known of a task's CPU is its whole CPU
+//! What a size would have cost is known only when the size is: an [`Advisor`] sees the evidence, a [`Quote`] prices what it
+//! decided. Up to [`MOST_KEPT`] records are kept in between; of more, all are read once more. What is known of a task's CPU is its whole CPU
 //! time, so the evidence is the average over the life of the busiest task, and the margin has to cover its peaks; of
 //! memory the peak itself is known.
 
@@ -20,6 +20,9 @@ use crate::domain::{
 pub const ENOUGH_TASKS: u64 = 3;
 /// so are fewer that have run for so many milliseconds together.
 pub const ENOUGH_MS: i64 = 3_600_000;
+
+/// So many records are kept until they can be priced.
+pub const MOST_KEPT: usize = 50_000;
 
 /// Whose size the advice is about: tasks of one family, in one service or none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -130,21 +133,38 @@ pub enum Verdict {
 pub struct Advisor {
     now: TimestampMs,
     seen: BTreeMap<Whose, Evidence>,
+    /// What was seen, unless it was too much to be kept.
+    kept: Option<Vec<(Whose, UsageInterval)>>,
+    most_kept: usize,
 }
 
 impl Advisor {
     /// Has seen nothing. Tasks that go on are measured until `now`.
     pub fn new(now: TimestampMs) -> Self {
+        Self::keeping(MOST_KEPT, now)
+    }
+
+    fn keeping(most_kept: usize, now: TimestampMs) -> Self {
         Self {
             now,
             seen: BTreeMap::new(),
+            kept: Some(Vec::new()),
+            most_kept,
         }
     }
 
     /// Looks at `record`.
     pub fn add(&mut self, record: &UsageRecord) {
-        let interval = &record.usage.interval;
-        let evidence = self.seen.entry(Whose::of(record)).or_insert(Evidence {
+        let (whose, interval) = (Whose::of(record), &record.usage.interval);
+        self.kept = self
+            .kept
+            .take()
+            .filter(|kept| kept.len() < self.most_kept)
+            .map(|mut kept| {
+                kept.push((whose.clone(), interval.clone()));
+                kept
+            });
+        let evidence = self.seen.entry(whose).or_insert(Evidence {
             tasks: 0,
             measured: 0,
             measured_ms: 0,
@@ -168,12 +188,17 @@ impl Advisor {
             };
             (whose, advice)
         });
-        Quote {
+        let mut quote = Quote {
             now: self.now,
             period,
             sheet,
             advice: decided.collect(),
+            is_complete: self.kept.is_some(),
+        };
+        for (whose, interval) in self.kept.into_iter().flatten() {
+            quote.price(&whose, &interval);
         }
+        quote
     }
 }
 
@@ -199,20 +224,29 @@ impl Advice {
     }
 }
 
-/// The second pass: what it would have cost.
+/// What it would have cost.
 #[derive(Debug)]
 pub struct Quote {
     now: TimestampMs,
     period: Period,
     sheet: PriceSheet,
     advice: BTreeMap<Whose, Advice>,
+    is_complete: bool,
 }
 
 impl Quote {
-    /// Prices `record`. One that the first pass has not seen began in between, and is left out.
+    /// Whether all that the first pass has seen is priced. Otherwise every record is to be given to [`Quote::add`].
+    pub const fn is_complete(&self) -> bool {
+        self.is_complete
+    }
+
+    /// Prices `record`. One of somebody whom the first pass has not seen began in between, and is left out.
     pub fn add(&mut self, record: &UsageRecord) {
-        let interval = &record.usage.interval;
-        let (cost, advised) = match self.advice.get(&Whose::of(record)) {
+        self.price(&Whose::of(record), &record.usage.interval);
+    }
+
+    fn price(&mut self, whose: &Whose, interval: &UsageInterval) {
+        let (cost, advised) = match self.advice.get(whose) {
             None => return,
             Some(advice) => {
                 let mut at_size = interval.clone();
@@ -222,7 +256,7 @@ impl Quote {
                 (self.cost(interval), self.cost(&at_size))
             }
         };
-        if let Some(advice) = self.advice.get_mut(&Whose::of(record)) {
+        if let Some(advice) = self.advice.get_mut(whose) {
             advice.cost = advice.cost + cost;
             advice.advised_cost = advice.advised_cost + advised;
         }
@@ -299,15 +333,23 @@ mod tests {
             from: at(START),
             to: at(START + 100 * HOUR),
         };
-        let mut advisor = Advisor::new(at(START + 50 * HOUR));
-        for record in records {
-            advisor.add(record);
-        }
-        let mut quote = advisor.decide(margin_percent, period, sheet);
-        for record in records {
-            quote.add(record);
-        }
-        quote.finish()
+        let keeping = |most_kept: usize| {
+            let mut advisor = Advisor::keeping(most_kept, at(START + 50 * HOUR));
+            for record in records {
+                advisor.add(record);
+            }
+            let mut quote = advisor.decide(margin_percent, period, sheet.clone());
+            assert_eq!(quote.is_complete(), records.len() <= most_kept);
+            if !quote.is_complete() {
+                for record in records {
+                    quote.add(record);
+                }
+            }
+            quote.finish()
+        };
+        let advice = keeping(MOST_KEPT);
+        assert_eq!(keeping(0), advice, "in one pass as in two");
+        advice
     }
 
     fn size(cpu: u32, memory: u32) -> Verdict {

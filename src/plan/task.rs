@@ -114,6 +114,9 @@ pub fn plan(task: &Task, sighting: Sighting<'_>, now: TimestampMs) -> TaskPlan {
         Vec::new()
     };
     let what = move_on(&mut next, sighting, now);
+    if next.checked_health() == Some(HealthStatus::Healthy) {
+        next.healthy_at.get_or_insert(now);
+    }
     let mut events = notices;
     events.extend(state_change(task, &next, now));
     TaskPlan {

@@ -11,7 +11,7 @@ use super::LogLine;
 use super::service::{count, pending, running};
 use crate::control::{PastDeployment, RevisionView, ServiceView};
 use crate::domain::{
-    self, ClientName, DeploymentCause, DeploymentStatus, LastLine, LastStatus, ServiceTask,
+    self, AlikeTasks, ClientName, DeploymentCause, DeploymentStatus, LastLine, LastStatus,
     TimestampMs,
 };
 
@@ -177,6 +177,14 @@ impl Requester {
             verified: false,
         }
     }
+
+    /// Who that is, for a person; `None` if nobody has said it.
+    pub fn who(&self) -> Option<&str> {
+        let is_breaker = self.kind == "circuitBreaker";
+        self.name
+            .as_deref()
+            .or(is_breaker.then_some("the circuit breaker"))
+    }
 }
 
 impl ServiceDeployment {
@@ -185,7 +193,7 @@ impl ServiceDeployment {
         let grace = view.service.configuration.health_check_grace_period;
         let own = || {
             let tasks = view.tasks.iter();
-            tasks.filter(|task| task.deployment == deployment.id.as_str())
+            tasks.filter(|alike| alike.sample.deployment == deployment.id.as_str())
         };
         // The one that a rollback came back to was not begun by it.
         let begun_by = match deployment.client {
@@ -204,11 +212,11 @@ impl ServiceDeployment {
                 .collect(),
             desired_count: match deployment.status {
                 DeploymentStatus::Primary => view.service.wanted(),
-                _ => count(own().filter(|task| task.is_wanted())),
+                _ => count(own().filter(|alike| alike.sample.is_wanted())),
             },
             pending_count: pending(own()),
             running_count: running(own()),
-            healthy_count: count(own().filter(|task| task.is_healthy(grace, now))),
+            healthy_count: count(own().filter(|alike| alike.sample.is_healthy(grace, now))),
             task_counts: by_status(own()),
             failed_tasks: deployment.failed_tasks,
             rollout_state: deployment.rollout_state.to_string(),
@@ -245,12 +253,25 @@ impl ServiceDeployment {
             ..Self::of(deployment, view, now)
         }
     }
+
+    /// Why it is as it is, and if the service went back from it, where to and who wanted that: for a person.
+    pub fn why(&self) -> String {
+        let reason = &self.rollout_state_reason;
+        let Some(rollback) = &self.rollback else {
+            return reason.clone();
+        };
+        let by = rollback.requested_by.who();
+        let by = by.map_or_else(String::new, |who| format!(" by {who}"));
+        format!("{reason} Rolled back to {}{by}.", rollback.task_definition)
+    }
 }
 
-fn by_status<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> BTreeMap<String, u32> {
+fn by_status<'a>(tasks: impl Iterator<Item = &'a AlikeTasks>) -> BTreeMap<String, u32> {
     let mut counts = BTreeMap::new();
-    for task in tasks.filter(|task| task.last_status != LastStatus::Stopped) {
-        *counts.entry(task.last_status.to_string()).or_default() += 1;
+    for AlikeTasks { sample, count } in tasks {
+        if sample.last_status != LastStatus::Stopped {
+            *counts.entry(sample.last_status.to_string()).or_default() += count;
+        }
     }
     counts
 }

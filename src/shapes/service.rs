@@ -7,7 +7,7 @@ use super::{
     DeploymentCircuitBreaker, DeploymentConfiguration, ServiceDeployment, ServiceScaling, Tag,
 };
 use crate::control::ServiceView;
-use crate::domain::{self, LastStatus, ServiceTask, TimestampMs};
+use crate::domain::{self, AlikeTasks, LastStatus, TimestampMs};
 
 /// A service. Times are RFC 3339 in UTC, to the millisecond.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -89,7 +89,7 @@ impl Service {
         let ServiceView { service, tasks } = view;
         let configuration = &service.configuration;
         let grace = configuration.health_check_grace_period;
-        let healthy = |task: &&ServiceTask| task.is_healthy(grace, now);
+        let healthy = |alike: &&AlikeTasks| alike.sample.is_healthy(grace, now);
         let wanted = service.wanted();
         let primary = service.primary();
         let current = primary.map(|primary| &primary.task_definition);
@@ -158,14 +158,14 @@ impl From<&domain::ServiceConfiguration> for DeploymentConfiguration {
     }
 }
 
-pub(super) fn count<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
-    u32::try_from(tasks.count()).unwrap_or(u32::MAX)
+pub(super) fn count<'a>(tasks: impl Iterator<Item = &'a AlikeTasks>) -> u32 {
+    tasks.fold(0, |sum, alike| sum.saturating_add(alike.count))
 }
 
-pub(super) fn pending<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
-    count(tasks.filter(|task| task.last_status < LastStatus::Running))
+pub(super) fn pending<'a>(tasks: impl Iterator<Item = &'a AlikeTasks>) -> u32 {
+    count(tasks.filter(|alike| alike.sample.last_status < LastStatus::Running))
 }
 
-pub(super) fn running<'a>(tasks: impl Iterator<Item = &'a ServiceTask>) -> u32 {
-    count(tasks.filter(|task| task.last_status == LastStatus::Running))
+pub(super) fn running<'a>(tasks: impl Iterator<Item = &'a AlikeTasks>) -> u32 {
+    count(tasks.filter(|alike| alike.sample.last_status == LastStatus::Running))
 }

@@ -87,6 +87,10 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
     pub started_at: Option<String>,
+    /// When its health checks were first seen to say that it is HEALTHY.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(format = DateTime)]
+    pub healthy_at: Option<String>,
     /// When it was decided that it stops.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(format = DateTime)]
@@ -236,6 +240,7 @@ impl From<&domain::Task> for Task {
             pull_stopped_at: text(task.pull_stopped_at),
             pull: task.pull.map(Into::into),
             started_at: text(task.started_at),
+            healthy_at: text(task.healthy_at),
             stopping_at: text(task.stopping_at),
             execution_stopped_at: text(task.execution_stopped_at),
             stopped_at: text(task.stopped_at),

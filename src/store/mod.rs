@@ -72,7 +72,7 @@ pub use page::{Page, PageRequest};
 pub use rolled::{NotRolled, RolledQuery, UsagePart};
 pub use rollup::DifferFrom;
 pub use schedule::{RUNS_KEPT, ScheduleRecord};
-pub use service::ServiceRecord;
+pub use service::{DescribedService, ServiceRecord, Wanted};
 pub use task::Created;
 pub use task_definition::TaskDefinitionFilter;
 pub use task_list::TaskFilter;

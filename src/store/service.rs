@@ -3,7 +3,11 @@
 //! Users and planner write the same row, one after the other: whoever has not seen the newest version is refused
 //! and has to look again. So no call here decides which of the two was right.
 
-use sqlx::{Connection as _, SqliteConnection};
+mod described;
+
+use sqlx::SqliteConnection;
+
+pub use described::{DescribedService, Wanted};
 
 use super::client_token::{self, ClientToken};
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
@@ -12,7 +16,7 @@ use super::task::{accept, stop};
 use super::task_row::NewTaskRow;
 use super::{Page, PageRequest, Store, StoreError, cluster, deployment, event};
 use crate::domain::{
-    ClusterName, Deployment, DeploymentId, DesiredStatus, Event, HealthStatus, LastStatus,
+    ClusterName, Deployment, DeploymentId, DesiredStatus, HealthStatus, LastStatus,
     NewEvent, Service, ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode,
     StopRequest, Task, TaskId, TimestampMs,
 };
@@ -191,32 +195,6 @@ impl Store {
         self.readers().of(found).await
     }
 
-    /// The same with its tasks, as [`Store::service_tasks`] gives them, and the newest `events` of what happened to it.
-    /// All of it is of one moment. A connection is waited for only once: while much goes on, that is what takes the time.
-    pub async fn described_service(
-        &self,
-        key: &ServiceKey,
-        events: u32,
-    ) -> Result<Option<(Service, Vec<ServiceTask>, Vec<Event>)>, StoreError> {
-        let described = async {
-            let mut reader = self.readers().acquire().await?;
-            // All of one moment: an event never tells of what the service does not show yet.
-            let mut moment = reader.begin().await?;
-            let Some(service) = find(&mut moment, key).await? else {
-                return Ok(None);
-            };
-            let tasks = tasks_of(&mut moment, key).await?;
-            let events = if events == 0 {
-                Vec::new()
-            } else {
-                event::of_service(&mut moment, key, service.created_at, events).await?
-            };
-            moment.rollback().await?;
-            Ok(Some((service, tasks, events)))
-        };
-        self.readers().of(described).await
-    }
-
     /// The services of a cluster, or of all, that are not INACTIVE, newest first.
     pub async fn services(
         &self,
@@ -304,22 +282,6 @@ impl Store {
             .filter_map(|row| Some((row.provider?, row.count)))
             .map(|(provider, count)| Ok((provider, to_unsigned("tasks.count", count)?)))
             .collect()
-    }
-
-    /// What [`Store::service_tasks`] gives, of several services, for each of `keys` in their order.
-    pub async fn tasks_of_services(
-        &self,
-        keys: &[&ServiceKey],
-    ) -> Result<Vec<Vec<ServiceTask>>, StoreError> {
-        let found = async {
-            let mut reader = self.readers().acquire().await?;
-            let mut all = Vec::with_capacity(keys.len());
-            for key in keys {
-                all.push(tasks_of(&mut reader, key).await?);
-            }
-            Ok(all)
-        };
-        self.readers().of(found).await
     }
 }
 

@@ -31,6 +31,7 @@ pub struct TaskFilter {
 enum Along {
     Unstopped,
     UnstoppedOfGroup,
+    Stopped,
     StartedBy,
     Group,
     Family,
@@ -55,6 +56,8 @@ impl TaskFilter {
             Along::Group
         } else if self.family.is_some() {
             Along::Family
+        } else if self.last_status == Some(LastStatus::Stopped) {
+            Along::Stopped
         } else if self.cluster.is_some() {
             Along::Cluster
         } else {
@@ -128,12 +131,26 @@ impl Store {
             Along::UnstoppedOfGroup => along!(
                 "INDEXED BY tasks_unstopped_by_group WHERE last_status <> 'STOPPED' AND task_group = ?5"
             ),
+            Along::Stopped => along!("INDEXED BY tasks_stopped WHERE last_status = 'STOPPED'"),
             Along::StartedBy => along!("INDEXED BY tasks_by_started_by WHERE started_by = ?4"),
             Along::Group => along!("INDEXED BY tasks_by_group WHERE task_group = ?5"),
             Along::Family => along!("INDEXED BY tasks_by_family WHERE family = ?3"),
             Along::Cluster => along!("INDEXED BY tasks_by_cluster WHERE cluster = ?2"),
             Along::Everything => along!("NOT INDEXED WHERE true"),
         })
+    }
+
+    /// The newest tasks that wait for something before they run, `most` of them at most. Costs as much as there are of those.
+    pub async fn waiting_tasks(&self, most: u32) -> Result<Vec<Task>, StoreError> {
+        let rows = task_rows!(
+            "INDEXED BY tasks_waiting
+              WHERE waiting IS NOT NULL AND last_status IN ('PROVISIONING', 'PENDING')
+              ORDER BY seq DESC LIMIT ?1",
+            most
+        )
+        .fetch_all(self.readers())
+        .await?;
+        rows.into_iter().map(TaskRow::into_task).collect()
     }
 
     /// The IDs that begin with `prefix`, up to `limit` of them, which tells whether it means one task.
@@ -301,6 +318,32 @@ mod tests {
                 assert_eq!(found, expected, "{filter:?} by {limit}");
             }
         }
+    }
+
+    #[tokio::test]
+    async fn what_waits_before_it_runs_is_found_and_nothing_else() {
+        let fixture = Fixture::new().await;
+        let tasks = six(&fixture).await;
+        for (number, status) in [
+            (0, LastStatus::Pending),
+            (2, LastStatus::Provisioning),
+            (3, LastStatus::Running),
+        ] {
+            let id = &tasks[number].id;
+            let mut task = fixture.store.task(id).await.unwrap().unwrap();
+            task.waiting = Some("for room".to_owned());
+            task.last_status = status;
+            task.started_at = (status == LastStatus::Running).then_some(at(3));
+            fixture.store.record_task(&task, &[], &[]).await.unwrap();
+        }
+        let store = &fixture.store;
+        let ids = |most| async move {
+            let found = store.waiting_tasks(most).await.unwrap();
+            found.into_iter().map(|task| task.id).collect::<Vec<_>>()
+        };
+        let (newest, oldest) = (tasks[2].id.clone(), tasks[0].id.clone());
+        assert_eq!(ids(1).await, std::slice::from_ref(&newest));
+        assert_eq!(ids(9).await, [newest, oldest]);
     }
 
     #[tokio::test]

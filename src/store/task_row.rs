@@ -40,6 +40,7 @@ pub(super) struct TaskRow {
     pub(super) pull_current_bytes: Option<i64>,
     pub(super) pull_total_bytes: Option<i64>,
     pub(super) started_at: Option<i64>,
+    pub(super) healthy_at: Option<i64>,
     pub(super) stopping_at: Option<i64>,
     pub(super) execution_stopped_at: Option<i64>,
     pub(super) stopped_at: Option<i64>,
@@ -58,7 +59,7 @@ macro_rules! task_rows {
                     stop_requested_at, stop_request_reason, stop_request_code,
                     planned_status, stop_code, stopped_reason, waiting,
                     last_status, address, limits_enforced_by, protected_until, created_at, pull_started_at, pull_stopped_at,
-                    pull_current_bytes, pull_total_bytes, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version,
+                    pull_current_bytes, pull_total_bytes, started_at, healthy_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, version,
                     (SELECT json_group_array(json_object(
                                 'name', name, 'last_status', containers.last_status, 'runtime_id', runtime_id,
                                 'image_digest', image_digest, 'started_at', containers.started_at,
@@ -125,6 +126,7 @@ impl TaskRow {
             pull_stopped_at: to_time(self.pull_stopped_at),
             pull: to_pull(self.pull_current_bytes, self.pull_total_bytes)?,
             started_at: to_time(self.started_at),
+            healthy_at: to_time(self.healthy_at),
             stopping_at: to_time(self.stopping_at),
             execution_stopped_at: to_time(self.execution_stopped_at),
             stopped_at: to_time(self.stopped_at),
@@ -245,6 +247,7 @@ fn is_new(task: &Task) -> bool {
             task.pull_started_at,
             task.pull_stopped_at,
             task.started_at,
+            task.healthy_at,
             task.stopping_at,
             task.execution_stopped_at,
             task.stopped_at,
@@ -272,6 +275,7 @@ pub(super) async fn update(
     let pull_current_bytes = task.pull.map(|pull| to_signed(pull.current_bytes));
     let pull_total_bytes = task.pull.map(|pull| to_signed(pull.total_bytes));
     let started_at = from_time(task.started_at);
+    let healthy_at = from_time(task.healthy_at);
     let stopping_at = from_time(task.stopping_at);
     let execution_stopped_at = from_time(task.execution_stopped_at);
     let stopped_at = from_time(task.stopped_at);
@@ -283,7 +287,7 @@ pub(super) async fn update(
                 last_status = ?7, address = ?8, pull_started_at = ?9, pull_stopped_at = ?10,
                 started_at = ?11, stopping_at = ?12, execution_stopped_at = ?13, stopped_at = ?14,
                 cleaned_at = ?15, version = ?16, pull_current_bytes = ?17, pull_total_bytes = ?18,
-                health = ?19, limits_enforced_by = ?20
+                health = ?19, limits_enforced_by = ?20, healthy_at = ?21
           WHERE id = ?1 AND version = ?2",
         id,
         version,
@@ -304,7 +308,8 @@ pub(super) async fn update(
         pull_current_bytes,
         pull_total_bytes,
         health,
-        limits_enforced_by
+        limits_enforced_by,
+        healthy_at
     )
     .execute(db)
     .await?;

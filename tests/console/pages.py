@@ -1,127 +1,44 @@
-"""The console in a real browser: one browser, and all pages that the navigation and the lists lead to.
+"""All pages that the navigation and the lists lead to: their rules, their pictures, the keyboard, signing in.
 
-Asked for by tests/console.rs, which starts the server and says in the environment where it is, where pictures go, and what
-to sign in with. Whatever is wrong is collected and said at the end, all of it.
+Asked for by tests/console.rs with two servers, the second of which wants to be signed in to.
 """
 
-import asyncio
-import ctypes
-import fcntl
 import json
 import os
 import re
-import socket
-import struct
 import sys
-import threading
-import time
 import urllib.error
 import urllib.request
 from urllib.parse import urljoin, urlsplit
 
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Browser, Page, expect
 
-ENDPOINT = os.environ["NEARGATE_ENDPOINT"]
-LOCKED_ENDPOINT = os.environ["LOCKED_ENDPOINT"]
+from browser import (
+    ENDPOINT,
+    LOCKED_ENDPOINT,
+    NARROW,
+    PATIENCE_MS,
+    PICTURES,
+    WIDE,
+    ask,
+    fits,
+    follow_rules,
+    go,
+    go_and_wait,
+    has_stayed,
+    listen,
+    look,
+    picture,
+    stay,
+    wrong,
+)
+
 TOKEN = os.environ["LOCKED_TOKEN"]
-PICTURES = os.environ["PICTURES"]
-PATIENCE_MS = 60_000
-WIDE = {"width": 1280, "height": 900}
-NARROW = {"width": 390, "height": 844}
 # Of lists, one entry of each kind is visited: what follows is the same for all.
-MOST_PAGES = 24
+MOST_PAGES = 30
 # Not pages: the API's own documentation, and what is not HTML.
 OTHERS = re.compile(r"^/(docs|openapi|v1|assets|metrics)|\.(txt|yaml|csv|json)$|/(yaml|csv|log\.txt)(/|$)")
-
-wrong: list[str] = []
-
-
-async def forward(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    try:
-        while some := await reader.read(65536):
-            writer.write(some)
-            await writer.drain()
-    except ConnectionError:
-        pass
-    finally:
-        writer.close()
-
-
-def leave_the_network() -> None:
-    """Goes to a network that has nothing but the two servers.
-
-    A browser drops what it is doing whenever an interface comes or goes, and Docker makes interfaces for each container, those
-    of other tests too. Besides, the console has to work without the Internet: here is none.
-    """
-    # Connections belong to the network of the thread that opens them: this one stays where the servers are.
-    outside = asyncio.new_event_loop()
-    threading.Thread(target=outside.run_forever, daemon=True).start()
-    new_network = 0x40000000  # CLONE_NEWNET of <sched.h>
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.unshare(new_network) != 0:
-        print(f"the browser shares the machine's network: {os.strerror(ctypes.get_errno())}", file=sys.stderr)
-        return
-    set_flags, is_up = 0x8914, 0x1  # SIOCSIFFLAGS and IFF_UP, of netdevice(7)
-    with socket.socket() as any_socket:
-        fcntl.ioctl(any_socket, set_flags, struct.pack("16sh14x", b"lo", is_up))
-
-    for endpoint in (ENDPOINT, LOCKED_ENDPOINT):
-        host, port = urlsplit(endpoint).hostname, urlsplit(endpoint).port
-        listener = socket.create_server((host, port))
-
-        async def accept(reader, writer, host=host, port=port) -> None:
-            there = await asyncio.open_connection(host, port)
-            await asyncio.gather(forward(reader, there[1]), forward(there[0], writer))
-
-        asyncio.run_coroutine_threadsafe(asyncio.start_server(accept, sock=listener), outside).result()
-
-
-def ask(method: str, path: str, body: dict | None = None) -> dict:
-    request = urllib.request.Request(
-        ENDPOINT + path,
-        method=method,
-        data=None if body is None else json.dumps(body).encode(),
-        headers={"content-type": "application/json"},
-    )
-    with urllib.request.urlopen(request, timeout=30) as answer:
-        return json.load(answer)
-
-
-def listen(page: Page) -> Page:
-    """Notes whatever goes wrong in the page."""
-    page.on("pageerror", lambda error: wrong.append(f"{page.url}: {error}"))
-    page.on(
-        "console",
-        lambda said: wrong.append(f"{page.url}: {said.type}: {said.text}") if said.type in ("error", "warning") else None,
-    )
-    page.on(
-        "request",
-        lambda asked: None
-        if asked.url.startswith((ENDPOINT, LOCKED_ENDPOINT, "data:"))
-        else wrong.append(f"{page.url} asks for {asked.url}"),
-    )
-    page.set_default_timeout(PATIENCE_MS)
-    return page
-
-
-def go(page: Page, path: str) -> None:
-    # Not until the network is idle: a page that is live never is.
-    answer = page.goto(urljoin(ENDPOINT, path), wait_until="load")
-    if answer is None or answer.status != 200:
-        wrong.append(f"{path} answers {answer and answer.status}")
-
-
-def follow_rules(page: Page, what: str) -> None:
-    """The rules of axe, and those of ours that it has not."""
-    for rule in Axe().run(page).response["violations"]:
-        for node in rule["nodes"]:
-            wrong.append(f"{what}: {rule['id']}: {rule['help']}: {node['html'][:200]}: {node['failureSummary']}")
-    if page.locator("h1").count() != 1:
-        wrong.append(f"{what} has {page.locator('h1').count()} headings of the first level")
-    levels = page.evaluate("[...document.querySelectorAll('h1,h2,h3,h4')].map((one) => Number(one.nodeName[1]))")
-    if any(later - earlier > 1 for earlier, later in zip([0, *levels], levels)):
-        wrong.append(f"{what} skips a level of headings: {levels}")
 
 
 def rules_can_fail(page: Page) -> None:
@@ -150,7 +67,7 @@ def kind_of(path: str) -> str:
     """Pages of one kind have one name: /services/{}/{}."""
     parts = [part for part in urlsplit(path).path.split("/") if part]
     known = {"sign-in", "tasks", "services", "task-definitions", "cost", "events", "clusters", "schedules", "budgets"}
-    words = known | {"rightsizing", "diff", "run", "stop", "use", "revisions", "update", "force", "delete", "scale", "deploy", "rollback", "new", "deployments", "history"}
+    words = known | {"rightsizing", "diff", "run", "stop", "use", "revisions", "update", "force", "delete", "scale", "deploy", "rollback", "new", "deployments", "history", "register", "create-service"}
     return "-".join(part if part in words else "one" for part in parts) or "overview"
 
 
@@ -170,9 +87,9 @@ def discover(page: Page) -> dict[str, str]:
     return found
 
 
-def picture(page: Page, kind: str, path: str) -> None:
+def look_at(page: Page, kind: str, path: str) -> None:
     """Looks at a page in all four ways, and takes pictures of them."""
-    go(page, path)
+    go_and_wait(page, path)
     for size, viewport in (("wide", WIDE), ("narrow", NARROW)):
         page.set_viewport_size(viewport)
         for scheme in ("light", "dark"):
@@ -181,36 +98,31 @@ def picture(page: Page, kind: str, path: str) -> None:
             # Contrast differs from scheme to scheme, and hardly anything does from width to width.
             if size == "wide":
                 follow_rules(page, f"{kind} ({scheme})")
-        reach = page.evaluate("document.documentElement.scrollWidth")
-        if reach > viewport["width"]:
-            wrong.append(f"{kind} is {reach} wide on a screen of {viewport['width']}")
+        fits(page, kind)
     page.set_viewport_size(WIDE)
 
 
 def deployment_is_seen_live(page: Page) -> None:
     """The overview shows a deployment that begins while it is open, and its end, without being loaded again."""
-    go(page, "/")
-    page.evaluate("window.stays = true")
+    stay(page, "/")
     row = page.locator("#services tr", has_text="web")
-    expect(row).to_contain_text("web:1", timeout=PATIENCE_MS)
-    if page.locator("#live-state").count():
-        expect(page.locator("#live-state")).to_have_text("Live", timeout=PATIENCE_MS)
+    expect(row).to_contain_text("web:1")
     ask("PATCH", "/v1/services/web", {"taskDefinition": "web:2"})
-    expect(row).to_contain_text("web:2", timeout=PATIENCE_MS)
-    page.screenshot(path=f"{PICTURES}/overview-deploying.png", full_page=True)
-    expect(page.locator("#feed")).to_contain_text("has reached a steady state", timeout=PATIENCE_MS)
-    if page.evaluate("window.stays") is not True:
-        wrong.append("the overview was loaded anew")
+    expect(row).to_contain_text("web:2")
+    picture(page, "overview-deploying")
+    expect(row).to_contain_text("steady")
+    expect(row).to_contain_text("web:2")
+    has_stayed(page)
 
 
-def reads_without_script(browser) -> None:
+def reads_without_script(browser: Browser) -> None:
     page = listen(browser.new_context(java_script_enabled=False).new_page())
     go(page, "/")
-    expect(page.locator("#services")).to_contain_text("web", timeout=PATIENCE_MS)
+    expect(page.locator("#services")).to_contain_text("web")
     page.context.close()
 
 
-def sign_in(browser) -> None:
+def sign_in(browser: Browser) -> None:
     """Who has no session is asked for the token, and comes back to where they wanted to go."""
     context = browser.new_context(viewport=WIDE)
     # A wrong token is refused with a status that a browser reports.
@@ -219,7 +131,7 @@ def sign_in(browser) -> None:
     page.goto(LOCKED_ENDPOINT + "/events")
     expect(page).to_have_url(re.compile("/sign-in"))
     follow_rules(page, "sign-in")
-    page.screenshot(path=f"{PICTURES}/sign-in.png", full_page=True)
+    picture(page, "sign-in")
     page.get_by_label("token").fill("wrong-horse-battery-staple")
     page.get_by_role("button", name="Sign in").click()
     expect(page.get_by_role("alert")).to_be_visible()
@@ -246,35 +158,20 @@ def has_page(path: str) -> bool:
         return False
 
 
-def main() -> int:
-    os.makedirs(PICTURES, exist_ok=True)
-    leave_the_network()
-    began = time.monotonic()
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(
-            executable_path=os.environ["CHROMIUM"],
-            # Root may not have the browser's own sandbox, and containers have little shared memory.
-            args=["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu"],
-        )
-        try:
-            rules_can_fail(browser.new_page())
-            page = listen(browser.new_context(viewport=WIDE).new_page())
-            deployment_is_seen_live(page)
-            focus_in_order(page)
-            pages = discover(page)
-            for kind, path in pages.items():
-                picture(page, kind, path)
-            reads_without_script(browser)
-            if has_page("/sign-in"):
-                sign_in(browser)
-                pages["sign-in"] = "/sign-in"
-        finally:
-            browser.close()
-    print(f"{len(pages)} pages in {time.monotonic() - began:.1f} s: {' '.join(pages)}")
-    for one in dict.fromkeys(wrong):
-        print(one, file=sys.stderr)
-    return 1 if wrong else 0
+def all_pages(browser: Browser) -> str:
+    rules_can_fail(browser.new_page())
+    page = listen(browser.new_context(viewport=WIDE).new_page())
+    deployment_is_seen_live(page)
+    focus_in_order(page)
+    pages = discover(page)
+    for kind, path in pages.items():
+        look_at(page, kind, path)
+    reads_without_script(browser)
+    if has_page("/sign-in"):
+        sign_in(browser)
+        pages["sign-in"] = "/sign-in"
+    return f"{len(pages)} pages ({' '.join(pages)})"
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(look(all_pages))

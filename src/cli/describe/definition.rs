@@ -12,7 +12,7 @@ use crate::shapes::TaskDefinition;
 /// What `definition` says, in short.
 pub(super) fn render(definition: &TaskDefinition, now: TimestampMs, look: Look) -> String {
     let document = &definition.document;
-    let mut page = Page::default();
+    let mut page = Page::new(look);
     page.entry("Definition", &definition.task_definition);
     page.entry("Status", &definition.status);
     let moment = |at: &str| time::moment(at, now);

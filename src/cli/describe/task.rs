@@ -8,7 +8,7 @@ use crate::shapes::{Container, Task, TaskLimits, TaskUsage, Used};
 
 /// All that is known of `task`.
 pub(super) fn render(task: &Task, now: TimestampMs, look: Look) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(look);
     page.entry("Task", &task.task_id);
     page.entry("Definition", &task.task_definition);
     page.entry("Cluster", &task.cluster);
@@ -103,6 +103,7 @@ fn life(task: &Task, now: TimestampMs) -> Table {
         ("pull started", task.pull_started_at.as_deref()),
         ("pull stopped", task.pull_stopped_at.as_deref()),
         ("started", task.started_at.as_deref()),
+        ("healthy", task.healthy_at.as_deref()),
         ("stopping", task.stopping_at.as_deref()),
         ("execution stopped", task.execution_stopped_at.as_deref()),
         ("stopped", task.stopped_at.as_deref()),
@@ -290,6 +291,7 @@ Usage
             "Status      RUNNING\n",
             "Health      HEALTHY\n",
             "Network     bridge, 172.17.0.5\n",
+            "  healthy       2026-01-31T08:16:32.000Z  1 min ago  5.0 s\n",
             "  web   RUNNING  HEALTHY  yes        2 min 03 s  127.0.0.1:8080->80/tcp  nginx:1\n",
             "\nUsage so far\n",
         ] {

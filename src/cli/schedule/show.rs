@@ -2,9 +2,10 @@
 
 use crate::cli::console::short;
 use crate::cli::describe::Page;
-use crate::cli::table::{Field, Look, Table, Tone};
+use crate::cli::table::{Field, Look, Table};
 use crate::cli::time;
 use crate::domain::TimestampMs;
+use crate::domain::display::Tone;
 use crate::shapes::{Schedule, ScheduleRun, ScheduleRunTask, ScheduleState};
 
 /// Schedules under a head.
@@ -74,7 +75,7 @@ pub(super) fn render(
     now: TimestampMs,
     look: Look,
 ) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(look);
     page.entry("Schedule", &schedule.name);
     page.optional("Description", schedule.description.as_deref());
     page.entry("State", word(&schedule.state).as_str());

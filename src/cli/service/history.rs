@@ -1,10 +1,10 @@
 //! The deployments of a service for a person: who wanted them, how they ended, and what failed tasks last wrote.
 
 use crate::cli::describe::Page;
-use crate::cli::table::{Field, Look, Table, Tone};
+use crate::cli::table::{Field, Look, Table};
 use crate::cli::time;
 use crate::domain::TimestampMs;
-use crate::shapes::{Requester, ServiceDeployment};
+use crate::shapes::ServiceDeployment;
 
 /// `deployments`, newest first, and below them their failed tasks.
 pub(super) fn render(deployments: &[ServiceDeployment], now: TimestampMs, look: Look) -> String {
@@ -23,51 +23,21 @@ pub(super) fn render(deployments: &[ServiceDeployment], now: TimestampMs, look: 
         let ended = one.finished_at.as_deref();
         table.row([
             (&one.id).into(),
-            status(&one.service_deployment_status),
+            Field::deployment(&one.service_deployment_status),
             (&one.task_definition).into(),
             (&one.service_revision).into(),
             one.failed_tasks.to_string().into(),
-            by(&one.created_by).into(),
+            one.created_by.who().unwrap_or("-").into(),
             time::ago(&one.created_at, now).into(),
             ended
                 .map_or_else(String::new, |at| time::ago(at, now))
                 .into(),
-            why(one).into(),
+            one.why().into(),
         ]);
     }
-    let mut page = Page::default();
+    let mut page = Page::new(look);
     failures(&mut page, "Failed tasks", deployments, usize::MAX);
     table.render(look) + &page.finish()
-}
-
-fn status(status: &str) -> Field {
-    let tone = match status {
-        "SUCCESSFUL" => Tone::Good,
-        "IN_PROGRESS" | "ROLLBACK_IN_PROGRESS" => Tone::Busy,
-        _ => Tone::Bad,
-    };
-    Field::new(status, tone)
-}
-
-/// Why it is as it is, and if the service went back from it, who wanted that.
-fn why(deployment: &ServiceDeployment) -> String {
-    let reason = &deployment.rollout_state_reason;
-    match &deployment.rollback {
-        Some(rollback) => {
-            let (to, by) = (&rollback.task_definition, by(&rollback.requested_by));
-            format!("{reason} Rolled back to {to} by {by}.")
-        }
-        None => reason.clone(),
-    }
-}
-
-/// Who asked for something.
-pub(super) fn by(requester: &Requester) -> &str {
-    match (&requester.name, requester.kind.as_str()) {
-        (Some(name), _) => name,
-        (None, "circuitBreaker") => "circuit breaker",
-        (None, _) => "-",
-    }
 }
 
 /// The newest failed tasks of each deployment, `most` of each, with the last lines that they wrote.
@@ -96,7 +66,7 @@ pub(super) fn failures(
 mod tests {
     use super::*;
     use crate::cli::tests::sample;
-    use crate::shapes::{LogLine, ServiceDeploymentRollback, ServiceTaskFailure};
+    use crate::shapes::{LogLine, Requester, ServiceDeploymentRollback, ServiceTaskFailure};
 
     #[test]
     fn a_failed_deployment_says_who_why_and_what_its_tasks_wrote() {
@@ -140,7 +110,7 @@ mod tests {
         let text = render(&[failed], sample::now(), Look::default());
         for words in [
             "ecs-svc/0000000000000000002  ROLLBACK_SUCCESSFUL  web:2       0000000000000000007  3       alice@laptop",
-            "Tasks failed to start. Rolled back to web:1 by circuit breaker.",
+            "Tasks failed to start. Rolled back to web:1 by the circuit breaker.",
             "Failed tasks\n  ecs-svc/0000000000000000002: task 0123: Essential container in task exited\n",
             "main | no such ",
         ] {

@@ -2,7 +2,7 @@
 
 use super::history;
 use crate::cli::describe::Page;
-use crate::cli::table::{Field, Look, Table, Tone};
+use crate::cli::table::{Field, Look, Table};
 use crate::cli::time;
 use crate::domain::TimestampMs;
 use crate::shapes::{Service, ServiceDeployment, ServiceScaling};
@@ -40,21 +40,12 @@ pub(super) fn table(services: &[Service], now: TimestampMs) -> Table {
             service.desired_count.to_string().into(),
             service.running_count.to_string().into(),
             service.healthy_count.to_string().into(),
-            rollout_state(rollout.map_or("", |one| &one.rollout_state)),
+            Field::deployment(rollout.map_or("", |one| &one.rollout_state)),
             time::ago(&service.created_at, now).into(),
             service.waiting.as_deref().unwrap_or_default().into(),
         ]);
     }
     table
-}
-
-fn rollout_state(state: &str) -> Field {
-    let tone = match state {
-        "COMPLETED" => Tone::Good,
-        "FAILED" => Tone::Bad,
-        _ => Tone::Busy,
-    };
-    Field::new(state, tone)
 }
 
 /// All that is known of a service. `past` has its deployments, newest first.
@@ -64,7 +55,7 @@ pub(super) fn render(
     now: TimestampMs,
     look: Look,
 ) -> String {
-    let mut page = Page::default();
+    let mut page = Page::new(look);
     page.entry("Service", &service.service_name);
     page.entry("Cluster", &service.cluster);
     page.entry("Status", &service.status);
@@ -137,15 +128,12 @@ fn deployments(deployments: &[ServiceDeployment], now: TimestampMs) -> Table {
     for one in deployments {
         table.row([
             (&one.id).into(),
-            Field::status(match one.status.as_str() {
-                "PRIMARY" => "PRIMARY",
-                other => other,
-            }),
+            Field::status(&one.status),
             (&one.task_definition).into(),
-            rollout_state(&one.rollout_state),
+            Field::deployment(&one.rollout_state),
             one.running_count.to_string().into(),
             one.failed_tasks.to_string().into(),
-            history::by(&one.created_by).into(),
+            one.created_by.who().unwrap_or("-").into(),
             time::ago(&one.created_at, now).into(),
             (&one.rollout_state_reason).into(),
         ]);

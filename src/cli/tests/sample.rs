@@ -133,6 +133,7 @@ pub(in crate::cli) fn running_task() -> Task {
         pull_started_at: Some(at("16:26.010")),
         pull_stopped_at: Some(at("16:26.020")),
         started_at: Some(at("16:27.000")),
+        healthy_at: Some(at("16:32.000")),
         version: 4,
         usage: Some(TaskUsage {
             opened_at: "2026-01-31T08:16:26.010Z".to_owned(),

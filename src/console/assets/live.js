@@ -72,8 +72,12 @@
       say("The server does not answer");
     } finally {
       busy = false;
+      awaited();
     }
   }
+
+  // What is not ready yet says so with `data-soon`.
+  function awaited() { if (document.querySelector("[data-soon]")) soon(); }
 
   function soon() {
     if (timer) return;
@@ -109,4 +113,5 @@
   addEventListener("pageshow", (event) => { if (event.persisted) { connect(); soon(); } });
   setInterval(() => { if (!document.hidden) soon(); }, WITHOUT_EVENT_MS);
   if (document.querySelector("[data-live]")) connect();
+  awaited();
 })();

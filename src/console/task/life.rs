@@ -21,11 +21,16 @@ type Known = (&'static str, &'static str, &'static str);
 /// The steps that have been taken, in the order of their times: a task that ended while nobody watched is found to be
 /// stopping after its execution stopped.
 fn taken(task: &Task) -> Vec<(Known, TimestampMs)> {
+    let began = match task.healthy_at {
+        Some(_) => ("started", "checked", "checked"),
+        None => ("started", "ran", "ran"),
+    };
     let steps = [
         (("created", "waited", "waited"), Some(task.created_at)),
         (("pull started", "pulled", "pulled"), task.pull_started_at),
         (("pull stopped", "started", "started"), task.pull_stopped_at),
-        (("started", "ran", "ran"), task.started_at),
+        (began, task.started_at),
+        (("healthy", "ran", "ran"), task.healthy_at),
         (("stopping", "stopping", "stopping"), task.stopping_at),
         (
             ("execution stopped", "ended", "stopped"),

@@ -100,16 +100,12 @@ fn port(binding: &NetworkBinding) -> Port {
         host_port,
         protocol,
     } = binding;
-    let host = if bind_ip.contains(':') {
-        format!("[{bind_ip}]")
-    } else {
-        bind_ip.clone()
-    };
+    let host = display::host(bind_ip);
     let word = protocol.as_str();
     Port {
         text: format!("{host}:{host_port} → {container_port}/{word}"),
         link: (word == "tcp").then(|| {
-            let reachable = match host.as_str() {
+            let reachable = match &*host {
                 "0.0.0.0" => "127.0.0.1",
                 "[::]" => "[::1]",
                 other => other,

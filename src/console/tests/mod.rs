@@ -3,7 +3,9 @@
 
 mod cost;
 mod definition;
+mod empty;
 mod frame;
+mod many;
 mod pages;
 mod service;
 mod sign_in;
@@ -14,6 +16,7 @@ use std::collections::BTreeMap;
 use axum::body::Body;
 use axum::http::header;
 
+use crate::api::Peer;
 use crate::api::testing::{Answer, Api, Setting, request};
 
 const ACCEPT: &str = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8";
@@ -23,6 +26,8 @@ const ORIGIN: &str = "http://127.0.0.1:6327";
 struct Browser {
     api: Api,
     cookies: BTreeMap<String, String>,
+    /// Where it is, if that matters.
+    peer: Option<Peer>,
 }
 
 impl Browser {
@@ -40,6 +45,7 @@ impl Browser {
         Self {
             api: Api::with(setting).await,
             cookies: BTreeMap::new(),
+            peer: None,
         }
     }
 
@@ -54,6 +60,16 @@ impl Browser {
         assert_eq!(answer.status, 200, "{path}: {}", answer.text());
         check_page(&answer);
         answer.text().to_owned()
+    }
+
+    /// Fills in the form of the page at `path`, and sends it.
+    async fn fill_in(&mut self, path: &str, fields: &[(&str, &str)]) -> Answer {
+        let html = self.page(path).await;
+        let (_, rest) = html.split_once("name=\"formToken\" value=\"").unwrap();
+        let code = rest.split('"').next().unwrap().to_owned();
+        let mut all = vec![("formToken", code.as_str())];
+        all.extend(fields);
+        self.submit(path, Some(ORIGIN), &all).await
     }
 
     /// Sends a form as it is.
@@ -79,6 +95,9 @@ impl Browser {
         let cookies = pairs.collect::<Vec<_>>().join("; ");
         if !cookies.is_empty() {
             request = request.header(header::COOKIE, cookies);
+        }
+        if let Some(peer) = self.peer {
+            request = request.extension(peer);
         }
         let answer = self.api.call(request.body(body).unwrap()).await;
         for cookie in answer.headers.get_all(header::SET_COOKIE) {

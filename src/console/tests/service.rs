@@ -19,13 +19,7 @@ async fn with_service() -> Browser {
 
 /// Opens the page that asks for `act`, and sends its form with `fields`.
 async fn act(browser: &mut Browser, act: &str, fields: &[(&str, &str)]) -> Answer {
-    let path = format!("{PATH}/{act}");
-    let html = browser.page(&path).await;
-    let (_, rest) = html.split_once("name=\"formToken\" value=\"").unwrap();
-    let code = rest.split('"').next().unwrap().to_owned();
-    let mut all = vec![("formToken", code.as_str())];
-    all.extend(fields);
-    browser.submit(&path, Some(ORIGIN), &all).await
+    browser.fill_in(&format!("{PATH}/{act}"), fields).await
 }
 
 async fn desired(browser: &Browser) -> serde_json::Value {

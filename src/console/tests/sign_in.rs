@@ -108,6 +108,8 @@ async fn whoever_has_not_signed_in_learns_nothing() {
 #[tokio::test]
 async fn guessing_is_not_worth_beginning() {
     let mut browser = Browser::with(Some(TOKEN)).await;
+    let at = |last: u8| Some(Peer([192, 0, 2, last].into()));
+    browser.peer = at(1);
     for _ in 0..10 {
         assert_eq!(
             sign_in(&mut browser, "a-guess-that-is-long").await.status,
@@ -119,6 +121,9 @@ async fn guessing_is_not_worth_beginning() {
         (refused.status.as_u16(), refused.header("retry-after")),
         (429, "60")
     );
+    // Whoever is somewhere else does not notice.
+    browser.peer = at(2);
+    assert_eq!(sign_in(&mut browser, TOKEN).await.status, 303);
 }
 
 #[tokio::test]

@@ -54,6 +54,7 @@ impl Browser {
         Self {
             api: Api::with(setting).await,
             cookies: BTreeMap::new(),
+            peer: None,
         }
     }
 
@@ -137,6 +138,7 @@ async fn run_and_fail(browser: &Browser, id: &str) {
             task.pull_started_at = Some(task.created_at);
             task.pull_stopped_at = later(task, 2);
             task.started_at = later(task, 3);
+            task.healthy_at = later(task, 10);
             task.last_status = LastStatus::Running;
             task.address = Some("10.1.2.3".to_owned());
             let (started, at) = (later(task, 3), later(task, 3));
@@ -206,7 +208,9 @@ async fn a_tasks_page_tells_its_life_its_containers_its_usage_and_what_to_type()
         "waited took 0 ms",
         "pulled took 2.0 s",
         "started took 1.0 s",
-        "ran took 56.0 s",
+        "checked took 7.0 s",
+        "ran took 49.0 s",
+        "<th scope=\"row\">healthy</th>",
         "stopping took 1.0 s",
         "web took 57.0 s",
         "exit code 137: was killed (SIGKILL)",

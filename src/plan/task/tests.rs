@@ -5,7 +5,7 @@ mod restarts;
 use proptest::prelude::*;
 
 use super::*;
-use crate::domain::{Condition, StartFailure, StopRequest};
+use crate::domain::{Condition, DurationMs, HealthCheck, StartFailure, StopRequest};
 use crate::plan::fixtures::{after, at, container, exited, name, seen, spec, task};
 
 fn running_task() -> Task {
@@ -131,7 +131,7 @@ fn only_what_ends_a_running_task_for_good_ends_it_early() {
     let mut restarts = running_task();
     restarts.spec.containers[0].restart_policy = Some(RestartPolicy {
         ignored_exit_codes: Vec::new(),
-        attempt_period: crate::domain::DurationMs::from_secs(60),
+        attempt_period: DurationMs::from_secs(60),
     });
     assert!(goes_on(&restarts));
     let mut optional = running_task();
@@ -523,6 +523,31 @@ fn one_failed_check_of_a_healthy_container_is_no_reason_yet() {
     seen.containers.get_mut(&name("web")).unwrap().health = HealthStatus::Healthy;
     let task = plan(&running_task(), Sighting::Seen(&seen), at(3_000)).task;
     assert_eq!(task.containers[&name("web")].reason, None);
+}
+
+#[test]
+fn when_a_task_first_was_healthy_is_kept() {
+    let mut task = running_task();
+    task.spec.containers[0].health_check = Some(HealthCheck {
+        command: vec!["CMD".to_owned(), "/check".to_owned()],
+        interval: DurationMs::from_secs(5),
+        timeout: DurationMs::from_secs(2),
+        retries: 3,
+        start_period: DurationMs::from_secs(0),
+    });
+    for (health, now, kept) in [
+        (HealthStatus::Unknown, 3_000, None),
+        (HealthStatus::Healthy, 4_000, Some(4_000)),
+        (HealthStatus::Unhealthy, 5_000, Some(4_000)),
+        (HealthStatus::Healthy, 6_000, Some(4_000)),
+    ] {
+        let mut seen = seen(&[("web", ContainerState::Running)]);
+        seen.containers.get_mut(&name("web")).unwrap().health = health;
+        task = plan(&task, Sighting::Seen(&seen), at(now)).task;
+        assert_eq!(task.healthy_at, kept.map(at), "{health} at {now}");
+    }
+    let unchecked = running_task();
+    assert_eq!(unchecked.healthy_at, None);
 }
 
 #[test]

@@ -28,6 +28,7 @@ fn with_everything(fixture: &Fixture) -> Task {
     task.pull_started_at = Some(at(1_002));
     task.pull_stopped_at = Some(at(1_003));
     task.started_at = Some(at(1_004));
+    task.healthy_at = Some(at(1_004));
     task.stopping_at = Some(at(1_005));
     task.execution_stopped_at = Some(at(1_006));
     task.stopped_at = Some(at(1_007));
