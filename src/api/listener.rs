@@ -28,6 +28,7 @@ const HEAD_BYTES: usize = 65_536;
 /// How long what was sent may go unacknowledged: whoever has vanished without a word is noticed then, and not when the kernel
 /// gives up by itself, after some 15 minutes.
 const VANISHED_AFTER: Duration = Duration::from_mins(1);
+
 /// Whom a connection comes from: every request that came over one has it as an extension.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer(pub IpAddr);

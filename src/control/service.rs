@@ -11,12 +11,11 @@ pub use task_set::CreateTaskSet;
 use super::{Control, ControlError};
 use crate::domain::{
     AlikeTasks, CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName,
-    Deployment, DeploymentCause, DeploymentController, DeploymentId, DeploymentTarget, DurationMs, Event,
-    EventKind,
-    FamilyRevision, LastLine, NewEvent, Occasion, PropagateTags, SchedulingStrategy,
-    Service,
-    ServiceConfiguration, ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus,
-    ServiceTask, TagChange, TaskDefinitionReference, TaskDefinitionStatus, TaskId,
+    Deployment, DeploymentCause, DeploymentController, DeploymentId, DeploymentTarget, DurationMs,
+    Event, EventKind, FamilyRevision, LastLine, NewEvent, Occasion, PropagateTags,
+    SchedulingStrategy, Service, ServiceConfiguration, ServiceKey, ServiceRevision,
+    ServiceRevisionId, ServiceStatus, ServiceTask, TagChange, TaskDefinitionReference,
+    TaskDefinitionStatus, TaskId,
 };
 use crate::store::{
     ClientToken, DescribedService, Page, PageRequest, ServiceRecord, StoreError, Wanted,
@@ -590,7 +589,7 @@ impl Control {
     }
 }
 
-pub(super) /// The last of what was deployed completely that is not what is deployed now; `history` has it newest first.
+/// The last of what was deployed completely that is not what is deployed now; `history` has it newest first.
 fn earlier(service: &Service, history: &[DeploymentTarget]) -> Option<DeploymentTarget> {
     let current = service.primary().map(Deployment::target);
     let is_another = |target: &&DeploymentTarget| {
@@ -601,7 +600,7 @@ fn earlier(service: &Service, history: &[DeploymentTarget]) -> Option<Deployment
     all.find(is_another).cloned()
 }
 
-fn no_such_service(key: &ServiceKey) -> ControlError {
+pub(super) fn no_such_service(key: &ServiceKey) -> ControlError {
     ControlError::not_found(
         format!("service \"{}\" in cluster \"{}\"", key.name, key.cluster),
         "neargate service ls lists those that do",

@@ -16,9 +16,9 @@ use super::task::{accept, stop};
 use super::task_row::NewTaskRow;
 use super::{Page, PageRequest, Store, StoreError, cluster, deployment, event};
 use crate::domain::{
-    ClusterName, Deployment, DeploymentId, DesiredStatus, HealthStatus, LastStatus,
-    NewEvent, Service, ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode,
-    StopRequest, Task, TaskId, TimestampMs,
+    ClusterName, Deployment, DeploymentId, DesiredStatus, HealthStatus, LastStatus, NewEvent,
+    Service, ServiceKey, ServiceRevision, ServiceStatus, ServiceTask, StopCode, StopRequest, Task,
+    TaskId, TimestampMs,
 };
 
 /// The calls that tokens are given with.

@@ -409,12 +409,12 @@ fn deployments(view: &ServiceView, now: TimestampMs) -> Vec<Value> {
 pub(super) fn task_set(view: &ServiceView, set: &TaskSet, with_tags: bool) -> Value {
     let (service, deployment) = (&view.service, &set.deployment);
     let key = &service.key;
-    let own = || {
-        let tasks = view.tasks.iter();
-        tasks.filter(|task| task.deployment == set.id().as_str())
+    let count = |is_meant: fn(LastStatus) -> bool| {
+        let own = view.tasks.iter().filter(|alike| {
+            alike.sample.deployment == set.id().as_str() && is_meant(alike.sample.last_status)
+        });
+        own.map(|alike| alike.count).sum::<u32>()
     };
-    let running = own().filter(|task| task.last_status == LastStatus::Running);
-    let pending = own().filter(|task| task.last_status < LastStatus::Running);
     let status = match (set.is_draining, deployment.status) {
         (true, _) => "DRAINING",
         (false, status) => status.as_str(),
@@ -433,8 +433,8 @@ pub(super) fn task_set(view: &ServiceView, set: &TaskSet, with_tags: bool) -> Va
         "status": status,
         "taskDefinition": task_definition_arn(&deployment.task_definition),
         "computedDesiredCount": set.wanted(service),
-        "pendingCount": pending.count(),
-        "runningCount": running.count(),
+        "pendingCount": count(|status| status < LastStatus::Running),
+        "runningCount": count(|status| status == LastStatus::Running),
         "createdAt": time(deployment.created_at),
         "updatedAt": time(deployment.updated_at),
         "loadBalancers": [],
