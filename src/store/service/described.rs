@@ -183,6 +183,7 @@ mod tests {
             },
             tags: std::collections::BTreeMap::new(),
             deployments: Vec::new(),
+            task_sets: Vec::new(),
             last_completed: None,
             is_steady: true,
             waiting: None,
