@@ -38,7 +38,8 @@ def fails_and_is_rolled_back(context: BrowserContext) -> None:
     expect(overview.locator("#services tr", has_text="web")).to_contain_text("deploying")
     deployments = page.locator("#deployments")
     expect(deployments.locator(".card", has_text="web:2 (new)")).to_contain_text(re.compile(r"[1-9]\d* failed"))
-    expect(deployments.locator(".card", has_text="web:1 (old)")).to_contain_text("2 healthy")
+    # One may have gone: a new task counts for the moment between its start and its end.
+    expect(deployments.locator(".card", has_text="web:1 (old)")).to_contain_text(re.compile("[12] healthy"))
     picture(overview, "overview-failing")
     picture(page, "service-failing")
 

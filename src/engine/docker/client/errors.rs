@@ -43,7 +43,7 @@ impl Verb {
     /// How long the daemon may take. A quiet one needs milliseconds; these are for one that starts many
     /// containers at once, when all of its answers become slow, lists most of all.
     ///
-    /// For logs and pulls, which are streams, it is the longest silence.
+    /// For logs, which are streams, it is the longest silence.
     const fn limit(self) -> Duration {
         Duration::from_secs(match self {
             Self::Inspect | Self::InspectVolume | Self::Signal | Self::Rename => 10,
@@ -56,11 +56,11 @@ impl Verb {
             | Self::CreateVolume
             | Self::Download
             | Self::Exec
+            // To begin with: the stream that follows has limits of its own.
+            | Self::Pull
             | Self::RemoveVolume => 30,
             // Of a container with many files; of an image onto a slow disk.
             Self::Start | Self::Remove | Self::Discard | Self::RemoveImage | Self::Load => 60,
-            // To begin with: the stream that follows has limits of its own.
-            Self::Pull => 30,
         })
     }
 
