@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use futures_util::{StreamExt, TryStreamExt};
+use neargate::clock::{Clock as _, SystemClock};
 use neargate::engine::docker::client::DockerClient;
 use neargate::engine::docker::daemon::Daemon;
 
@@ -169,7 +170,7 @@ async fn replacements(
 }
 
 fn now_ms() -> i64 {
-    jiff::Timestamp::now().as_millisecond()
+    SystemClock.now().as_millis()
 }
 
 /// Waits until so many containers with this label have been started since then; how long after it each was.
@@ -226,8 +227,8 @@ impl Stage {
             swarm: None,
             began_swarm: false,
         };
-        let state = said("docker", &["info", "--format", "{{.Swarm.LocalNodeState}}"]);
-        if state.as_deref() == Some("inactive") {
+        let swarm = said("docker", &["info", "--format", "{{.Swarm.LocalNodeState}}"]);
+        if swarm.as_deref() == Some("inactive") {
             let addresses = [
                 "--advertise-addr",
                 "127.0.0.1",
