@@ -112,6 +112,11 @@ impl Typed {
                 .ok_or(self.shown.lock().unwrap().clone())
         });
         assert!(self.is_cooked(), "the terminal is given back");
+        // Nobody has the other side any more: the reader ends when it has read the rest.
+        eventually("all that was shown to be read", || {
+            let is_read = self.reader.as_ref().is_none_or(JoinHandle::is_finished);
+            is_read.then_some(()).ok_or_else(|| self.shown())
+        });
         (status.code().unwrap(), self.shown.lock().unwrap().clone())
     }
 }
