@@ -12,7 +12,8 @@ use crate::store::{PageRequest, TaskFilter};
 const HOUR: i64 = 3_600_000;
 
 impl Browser {
-    /// Records a task that ran for `seconds` and began `hours` ago, in a service or none, with a tag.
+    /// Records a task that ran for `seconds`, at most 3,600, and began `hours` before the hour that is running, in a service
+    /// or none, with a tag. It begins with an hour, so that a bill by time has it in one hour and in one day.
     async fn spend(
         &self,
         number: u128,
@@ -27,7 +28,8 @@ impl Browser {
         let (all, first) = (TaskFilter::default(), PageRequest::first(1));
         let some = self.api.store.tasks(&all, &first).await.unwrap();
         let spec = some.items[0].spec.clone();
-        let now = TimestampMs::from_millis(SystemClock.now().as_millis() - hours * HOUR);
+        let hour = SystemClock.now().as_millis() / HOUR * HOUR;
+        let now = TimestampMs::from_millis(hour - hours * HOUR);
         let id: TaskId = format!("{:032x}", 0xabc0_0000_u128 + number)
             .parse()
             .unwrap();
