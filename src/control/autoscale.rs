@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::service::no_such_service;
-use super::{Control, ControlError};
+use super::{Attempts, Control, ControlError, Obstacle};
 use crate::domain::{
     MAX_DESIRED_COUNT, PolicyKind, ScalableTarget, ScalingActivity, ScalingPolicy,
     SchedulingStrategy, ServiceKey, ServiceStatus, SuspendedState, TargetTracking,
@@ -22,6 +22,9 @@ pub struct ScalingView {
     /// When it was, newest first; 10 at most.
     pub activities: Vec<ScalingActivity>,
 }
+
+/// So many policies may a target have, as with AWS.
+const MAX_POLICIES: usize = 50;
 
 /// So many activities are shown with a service.
 const SHOWN: u32 = 10;
@@ -74,13 +77,27 @@ impl Control {
                 "name an ACTIVE service with the scheduling strategy REPLICA",
             ));
         }
-        let old = self.store.scalable_target(service).await?;
-        let least = request
-            .min_capacity
-            .or(old.as_ref().map(|old| old.min_capacity));
-        let most = request
-            .max_capacity
-            .or(old.as_ref().map(|old| old.max_capacity));
+        let mut attempts = Attempts::default();
+        loop {
+            let old = self.store.scalable_target(service).await?;
+            let target = self.changed_target(old.as_ref(), &request)?;
+            let put = self
+                .store
+                .put_scalable_target(service, old.as_ref(), &target);
+            if attempts.landed(put.await)? {
+                return Ok(target);
+            }
+        }
+    }
+
+    /// A target with what is asked for, and what it was where nothing is asked.
+    fn changed_target(
+        &self,
+        old: Option<&ScalableTarget>,
+        request: &RegisterTarget,
+    ) -> Result<ScalableTarget, ControlError> {
+        let least = request.min_capacity.or(old.map(|old| old.min_capacity));
+        let most = request.max_capacity.or(old.map(|old| old.max_capacity));
         let (Some(least), Some(most)) = (least, most) else {
             return Err(ControlError::invalid(
                 "MinCapacity",
@@ -96,34 +113,32 @@ impl Control {
             ));
         }
         let now = self.clock.now();
-        let old = old.unwrap_or_else(|| ScalableTarget {
+        let old = old.cloned().unwrap_or_else(|| ScalableTarget {
             id: self.new_id(),
             min_capacity: least,
             max_capacity: most,
             role_arn: None,
             suspended: SuspendedState::default(),
-            tags: request.tags.unwrap_or_default(),
+            tags: request.tags.clone().unwrap_or_default(),
             created_at: now,
             has_new_bounds: true,
             scaled_out_at: None,
             scaled_in_at: None,
         });
         let change = request.suspended;
-        let target = ScalableTarget {
+        Ok(ScalableTarget {
             has_new_bounds: old.has_new_bounds
                 || (least, most) != (old.min_capacity, old.max_capacity),
             min_capacity: least,
             max_capacity: most,
-            role_arn: request.role_arn.or(old.role_arn),
+            role_arn: request.role_arn.clone().or(old.role_arn),
             suspended: SuspendedState {
                 dynamic_in: change.dynamic_in.unwrap_or(old.suspended.dynamic_in),
                 dynamic_out: change.dynamic_out.unwrap_or(old.suspended.dynamic_out),
                 scheduled: change.scheduled.unwrap_or(old.suspended.scheduled),
             },
             ..old
-        };
-        self.store.put_scalable_target(service, &target).await?;
-        Ok(target)
+        })
     }
 
     /// Makes a service one that is not scaled any more. Its desired count stays.
@@ -173,18 +188,22 @@ impl Control {
     pub async fn tag_scalable_target(
         &self,
         service: &ServiceKey,
-        change: impl FnOnce(&mut BTreeMap<String, String>),
+        change: impl Fn(&mut BTreeMap<String, String>),
     ) -> Result<(), ControlError> {
-        let found = self.store.scalable_target(service).await?;
-        let mut target = found.ok_or_else(|| StoreError::NotFound {
-            what: format!("scalable target `service/{service}`"),
-        })?;
-        let old = target.clone();
-        change(&mut target.tags);
-        Ok(self
-            .store
-            .note_scalable_target(service, &old, &target)
-            .await?)
+        let mut attempts = Attempts::default();
+        loop {
+            let old = self.store.scalable_target(service).await?;
+            let mut target = old.clone().ok_or_else(|| StoreError::NotFound {
+                what: format!("scalable target `service/{service}`"),
+            })?;
+            change(&mut target.tags);
+            let put = self
+                .store
+                .put_scalable_target(service, old.as_ref(), &target);
+            if attempts.landed(put.await)? {
+                return Ok(());
+            }
+        }
     }
 
     /// Puts a policy, in place of one of its name; one keeps its ID.
@@ -197,7 +216,17 @@ impl Control {
         tracking: Option<TargetTracking>,
     ) -> Result<ScalingPolicy, ControlError> {
         let all = self.store.scaling_policies(service).await?;
+        let count = all.len();
         let old = all.into_iter().find(|old| old.name == name);
+        if old.is_none() && count >= MAX_POLICIES {
+            return Err(ControlError::blocked(
+                Obstacle::Limit,
+                format!(
+                    "the scalable target has {count} scaling policies, and no more can be made"
+                ),
+                "delete one first: aws application-autoscaling delete-scaling-policy",
+            ));
+        }
         let policy = ScalingPolicy {
             id: old
                 .as_ref()

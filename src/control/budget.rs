@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Control, ControlError};
+use super::{Attempts, Control, ControlError, Obstacle};
 use crate::domain::{
     Budget, BudgetAction, BudgetDefinition, BudgetName, BudgetPeriod, BudgetScope, BudgetState,
     ClusterName, Hold, MOST_BUDGETS, TimestampMs,
@@ -40,9 +40,6 @@ pub struct BudgetView {
     pub hold: Option<Hold>,
 }
 
-/// How often a change is tried again when the loop was quicker.
-const ATTEMPTS: u32 = 20;
-
 impl Control {
     /// Makes a budget, or makes one say what `wanted` says.
     pub async fn put_budget(
@@ -51,19 +48,17 @@ impl Control {
         wanted: PutBudget,
     ) -> Result<BudgetView, ControlError> {
         let definition = self.definition_of(wanted).await?;
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::default();
+        loop {
             let now = self.clock.now();
             let put = match self.store.budget(name).await? {
                 Some(budget) => self.redefine(budget, definition.clone(), now).await,
-                None => self.create(name, definition.clone(), now).await,
+                None => self.create(name, definition.clone(), now).await?,
             };
-            match put {
-                Ok(()) => return self.budget(name).await,
-                Err(ControlError::Store(StoreError::Stale | StoreError::AlreadyExists { .. })) => {}
-                Err(error) => return Err(error),
+            if attempts.landed(put)? {
+                return self.budget(name).await;
             }
         }
-        Err(StoreError::Stale.into())
     }
 
     async fn definition_of(&self, wanted: PutBudget) -> Result<BudgetDefinition, ControlError> {
@@ -98,10 +93,11 @@ impl Control {
         name: &BudgetName,
         definition: BudgetDefinition,
         now: TimestampMs,
-    ) -> Result<(), ControlError> {
+    ) -> Result<Result<(), StoreError>, ControlError> {
         let most = i64::try_from(MOST_BUDGETS).unwrap_or(i64::MAX);
         if self.store.budget_pulse().await?.budgets >= most {
-            return Err(ControlError::conflict(
+            return Err(ControlError::blocked(
+                Obstacle::Limit,
                 format!("there are {MOST_BUDGETS} budgets already, and no more can be made"),
                 "delete one that is not needed: neargate budget delete NAME",
             ));
@@ -115,7 +111,11 @@ impl Control {
             version: 1,
         };
         let event = budget.event(None, &format!("was made: {}", said(&budget)), now);
-        Ok(self.store.create_budget(budget, event).await?)
+        Ok(match self.store.create_budget(budget, event).await {
+            // It was not there when it was read.
+            Err(StoreError::AlreadyExists { .. }) => Err(StoreError::Stale),
+            created => created,
+        })
     }
 
     async fn redefine(
@@ -123,7 +123,7 @@ impl Control {
         mut budget: Budget,
         definition: BudgetDefinition,
         now: TimestampMs,
-    ) -> Result<(), ControlError> {
+    ) -> Result<(), StoreError> {
         if budget.definition == definition {
             return Ok(());
         }
@@ -133,7 +133,7 @@ impl Control {
             budget,
             events: vec![event],
         };
-        Ok(self.store.record_budgets(vec![record], None).await?)
+        self.store.record_budgets(vec![record], None).await
     }
 
     /// Deletes a budget. Tasks that it kept from beginning begin.

@@ -25,6 +25,8 @@ pub enum ControlError {
         message: String,
         /// The way out.
         hint: Option<String>,
+        /// What a front tells apart by more than words.
+        obstacle: Obstacle,
     },
     /// The store refused or failed.
     #[error(transparent)]
@@ -32,6 +34,23 @@ pub enum ControlError {
     /// The engine refused or failed; only where a use case reads from it.
     #[error(transparent)]
     Engine(#[from] EngineError),
+}
+
+/// What stands in the way of a use case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Obstacle {
+    /// The state of the thing itself.
+    State,
+    /// Something has the name already.
+    NameInUse,
+    /// The revision is INACTIVE.
+    InactiveRevision,
+    /// The cluster's container instance is DRAINING.
+    Draining,
+    /// No empty host could take the task. The message is a reason of ECS's, a colon and the detail.
+    HostTooSmall,
+    /// There are as many as there may be.
+    Limit,
 }
 
 impl ControlError {
@@ -43,9 +62,18 @@ impl ControlError {
     }
 
     pub(super) fn conflict(message: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::blocked(Obstacle::State, message, hint)
+    }
+
+    pub(super) fn blocked(
+        obstacle: Obstacle,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) -> Self {
         Self::Conflict {
             message: message.into(),
             hint: Some(hint.into()),
+            obstacle,
         }
     }
 

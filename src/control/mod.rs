@@ -33,7 +33,7 @@ use std::sync::Arc;
 pub use autoscale::{RegisterTarget, ScalingView, SuspendedChange};
 pub use bill::BillQuery;
 pub use budget::{BudgetView, PutBudget};
-pub use error::ControlError;
+pub use error::{ControlError, Obstacle};
 pub use exec::{ExecuteCommand, OpenContainer};
 pub use log::{LogQuery, TaskLogLine};
 pub use log_group::{
@@ -59,7 +59,27 @@ use crate::domain::{
 };
 use crate::engine::{Engine, EngineError, EngineState, EngineStatus, no_such_runtime};
 use crate::meter::sheet::PriceBook;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
+
+/// How often a change is tried again when somebody else was quicker.
+const ATTEMPTS: u32 = 20;
+
+/// Attempts to read, change and record something. The loop and other calls do the same at the same time: whoever records
+/// what has changed since it was read begins again, so that no change is lost.
+#[derive(Default)]
+struct Attempts(u32);
+
+impl Attempts {
+    /// Whether a change was `recorded`; otherwise it is to be made again. Fails once that was often enough.
+    fn landed(&mut self, recorded: Result<(), StoreError>) -> Result<bool, ControlError> {
+        self.0 += 1;
+        match recorded {
+            Ok(()) => Ok(true),
+            Err(StoreError::Stale) if self.0 < ATTEMPTS => Ok(false),
+            Err(error) => Err(error.into()),
+        }
+    }
+}
 
 /// How many tasks one call may ask for.
 pub const MAX_COUNT: u32 = 100;

@@ -1,6 +1,6 @@
 //! Use cases of schedules.
 
-use super::{Control, ControlError, MAX_COUNT};
+use super::{Attempts, Control, ControlError, MAX_COUNT, Obstacle};
 use crate::domain::{
     ClusterName, ConcurrencyPolicy, Faults, RunCause, Schedule, ScheduleDefinition, ScheduleName,
     ScheduleRun, ScheduleState, ScheduledTask, Task,
@@ -27,9 +27,6 @@ pub struct ScheduleRunView {
     pub tasks: Vec<Task>,
 }
 
-/// How often a change is tried again when the planner was quicker.
-const ATTEMPTS: u32 = 20;
-
 impl Control {
     /// Makes a schedule. Its runs are begun by the loop.
     pub async fn create_schedule(
@@ -45,7 +42,8 @@ impl Control {
         let created = self.store.create_schedule(schedule.clone(), event).await;
         if let Err(StoreError::AlreadyExists { .. }) = created {
             let name = &schedule.name;
-            return Err(ControlError::conflict(
+            return Err(ControlError::blocked(
+                Obstacle::NameInUse,
                 format!("schedule \"{name}\" exists already"),
                 format!(
                     "change it: neargate schedule update {name}; or delete it first: neargate schedule delete {name}"
@@ -63,7 +61,8 @@ impl Control {
         name: &ScheduleName,
         definition: ScheduleDefinition,
     ) -> Result<Schedule, ControlError> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::default();
+        loop {
             let now = self.clock.now();
             let mut schedule = self.known_schedule(name).await?;
             let old = schedule.definition.clone();
@@ -83,16 +82,11 @@ impl Control {
             };
             let event = schedule.event(None, said, now);
             let record = ScheduleRecord::of(schedule.clone(), vec![event]);
-            match self.store.record_schedule(record).await {
-                Ok(()) => {
-                    self.bell.ring(name);
-                    return Ok(schedule);
-                }
-                Err(StoreError::Stale) => {}
-                Err(error) => return Err(error.into()),
+            if attempts.landed(self.store.record_schedule(record).await)? {
+                self.bell.ring(name);
+                return Ok(schedule);
             }
         }
-        Err(StoreError::Stale.into())
     }
 
     /// Deletes a schedule. Its tasks go on.
@@ -108,7 +102,8 @@ impl Control {
     /// Runs what a schedule runs, now. The schedule itself goes on as if nothing had happened, but that these tasks count
     /// as going on.
     pub async fn run_schedule(&self, name: &ScheduleName) -> Result<ScheduleRunView, ControlError> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::default();
+        loop {
             let schedule = self.known_schedule(name).await?;
             let going = self.store.scheduled_tasks(name).await?;
             let policy = schedule.definition.concurrency_policy;
@@ -139,18 +134,13 @@ impl Control {
                 start: tasks.clone(),
                 ..ScheduleRecord::of(schedule.clone(), vec![run.event(&schedule)])
             };
-            match self.store.record_schedule(record).await {
-                Ok(()) => {
-                    for task in &tasks {
-                        self.bell.ring(&task.id);
-                    }
-                    return Ok(ScheduleRunView { run, tasks });
+            if attempts.landed(self.store.record_schedule(record).await)? {
+                for task in &tasks {
+                    self.bell.ring(&task.id);
                 }
-                Err(StoreError::Stale) => {}
-                Err(error) => return Err(error.into()),
+                return Ok(ScheduleRunView { run, tasks });
             }
         }
-        Err(StoreError::Stale.into())
     }
 
     /// One schedule, with what goes on of it.

@@ -8,7 +8,7 @@ mod task_set;
 pub use stop::StopType;
 pub use task_set::CreateTaskSet;
 
-use super::{Control, ControlError};
+use super::{Attempts, Control, ControlError, Obstacle};
 use crate::domain::{
     AlikeTasks, CircuitBreaker, ClientName, ClusterName, ContainerDefinition, ContainerName,
     Deployment, DeploymentCause, DeploymentController, DeploymentId, DeploymentTarget, DurationMs,
@@ -160,8 +160,6 @@ impl Change {
 const HISTORY: u32 = 100;
 /// Events that are shown of a service, as in ECS.
 const EVENTS: u32 = 100;
-/// How often a change is tried again when the planner was quicker.
-const ATTEMPTS: u32 = 20;
 
 impl Control {
     /// Makes a service. Its first tasks are started by the loop.
@@ -210,7 +208,8 @@ impl Control {
         };
         let created = self.store.create_service(record, token).await;
         if let Err(StoreError::AlreadyExists { .. }) = created {
-            return Err(ControlError::conflict(
+            return Err(ControlError::blocked(
+                Obstacle::NameInUse,
                 format!("service \"{}\" exists already", service.key.name),
                 format!(
                     "change it: neargate service update {0}; or delete it first: neargate service delete {0}",
@@ -524,7 +523,8 @@ impl Control {
         key: &ServiceKey,
         change: impl Fn(&mut Service) -> Result<Change, ControlError>,
     ) -> Result<Service, ControlError> {
-        for _ in 0..ATTEMPTS {
+        let mut attempts = Attempts::default();
+        loop {
             let mut service = self.stored_service(key).await?;
             if service.status != ServiceStatus::Active {
                 return Err(ControlError::conflict(
@@ -537,17 +537,12 @@ impl Control {
                 revision,
                 ..ServiceRecord::of(service.clone(), events)
             };
-            match self.store.record_service(record).await {
-                Ok(()) => {
-                    self.bell.ring(key);
-                    service.version += 1;
-                    return Ok(service);
-                }
-                Err(StoreError::Stale) => {}
-                Err(error) => return Err(error.into()),
+            if attempts.landed(self.store.record_service(record).await)? {
+                self.bell.ring(key);
+                service.version += 1;
+                return Ok(service);
             }
         }
-        Err(StoreError::Stale.into())
     }
 
     /// The revision that a service can be moved to, and what its tasks ask for and do not get.
@@ -557,7 +552,8 @@ impl Control {
     ) -> Result<(FamilyRevision, Vec<String>), ControlError> {
         let found = self.task_definition(wanted).await?;
         if found.status == TaskDefinitionStatus::Inactive {
-            return Err(ControlError::conflict(
+            return Err(ControlError::blocked(
+                Obstacle::InactiveRevision,
                 format!("task definition \"{wanted}\" is INACTIVE"),
                 format!("deploy the newest active one: {}", wanted.family),
             ));

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Control, ControlError, MAX_COUNT};
+use super::{Control, ControlError, MAX_COUNT, Obstacle};
 use crate::domain::{
     Capacity, ClusterName, DurationMs, EventKind, LaunchPlan, NewEvent, RegisteredTaskDefinition,
     SERVICE_GROUP, STARTED_BY_SCHEDULE, Shortage, StopCode, StopRequest, Task,
@@ -133,7 +133,8 @@ impl Control {
     /// Refuses tasks where none is started for now.
     pub(super) async fn check_draining(&self, cluster: &ClusterName) -> Result<(), ControlError> {
         if self.store.is_draining(cluster).await? {
-            return Err(ControlError::conflict(
+            return Err(ControlError::blocked(
+                Obstacle::Draining,
                 format!("the container instance of cluster \"{cluster}\" is DRAINING"),
                 "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
             ));
@@ -148,7 +149,8 @@ impl Control {
     ) -> Result<RegisteredTaskDefinition, ControlError> {
         let registered = self.task_definition(wanted).await?;
         if registered.status == TaskDefinitionStatus::Inactive {
-            return Err(ControlError::conflict(
+            return Err(ControlError::blocked(
+                Obstacle::InactiveRevision,
                 format!("task definition \"{wanted}\" is INACTIVE"),
                 format!(
                     "run another revision, or the newest active one: neargate run {}",
@@ -180,7 +182,8 @@ impl Control {
             return Ok(());
         };
         match Shortage::of(host, Capacity::default(), Capacity::reserved_by(spec)) {
-            Some(Shortage::Never(why)) => Err(ControlError::conflict(
+            Some(Shortage::Never(why)) => Err(ControlError::blocked(
+                Obstacle::HostTooSmall,
                 why,
                 "give the task a smaller cpu and memory, or allow more CPU to be reserved with cpu_overcommit",
             )),

@@ -130,7 +130,7 @@ impl Reconciler {
                     has_new_bounds: false,
                     ..target.clone()
                 };
-                store.note_scalable_target(key, target, &new).await
+                store.put_scalable_target(key, Some(target), &new).await
             }
             None => Ok(()),
         }

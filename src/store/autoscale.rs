@@ -31,15 +31,24 @@ pub struct ScalingRecord {
 }
 
 impl Store {
-    /// Records a target, or what has become of one.
+    /// Records a target that was `old` when it was read, and `None` when there was none. Fails with [`StoreError::Stale`] if
+    /// it is not what it was.
     pub async fn put_scalable_target(
         &self,
         service: &ServiceKey,
+        old: Option<&ScalableTarget>,
         target: &ScalableTarget,
     ) -> Result<(), StoreError> {
-        let (service, text) = (service.clone(), to_json(target)?);
+        let (key, old, text) = (service.clone(), old.cloned(), to_json(target)?);
         self.writer()
-            .write(move |db| Box::pin(async move { put_target(db, &service, &text).await }))
+            .write(move |db| {
+                Box::pin(async move {
+                    if find_target(&mut *db, &key).await? != old {
+                        return Err(StoreError::Stale);
+                    }
+                    put_target(db, &key, &text).await
+                })
+            })
             .await
     }
 
@@ -285,26 +294,6 @@ impl Store {
                     put_target(&mut *db, key, &to_json(&record.target)?).await?;
                     insert_activity(&mut *db, key, &record.activity).await?;
                     event::insert(db, &record.event).await
-                })
-            })
-            .await
-    }
-
-    /// Replaces a target by what the loop has noted of it. Fails with [`StoreError::Stale`] if it is not what it was.
-    pub async fn note_scalable_target(
-        &self,
-        service: &ServiceKey,
-        old: &ScalableTarget,
-        new: &ScalableTarget,
-    ) -> Result<(), StoreError> {
-        let (key, old, text) = (service.clone(), old.clone(), to_json(new)?);
-        self.writer()
-            .write(move |db| {
-                Box::pin(async move {
-                    if find_target(&mut *db, &key).await?.as_ref() != Some(&old) {
-                        return Err(StoreError::Stale);
-                    }
-                    put_target(db, &key, &text).await
                 })
             })
             .await

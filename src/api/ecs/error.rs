@@ -88,7 +88,7 @@ impl From<ControlError> for EcsError {
         match error {
             ControlError::Invalid(faults) => Self::faults("InvalidParameterException", &faults),
             ControlError::NotFound { what, .. } => Self::client(format!("{what} does not exist")),
-            ControlError::Conflict { message, hint } => Self::client(match hint {
+            ControlError::Conflict { message, hint, .. } => Self::client(match hint {
                 Some(hint) => format!("{message} ({hint})"),
                 None => message,
             }),

@@ -6,7 +6,7 @@ use super::error::EcsError;
 use super::input::Input;
 use super::{forms, launch, names, show};
 use crate::api::rest::request_hash;
-use crate::control::{Control, ControlError};
+use crate::control::{Control, ControlError, Obstacle};
 use crate::domain::{
     Cluster, ClusterName, LaunchPlan, LaunchType, Service, ServiceKey, ServiceStatus, service_arn,
 };
@@ -96,12 +96,14 @@ fn refused(error: ControlError) -> EcsError {
         ControlError::Store(StoreError::TokenReused) => {
             EcsError::parameter("Creation of service was not idempotent.")
         }
-        ControlError::Conflict { message, .. } if message.ends_with("exists already") => {
-            EcsError::parameter("Creation of service was not idempotent.")
-        }
-        ControlError::Conflict { message, .. } if message.ends_with("is INACTIVE") => {
-            EcsError::client("TaskDefinition is inactive")
-        }
+        ControlError::Conflict {
+            obstacle: Obstacle::NameInUse,
+            ..
+        } => EcsError::parameter("Creation of service was not idempotent."),
+        ControlError::Conflict {
+            obstacle: Obstacle::InactiveRevision,
+            ..
+        } => EcsError::client("TaskDefinition is inactive"),
         other => other.into(),
     }
 }

@@ -8,7 +8,7 @@ use super::error::EcsError;
 use super::input::Input;
 use super::{forms, launch, names, show};
 use crate::api::rest::hash;
-use crate::control::{Control, ControlError, CreateTaskSet};
+use crate::control::{Control, ControlError, CreateTaskSet, Obstacle};
 use crate::domain::{DeploymentId, Scale, ServiceKey, ServiceStatus, task_set_arn};
 use crate::shapes::run_notes;
 use crate::store::{ClientToken, StoreError};
@@ -63,9 +63,10 @@ fn refused(error: ControlError) -> EcsError {
             "The specified task set wasn't found. You can view your available task sets with DescribeTaskSets.",
         ),
         ControlError::NotFound { .. } => EcsError::no_service(),
-        ControlError::Conflict { message, .. } if message.ends_with("is INACTIVE") => {
-            EcsError::client("TaskDefinition is inactive")
-        }
+        ControlError::Conflict {
+            obstacle: Obstacle::InactiveRevision,
+            ..
+        } => EcsError::client("TaskDefinition is inactive"),
         ControlError::Conflict { message, .. } => EcsError::parameter(message),
         ControlError::Store(StoreError::TokenReused) => {
             EcsError::parameter("Creation of task set was not idempotent.")

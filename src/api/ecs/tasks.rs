@@ -6,7 +6,7 @@ use super::error::EcsError;
 use super::input::{Input, check_tags};
 use super::{forms, instances, launch, names, show, tags};
 use crate::api::rest::{ask_for_more, order};
-use crate::control::{Control, ControlError, RunTask};
+use crate::control::{Control, ControlError, Obstacle, RunTask};
 use crate::domain::{
     Cluster, ClusterName, DesiredStatus, DurationMs, LaunchPlan, LaunchType,
     RegisteredTaskDefinition, Task, TaskDefinitionStatus, TaskId, first_subnet, managed_tags,
@@ -167,20 +167,26 @@ async fn begin(
     }
     match control.run_task(request).await {
         Ok(tasks) => Ok(Begun::Tasks(tasks)),
-        Err(ControlError::Conflict { message, .. }) if message.ends_with("is DRAINING") => {
-            Ok(Begun::Draining)
-        }
+        Err(ControlError::Conflict {
+            obstacle: Obstacle::Draining,
+            ..
+        }) => Ok(Begun::Draining),
         // A task that no empty host could take is no mistake of the call's.
-        Err(ControlError::Conflict { message, .. }) if message.starts_with("RESOURCE:") => {
+        Err(ControlError::Conflict {
+            obstacle: Obstacle::HostTooSmall,
+            message,
+            ..
+        }) => {
             let (reason, detail) = message.split_once(": ").unwrap_or((&message, ""));
             let arn = show::container_instance_arn(&cluster, control.instance_id());
             let failure = json!({ "arn": arn, "reason": reason, "detail": detail });
             Ok(Begun::Failed(failure))
         }
         Err(ControlError::NotFound { .. }) => Err(EcsError::client("TaskDefinition not found.")),
-        Err(ControlError::Conflict { message, .. }) if message.ends_with("is INACTIVE") => {
-            Err(EcsError::client("TaskDefinition is inactive"))
-        }
+        Err(ControlError::Conflict {
+            obstacle: Obstacle::InactiveRevision,
+            ..
+        }) => Err(EcsError::client("TaskDefinition is inactive")),
         Err(error) => Err(error.into()),
     }
 }

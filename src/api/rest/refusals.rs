@@ -13,7 +13,7 @@ impl From<ControlError> for ApiError {
                 hint,
             ),
             ControlError::Invalid(faults) => Self::invalid(&faults),
-            ControlError::Conflict { message, hint } => {
+            ControlError::Conflict { message, hint, .. } => {
                 with_hint(Self::new(Kind::Conflict, message), hint)
             }
             ControlError::Store(error) => error.into(),

@@ -1,12 +1,12 @@
 //! Use cases of task sets, by which somebody else carries the deployments of a service out. The loop does what they say.
 
-use super::{Change, Control, ControlError, no_such_service};
+use super::{Attempts, Change, Control, ControlError, Obstacle, no_such_service};
 use crate::domain::{
     DeploymentCause, DeploymentId, FamilyRevision, MAX_TASK_SETS, Occasion, RevisionSettings,
     Scale, Service, ServiceKey, ServiceRevision, ServiceRevisionId, ServiceStatus, TagChange, Tags,
     TaskDefinitionReference, TaskSet,
 };
-use crate::store::{ClientToken, ServiceRecord, StoreError};
+use crate::store::{ClientToken, ServiceRecord};
 
 /// A task set that is to be made.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,7 +37,8 @@ impl Control {
         key: &ServiceKey,
         request: CreateTaskSet,
     ) -> Result<Made, ControlError> {
-        for _ in 0..super::ATTEMPTS {
+        let mut attempts = Attempts::default();
+        loop {
             let now = self.clock.now();
             let mut service = self.external(key).await?;
             if let Some(token) = &request.client_token {
@@ -52,7 +53,8 @@ impl Control {
             let (task_definition, notes) = self.deployable(&request.definition).await?;
             let count = service.task_sets.len();
             if count >= MAX_TASK_SETS {
-                return Err(ControlError::conflict(
+                return Err(ControlError::blocked(
+                    Obstacle::Limit,
                     format!(
                         "{count} deployments exist on the service. Unable to create new TaskSet since this exceeds the maximum limit."
                     ),
@@ -70,16 +72,11 @@ impl Control {
                 made_by: (request.client_token.clone()).map(|token| (token, id.clone())),
                 ..ServiceRecord::of(service, events)
             };
-            match self.store.record_service(record).await {
-                Ok(()) => {
-                    self.bell.ring(key);
-                    return self.task_set(key, &id).await;
-                }
-                Err(StoreError::Stale) => {}
-                Err(error) => return Err(error.into()),
+            if attempts.landed(self.store.record_service(record).await)? {
+                self.bell.ring(key);
+                return self.task_set(key, &id).await;
             }
         }
-        Err(StoreError::Stale.into())
     }
 
     fn new_set(

@@ -69,6 +69,14 @@ fn record(service: Service, number: u32) -> ScalingRecord {
     }
 }
 
+async fn put(
+    store: &Store,
+    old: Option<&ScalableTarget>,
+    new: &ScalableTarget,
+) -> Result<(), StoreError> {
+    store.put_scalable_target(&key(), old, new).await
+}
+
 #[tokio::test]
 async fn scaling_is_recorded_as_a_whole_or_not_at_all() {
     let fixture = Fixture::new().await;
@@ -78,7 +86,7 @@ async fn scaling_is_recorded_as_a_whole_or_not_at_all() {
     store.create_service(made, None).await.unwrap();
     let scaled = store.record_scaling(record(service.clone(), 0)).await;
     assert!(matches!(scaled, Err(StoreError::Stale)), "it is no target");
-    store.put_scalable_target(&key(), &target()).await.unwrap();
+    put(store, None, &target()).await.unwrap();
     service.desired_count = 2;
     for number in 0..=ACTIVITIES_KEPT {
         store
@@ -96,7 +104,11 @@ async fn scaling_is_recorded_as_a_whole_or_not_at_all() {
     assert_eq!(stored.desired_count, 2);
     let mut changed = target();
     changed.max_capacity = 9;
-    store.put_scalable_target(&key(), &changed).await.unwrap();
+    let again = put(store, None, &changed).await;
+    assert!(matches!(again, Err(StoreError::Stale)), "it is there");
+    put(store, Some(&target()), &changed).await.unwrap();
+    let again = put(store, Some(&target()), &changed).await;
+    assert!(matches!(again, Err(StoreError::Stale)), "it was changed");
     let stale = store.record_scaling(record(service.clone(), 999)).await;
     assert!(
         matches!(stale, Err(StoreError::Stale)),
@@ -138,9 +150,12 @@ async fn policies_belong_to_a_target_and_go_with_it() {
         tracking: None,
         created_at: at(2),
     };
-    let put = store.put_scaling_policy(&key(), &policy("a", 1)).await;
-    assert!(matches!(put, Err(StoreError::NotFound { .. })), "{put:?}");
-    store.put_scalable_target(&key(), &target()).await.unwrap();
+    let early = store.put_scaling_policy(&key(), &policy("a", 1)).await;
+    assert!(
+        matches!(early, Err(StoreError::NotFound { .. })),
+        "{early:?}"
+    );
+    put(store, None, &target()).await.unwrap();
     for one in [policy("b", 1), policy("a", 1), policy("b", 2)] {
         store.put_scaling_policy(&key(), &one).await.unwrap();
     }

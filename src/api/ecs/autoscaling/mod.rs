@@ -12,7 +12,7 @@ use super::error::EcsError;
 use super::input::{Input, flag, map, number, text, texts};
 use super::show;
 use super::table::{Answer, Operation, does};
-use crate::control::{Control, ControlError};
+use crate::control::{Control, ControlError, Obstacle};
 use crate::domain::{ClusterName, ScalingActivity, ServiceKey};
 use crate::store::{PageRequest, StoreError};
 
@@ -88,6 +88,11 @@ fn refused(error: ControlError) -> EcsError {
             "ConcurrentUpdateException",
             "The target was changed at the same time. Try again.",
         ),
+        ControlError::Conflict {
+            obstacle: Obstacle::Limit,
+            message,
+            ..
+        } => EcsError::new("LimitExceededException", message),
         other => other.into(),
     }
 }

@@ -171,10 +171,12 @@ pub(in crate::api::ecs) async fn list_tags(
 
 pub(in crate::api::ecs) async fn tag(control: Control, input: Input) -> Result<Value, EcsError> {
     let (key, target) = of_arn(&control, &input).await?;
+    let new = tags(input.value("Tags").unwrap_or(&Value::Null))?;
     let mut all = target.tags;
-    all.extend(tags(input.value("Tags").unwrap_or(&Value::Null))?);
+    all.extend(new.clone());
     tags(&json!(all))?;
-    let done = control.tag_scalable_target(&key, |tags| *tags = all).await;
+    let add = |tags: &mut BTreeMap<String, String>| tags.extend(new.clone());
+    let done = control.tag_scalable_target(&key, add).await;
     done.map_err(refused)?;
     Ok(json!({}))
 }

@@ -69,6 +69,70 @@ async fn a_target_keeps_what_is_not_changed() {
 }
 
 #[tokio::test]
+async fn calls_about_one_target_at_the_same_time_lose_nothing_of_each_other() {
+    let api = with_service().await;
+    let bounds = of_web(json!({ "MinCapacity": 0, "MaxCapacity": 1 }));
+    let made = scaling(&api, "RegisterScalableTarget", bounds).await;
+    let arn = &made["ScalableTargetARN"];
+    let tag = async |number: u32| {
+        let tags = json!({ format!("key-{number}"): "value" });
+        let tags = json!({ "ResourceARN": arn, "Tags": tags });
+        scaling(&api, "TagResource", tags).await;
+    };
+    let change = async |change: Value| {
+        scaling(&api, "RegisterScalableTarget", of_web(change)).await;
+    };
+    tokio::join!(
+        tag(1),
+        change(json!({ "MaxCapacity": 7 })),
+        tag(2),
+        change(json!({ "SuspendedState": { "DynamicScalingInSuspended": true } })),
+        tag(3),
+        change(json!({ "MinCapacity": 1 })),
+        tag(4),
+    );
+    let all = json!({ "ServiceNamespace": "ecs" });
+    let found = scaling(&api, "DescribeScalableTargets", all).await;
+    let found = &found["ScalableTargets"][0];
+    assert_eq!(
+        (&found["MinCapacity"], &found["MaxCapacity"]),
+        (&json!(1), &json!(7)),
+        "{found}"
+    );
+    assert_eq!(
+        found["SuspendedState"]["DynamicScalingInSuspended"], true,
+        "{found}"
+    );
+    let tags = scaling(&api, "ListTagsForResource", json!({ "ResourceARN": arn })).await;
+    assert_eq!(tags["Tags"].as_object().unwrap().len(), 4, "{tags}");
+}
+
+#[tokio::test]
+async fn a_target_has_fifty_policies_at_most() {
+    let api = with_service().await;
+    let bounds = of_web(json!({ "MinCapacity": 1, "MaxCapacity": 3 }));
+    scaling(&api, "RegisterScalableTarget", bounds).await;
+    let policy = |number: u32| {
+        of_web(json!({
+            "PolicyName": format!("policy-{number}"), "PolicyType": "StepScaling",
+            "StepScalingPolicyConfiguration": {
+                "AdjustmentType": "ChangeInCapacity",
+                "StepAdjustments": [{ "MetricIntervalLowerBound": 0, "ScalingAdjustment": 1 }],
+            },
+        }))
+    };
+    for number in 0..50 {
+        scaling(&api, "PutScalingPolicy", policy(number)).await;
+    }
+    let said = no_scaling(&api, "PutScalingPolicy", policy(50)).await;
+    assert!(
+        said.starts_with("LimitExceededException: the scalable target has 50 scaling policies"),
+        "{said}"
+    );
+    scaling(&api, "PutScalingPolicy", policy(49)).await;
+}
+
+#[tokio::test]
 async fn a_policy_comes_back_as_it_was_put_and_goes_with_its_target() {
     let api = with_service().await;
     let tracking = json!({
