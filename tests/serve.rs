@@ -60,6 +60,38 @@ fn a_server_with_a_token_lets_in_who_has_it_and_shows_it_to_nobody() {
     assert!(!cli.stderr.contains("too-short"), "{cli:#?}");
 }
 
+#[test]
+fn the_token_of_the_flag_goes_before_that_of_the_environment_and_both_before_that_of_the_file() {
+    const BY: [&str; 3] = [
+        "the-token-of-the-configuration",
+        "the-token-of-the-environment",
+        "the-token-of-the-flag",
+    ];
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
+    fs::write(path("configured"), BY[0]).unwrap();
+    fs::write(path("flagged"), BY[2]).unwrap();
+    let toml = format!("token_file = '{}'\n", path("configured"));
+    fs::write(path("neargate.toml"), toml).unwrap();
+    let (config, flagged) = (path("neargate.toml"), path("flagged"));
+    let by_file = ["--config", config.as_str()];
+    let by_flag = ["--config", &config, "--token-file", &flagged];
+    let environment = [("NEARGATE_TOKEN", BY[1])];
+    for (args, env, counts) in [
+        (&by_file[..], &[][..], BY[0]),
+        (&by_file, &environment, BY[1]),
+        (&by_flag, &environment, BY[2]),
+    ] {
+        let server = Server::start_sim_with(args, env);
+        for token in BY {
+            let mut command = server.client(&["ps"]);
+            let output = command.env("NEARGATE_TOKEN", token).output().unwrap();
+            let is_let_in = output.status.success();
+            assert_eq!(is_let_in, token == counts, "{token} where {counts} counts");
+        }
+    }
+}
+
 /// A server that is started with a configuration file and nothing else.
 struct Configured {
     stream: Stream,

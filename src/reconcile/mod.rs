@@ -266,3 +266,27 @@ fn pause_after(failures: u32, limits: &Limits) -> Duration {
         .saturating_mul(1 << doublings)
         .min(limits.longest_pause)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_look_that_panics_is_over_and_its_subject_is_looked_at_again() {
+        let bell = Bell::default();
+        let task = Subject::Task(format!("{:032x}", 7).parse().unwrap());
+        bell.ring(task.clone());
+        let look = Look {
+            bell: bell.clone(),
+            subject: bell.next().await,
+        };
+        bell.ring(task.clone());
+        let looked = tokio::spawn(async move {
+            let _look = look;
+            panic!("of the test");
+        });
+        assert!(looked.await.unwrap_err().is_panic());
+        let again = tokio::time::timeout(Duration::from_secs(10), bell.next()).await;
+        assert_eq!(again, Ok(task));
+    }
+}
