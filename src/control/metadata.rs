@@ -45,6 +45,7 @@ impl Control {
             digests: BTreeMap::new(),
             is_missed: false,
             now: self.clock.now(),
+            wall: self.clock.now(),
         };
         let seen = self.engine.observe(&order).await?;
         Ok(Some(TaskSight { task, seen }))

@@ -96,6 +96,7 @@ impl Control {
             digests: BTreeMap::new(),
             is_missed: false,
             now: self.clock.now(),
+            wall: self.clock.now(),
         }
     }
 }

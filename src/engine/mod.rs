@@ -216,8 +216,10 @@ pub struct Order {
     /// Another task takes its place when it ends: that is worth knowing before the engine has cleared up after it
     /// ([`crate::domain::ContainerObservation::is_ending`]).
     pub is_missed: bool,
-    /// Now.
+    /// Now, by the clock that the task's times go by.
     pub now: TimestampMs,
+    /// Now, by the clock of the engine's host. An engine reports times by that one.
+    pub wall: TimestampMs,
 }
 
 impl Order {

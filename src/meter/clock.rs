@@ -20,6 +20,14 @@ use crate::domain::{ClockReading, ClockStretch, TimestampMs};
 /// A wall clock that is off by no more than this was not set: two clocks cannot be read at the same instant.
 const TOLERANCE_MS: i64 = 5;
 
+/// An end that is told to lie in the future by no more than this is one of now: an engine may date it by when it has noticed.
+const NOTICED_MS: i64 = 100;
+
+/// Whether the wall clock is as far ahead of the other one as it was.
+pub fn is_same_offset(offset_ms: i64, reading: ClockReading) -> bool {
+    (offset_ms - reading.offset_ms()).abs() <= TOLERANCE_MS
+}
+
 /// What is known of the host's clocks, the oldest stretch first.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Clocks(Vec<ClockStretch>);
@@ -44,11 +52,17 @@ impl Clocks {
         self.0.windows(2).any(is_set)
     }
 
+    /// Whether the wall clock is as it was when it was noted last, on whichever start of the host; also when it never was.
+    pub fn is_shown_by(&self, reading: ClockReading) -> bool {
+        let last = self.last();
+        last.is_none_or(|last| is_same_offset(last.offset_ms, reading))
+    }
+
     /// Whether `reading` belongs to the stretch that goes on.
     pub fn goes_on(&self, boot_id: &str, reading: ClockReading) -> bool {
         self.last().is_some_and(|last| {
             last.boot_id == boot_id
-                && (last.offset_ms - reading.offset_ms()).abs() <= TOLERANCE_MS
+                && is_same_offset(last.offset_ms, reading)
                 && reading.running_ms + TOLERANCE_MS >= last.last_ms
         })
     }
@@ -70,6 +84,19 @@ impl Clocks {
         };
         self.0.push(next.clone());
         next
+    }
+
+    /// A time by the clock that only runs, of the start `boot_id` of the host, by the wall clock as it stood in the stretch
+    /// `opened_in`; `None` when that was under another start.
+    pub fn running_on(
+        &self,
+        opened_in: i64,
+        boot_id: &str,
+        running_ms: i64,
+    ) -> Option<TimestampMs> {
+        let opening = self.0.iter().find(|one| one.seq == opened_in)?;
+        let is_same = opening.boot_id == boot_id;
+        is_same.then(|| TimestampMs::from_millis(running_ms.saturating_add(opening.offset_ms)))
     }
 
     /// `end`, a time by the wall clock of whenever that was, by the wall clock as it stood at `opened_at` in the stretch
@@ -97,7 +124,7 @@ impl Clocks {
             let from = before.map_or(opened_ms, |before| before.last_ms.max(opened_ms));
             let until = match stretches.get(index + 1) {
                 Some(after) => after.first_ms,
-                None if is_last_boot => now_ms,
+                None if is_last_boot => now_ms + NOTICED_MS,
                 None => i64::MAX - TOLERANCE_MS,
             };
             if (from - TOLERANCE_MS..=until + TOLERANCE_MS).contains(&ended_ms) {

@@ -15,7 +15,7 @@ pub mod sheet;
 
 mod clock;
 
-pub use clock::Clocks;
+pub use clock::{Clocks, is_same_offset};
 
 use crate::domain::{EndEvidence, LastStatus, Task, TimestampMs, UsageChange, UsageInterval};
 

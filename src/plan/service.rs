@@ -462,9 +462,7 @@ impl Round {
             self.wake(hold.until);
             return;
         }
-        if let Some(at) = next_start(primary)
-            && at > self.now
-        {
+        if let Some(at) = next_start(primary, self.now) {
             let (failed, reason) = (
                 primary.failed_tasks,
                 primary.last_failure().map(|failure| failure.reason.clone()),
@@ -702,12 +700,14 @@ fn ran_for(task: &ServiceTask, now: TimestampMs) -> Option<DurationMs> {
     Some(task.stopped_at.unwrap_or(now).since(task.started_at?))
 }
 
-/// When the next task of a deployment may be started after the last one has failed.
-fn next_start(deployment: &Deployment) -> Option<TimestampMs> {
-    let failure = deployment.last_failure()?;
+/// When the next task of a deployment may be started after the last one has failed; `None` if it may be started now. A failure
+/// in the future says that the clock was set back: then nobody knows how long ago it was, and the pause is over.
+fn next_start(deployment: &Deployment, now: TimestampMs) -> Option<TimestampMs> {
+    let failure = deployment.last_failure().filter(|one| one.at <= now)?;
     let paid = deployment.failed_attempts.checked_sub(FREE_FAILURES + 1)?;
     let pause_s = (1 << paid.min(16)).min(LONGEST_PAUSE_S);
-    Some(failure.at.plus(DurationMs::from_secs(pause_s)))
+    let at = failure.at.plus(DurationMs::from_secs(pause_s));
+    Some(at).filter(|at| *at > now)
 }
 
 mod external;

@@ -105,7 +105,7 @@ impl Reconciler {
                 }
             }
         }
-        let before = self.earlier_beat().await?;
+        let before = self.earlier_beat().await?.map(|beat| beat.wall());
         let seq = store
             .ledger_since(0, |look| match look {
                 LedgerLook::Ended(seq, record, was) => {

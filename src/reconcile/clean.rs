@@ -35,7 +35,7 @@ impl Reconciler {
         self.parts.engine.remove(&task.id).await?;
         let mut cleaned = task.clone();
         cleaned.cleaned_at = Some(self.parts.clock.now());
-        self.record(&mut task, cleaned, &[]).await?;
+        self.record(&mut task, cleaned, &[], by).await?;
         self.cleaned.notify_one();
         Ok(())
     }
@@ -44,9 +44,9 @@ impl Reconciler {
     async fn confirm_ends(&self, task: &mut Task, by: &TaskClock) -> Result<(), RoundError> {
         let order = self.order(task, Goal::Run, by);
         let seen = self.parts.engine.confirm(&order).await?;
-        let carried = by.carried(&seen, self.parts.clock.reading());
-        let confirmed = plan::confirm_ends(task, carried.as_ref().unwrap_or(&seen));
-        self.record(task, confirmed, &[]).await?;
+        let seen = by.carried(seen, None, self.parts.clock.reading())?;
+        let confirmed = plan::confirm_ends(task, &seen);
+        self.record(task, confirmed, &[], by).await?;
         Ok(())
     }
 

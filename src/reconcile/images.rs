@@ -5,12 +5,14 @@
 //! what a crash leaves is found by the next look.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use super::Reconciler;
 use super::round::RoundError;
-use crate::domain::{DurationMs, EngineImage, EventKind, KeptImage, NewEvent, TimestampMs};
+use crate::domain::{
+    DurationMs, EngineImage, EventKind, KeptImage, NewEvent, PulledImage, TimestampMs,
+};
 use crate::engine::EngineError;
 use crate::plan::images::{ImagesPlan, ImagesWorld, plan};
 use crate::store::StoreError;
@@ -43,12 +45,25 @@ impl Reconciler {
     /// Writes down which images were brought to the engine. Before a container is created from one, so that a crash after
     /// that forgets none.
     pub(super) async fn note_pulled_images(&self) -> Result<(), StoreError> {
-        let images = self.parts.engine.take_pulled_images();
+        let images = {
+            let mut unnoted = self.unnoted_images();
+            unnoted.extend(self.parts.engine.take_pulled_images());
+            unnoted.clone()
+        };
         if images.is_empty() {
             return Ok(());
         }
         let now = self.parts.clock.now();
-        self.parts.store.note_pulled_images(images, now).await
+        let store = &self.parts.store;
+        store.note_pulled_images(images.clone(), now).await?;
+        // The engine tells each once: whatever else becomes of the write, they are written down by the next round.
+        self.unnoted_images().retain(|one| !images.contains(one));
+        Ok(())
+    }
+
+    fn unnoted_images(&self) -> MutexGuard<'_, Vec<PulledImage>> {
+        let images = self.unnoted_images.lock();
+        images.unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn look_at_images(&self) -> Result<(), RoundError> {

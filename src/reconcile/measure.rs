@@ -15,6 +15,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Reconciler;
+use super::heartbeat::TaskClock;
 use crate::domain::{
     ClockReading, ContainerState, LastStatus, LimitsEnforcedBy, MeasuredUse, Observation, Task,
     TaskId, TimestampMs,
@@ -49,20 +50,23 @@ struct Meter {
     memory_kib: Option<u64>,
     /// When it was last put on record, by the clock that only runs.
     recorded_ms: Option<i64>,
-    /// When it was last seen to run, by the wall clock.
-    alive_at: TimestampMs,
+    /// When it was last seen to run.
+    alive_at: ClockReading,
     /// Since then the engine was there: had it ended, that would have been told.
     is_in_sight: bool,
 }
 
 impl Meter {
-    /// A meter that goes on where the record ends, or begins where the task did.
+    /// A meter that goes on where the record ends, or begins where the task did. `task_now` is the time by the clock of the
+    /// task, as these are.
     fn new(
         task: &Task,
-        began: TimestampMs,
+        began: Option<TimestampMs>,
         on_record: Option<MeasuredUse>,
+        task_now: TimestampMs,
         now: ClockReading,
     ) -> Self {
+        let began = began.unwrap_or(task_now);
         let until = on_record.map_or(began, |used| used.measured_until);
         Self {
             target: Arc::new(MeasureTarget {
@@ -76,10 +80,10 @@ impl Meter {
             }),
             memory_kib_ms: on_record.map_or(0, |used| used.memory_kib_ms),
             until,
-            until_ms: now.running_ms - now.wall.since(until).as_millis(),
+            until_ms: now.running_ms - task_now.since(until).as_millis(),
             memory_kib: None,
             recorded_ms: on_record.map(|_| now.running_ms),
-            alive_at: now.wall,
+            alive_at: now,
             is_in_sight: true,
         }
     }
@@ -142,14 +146,14 @@ impl Meters {
     }
 
     /// Whatever is in sight was seen to run.
-    pub(super) fn seen_alive(&self, now: TimestampMs) {
+    pub(super) fn seen_alive(&self, now: ClockReading) {
         for meter in self.lock().values_mut().filter(|one| one.is_in_sight) {
             meter.alive_at = now;
         }
     }
 
     /// When a task was last seen to run by this process.
-    pub(super) fn last_alive(&self, task: &TaskId) -> Option<TimestampMs> {
+    pub(super) fn last_alive(&self, task: &TaskId) -> Option<ClockReading> {
         self.lock().get(task).map(|meter| meter.alive_at)
     }
 
@@ -172,26 +176,32 @@ fn began(task: &Task, seen: Option<&Observation>) -> Option<TimestampMs> {
 }
 
 impl Reconciler {
-    /// A task was looked at: from now on it is measured, if it runs.
+    /// A task was looked at, and what was `seen` is by its clock: from now on it is measured, if it runs.
     pub(super) async fn begin_to_measure(
         &self,
         task: &Task,
         seen: &Observation,
+        by: &TaskClock,
     ) -> Result<(), StoreError> {
         let runs = |state: &ContainerState| *state == ContainerState::Running;
         if !seen.containers.values().any(|one| runs(&one.state)) {
             return Ok(());
         }
         if let Some(meter) = self.meters.lock().get_mut(&task.id) {
-            (meter.alive_at, meter.is_in_sight) = (self.parts.clock.now(), true);
+            (meter.alive_at, meter.is_in_sight) = (self.parts.clock.reading(), true);
             return Ok(());
         }
-        let meter = self.meter(task, Some(seen)).await?;
+        let meter = self.meter(task, Some(seen), by).await?;
         self.meters.lock().insert(task.id.clone(), meter);
         Ok(())
     }
 
-    async fn meter(&self, task: &Task, seen: Option<&Observation>) -> Result<Meter, StoreError> {
+    async fn meter(
+        &self,
+        task: &Task,
+        seen: Option<&Observation>,
+        by: &TaskClock,
+    ) -> Result<Meter, StoreError> {
         // Of one that nobody has seen to run before, nothing is on record.
         let is_known = task.containers.values().any(|one| one.started_at.is_some());
         let on_record = if is_known {
@@ -200,9 +210,9 @@ impl Reconciler {
             None
         };
         let now = self.parts.clock.reading();
-        let began = began(task, seen).unwrap_or(now.wall);
+        let began = began(task, seen);
         let on_record = on_record.and_then(|found| found.used);
-        Ok(Meter::new(task, began, on_record, now))
+        Ok(Meter::new(task, began, on_record, by.now(now), now))
     }
 
     /// What a task has used that is about to be recorded as STOPPED: nothing of it runs, and nothing was removed. `None`
@@ -211,6 +221,7 @@ impl Reconciler {
         &self,
         old: &Task,
         new: &Task,
+        by: &TaskClock,
     ) -> Result<Option<MeasuredUse>, StoreError> {
         let ends = old.last_status != LastStatus::Stopped && new.last_status == LastStatus::Stopped;
         let ended = new
@@ -224,7 +235,7 @@ impl Reconciler {
         let known = self.meters.lock().get(&new.id).cloned();
         let meter = match known {
             Some(meter) => meter,
-            None => self.meter(new, None).await?,
+            None => self.meter(new, None, by).await?,
         };
         let targets = [Arc::clone(&meter.target)];
         let readings = self.parts.engine.measure(&targets, Look::All).await;
@@ -317,12 +328,8 @@ mod tests {
     }
 
     fn meter() -> Meter {
-        Meter::new(
-            &task(spec(vec![container("web")])),
-            at(1_000),
-            None,
-            now(1_000),
-        )
+        let task = task(spec(vec![container("web")]));
+        Meter::new(&task, Some(at(1_000)), None, at(1_000), now(1_000))
     }
 
     #[test]
@@ -367,7 +374,12 @@ mod tests {
         before.sample(4 * 1_024, now(2_000));
         let on_record = before.used(&reading(0, 9_000)).unwrap();
         let task = task(spec(vec![container("web")]));
-        let mut after = Meter::new(&task, at(1_000), Some(on_record), now(4_000));
+        let was_set = ClockReading {
+            wall: at(9_999_999),
+            running_ms: 4_000,
+        };
+        let began = Some(at(1_000));
+        let mut after = Meter::new(&task, began, Some(on_record), at(4_000), was_set);
         after.sample(6 * 1_024, now(5_000));
         assert_eq!(after.memory_kib_ms, 4 * 1_000 + 6 * 3_000);
     }

@@ -29,7 +29,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::bell::{Bell, Subject};
 use crate::clock::Clock;
-use crate::domain::{DurationMs, IdSource, Policy};
+use crate::domain::{DurationMs, IdSource, Policy, PulledImage};
 use crate::engine::{Engine, EngineStatus};
 use crate::meter::sheet::PriceBook;
 use crate::store::{KeptLogs, Store};
@@ -134,6 +134,8 @@ pub struct Reconciler {
     pulse: heartbeat::Pulse,
     /// That a task was cleaned up. Losing it costs a late roll-up.
     cleaned: Notify,
+    /// Images that were pulled, and of which that is not on record yet. Losing them costs their room on the engine's disk.
+    unnoted_images: Mutex<Vec<PulledImage>>,
 }
 
 impl Reconciler {
@@ -145,6 +147,7 @@ impl Reconciler {
             meters: measure::Meters::default(),
             pulse: heartbeat::Pulse::default(),
             cleaned: Notify::new(),
+            unnoted_images: Mutex::default(),
         })
     }
 

@@ -43,12 +43,14 @@ impl Reconciler {
                 .observe(&self.order(&task, Goal::Run, &by))
                 .await
             {
-                Ok(mut observation) => {
-                    observation.last_alive = self.last_alive(&task).await?;
-                    self.begin_to_measure(&task, &observation).await?;
+                Ok(observation) => {
+                    let now = self.parts.clock.reading();
+                    let mut observation = by.carried(observation, None, now)?;
+                    observation.last_alive = self.last_alive(&task, &by).await?;
+                    self.begin_to_measure(&task, &observation, &by).await?;
                     seen = Some(observation);
                 }
-                Err(error) => return self.note_silence(task, error).await,
+                Err(error) => return self.note_silence(task, error, &by).await,
             }
         }
         let shortage = self.shortage(&task).await?;
@@ -75,22 +77,20 @@ impl Reconciler {
             if let Some(seen) = &seen {
                 self.keep_earlier_logs(&task, seen).await?;
             }
-            match self
-                .parts
-                .engine
-                .advance(&order, seen.take().unwrap_or_default())
-                .await
-            {
+            let before = seen.take().unwrap_or_default();
+            match self.parts.engine.advance(&order, before.clone()).await {
                 Ok(observation) => {
+                    let now = self.parts.clock.reading();
+                    let observation = by.carried(observation, Some(&before), now)?;
                     // A container that cannot be started may be one that the task can do without: what it
                     // held up goes on once that is recorded, and nobody else would ring for it.
                     if observation.failure.is_some() {
                         reached_for = None;
                     }
-                    self.begin_to_measure(&task, &observation).await?;
+                    self.begin_to_measure(&task, &observation, &by).await?;
                     seen = Some(observation);
                 }
-                Err(error) => return self.note_silence(task, error).await,
+                Err(error) => return self.note_silence(task, error, &by).await,
             }
         }
     }
@@ -107,13 +107,7 @@ impl Reconciler {
         by: &TaskClock,
     ) -> Result<Next, StoreError> {
         let reading = self.parts.clock.reading();
-        let now = by.carry(reading.wall, reading);
-        let carried = match sighting {
-            Sighting::Seen(seen) => by.carried(seen, reading),
-            _ => None,
-        };
-        let sighting = carried.as_ref().map_or(sighting, Sighting::Seen);
-        let mut plan = plan::plan(task, sighting, now);
+        let mut plan = plan::plan(task, sighting, by.now(reading));
         for event in &mut plan.events {
             event.at = reading.wall;
         }
@@ -121,7 +115,7 @@ impl Reconciler {
             plan.task.waiting.clone_from(&task.waiting);
             plan.task.pull = task.pull;
         }
-        self.record(task, plan.task, &plan.events).await?;
+        self.record(task, plan.task, &plan.events, by).await?;
         Ok(plan.next)
     }
 
@@ -131,13 +125,14 @@ impl Reconciler {
         task: &mut Task,
         new: Task,
         events: &[crate::domain::NewEvent],
+        by: &TaskClock,
     ) -> Result<(), StoreError> {
         if *task == new && events.is_empty() {
             return Ok(());
         }
         let mut usage = meter::fold(task, &new);
-        self.clock_is_known(&usage).await?;
-        let last_use = self.last_use(task, &new).await?;
+        self.clock_is_known(&usage, by).await?;
+        let last_use = self.last_use(task, &new, by).await?;
         usage.extend(last_use.map(UsageChange::Measure));
         let store = &self.parts.store;
         let begins = |change: &UsageChange| matches!(change, UsageChange::Open(_));
@@ -201,10 +196,15 @@ impl Reconciler {
     }
 
     /// The engine did not answer: nothing is concluded from that, but the task says what it waits for.
-    async fn note_silence(&self, mut task: Task, error: EngineError) -> Result<(), RoundError> {
+    async fn note_silence(
+        &self,
+        mut task: Task,
+        error: EngineError,
+        by: &TaskClock,
+    ) -> Result<(), RoundError> {
         let reason = error.to_string();
         let plan = plan::plan(&task, Sighting::Unknown(&reason), self.parts.clock.now());
-        self.record(&mut task, plan.task, &plan.events).await?;
+        self.record(&mut task, plan.task, &plan.events, by).await?;
         Err(error.into())
     }
 
@@ -212,7 +212,7 @@ impl Reconciler {
     fn come_back(&self, id: &TaskId, seen: Option<&Observation>, by: &TaskClock) {
         if let Some(at) = seen.and_then(|seen| seen.wake_at) {
             let reading = self.parts.clock.reading();
-            let wait = at.since(by.carry(reading.wall, reading)).to_std();
+            let wait = at.since(by.now(reading)).to_std();
             self.parts
                 .bell
                 .ring_at(id, tokio::time::Instant::now() + wait);
@@ -248,7 +248,8 @@ impl Reconciler {
                 .filter_map(|one| Some((one.image.clone(), task.image_digest(&one.image)?)))
                 .collect(),
             is_missed: task.service().is_some(),
-            now: by.carry(reading.wall, reading),
+            now: by.now(reading),
+            wall: reading.wall,
         }
     }
 }

@@ -247,6 +247,7 @@ pub fn order(containers: &[(&str, &[&str])]) -> Order {
         digests: BTreeMap::new(),
         is_missed: false,
         now: SystemClock.now(),
+        wall: SystemClock.now(),
     }
 }
 

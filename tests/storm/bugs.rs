@@ -114,7 +114,8 @@ impl Bug {
     }
 }
 
-/// A signal that the daemon was asked to send, and who of the containers ran at that moment, since when.
+/// A signal that the daemon was asked to send, and who of the containers ran at that moment, since when; by the clock that
+/// only runs.
 #[derive(Clone, Debug)]
 pub struct Signalled {
     pub at: TimestampMs,

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use neargate::domain::{
-    ContainerName, ContainerStatus, EndEvidence, EventKind, HealthStatus, LastStatus, Task, TaskId,
-    TaskUse, TimestampMs,
+    ContainerName, ContainerStatus, EndEvidence, EventKind, HealthStatus, LastStatus, StopCode,
+    Task, TaskId, TaskUse, TimestampMs,
 };
 use neargate::engine::sim::{CallKind, ContainerSnapshot, Effect, Outcome, Snapshot};
 use neargate::store::EventFilter;
@@ -25,6 +25,8 @@ type Owner = (String, String);
 struct Known {
     task: Task,
     usage: Option<TaskUse>,
+    /// How far the clock that it goes by is ahead of the one that only runs, once its interval is open.
+    ahead_ms: Option<i64>,
     /// Its states, by its events.
     history: Vec<LastStatus>,
 }
@@ -43,8 +45,8 @@ pub struct Ledger {
     calls_missed: bool,
     /// How containers ended, by the daemon's ID.
     exits: BTreeMap<String, i64>,
-    /// When they ended, by the daemon's clock.
-    finished: BTreeMap<String, TimestampMs>,
+    /// When they ended, by the daemon's clock and by the one that only runs.
+    finished: BTreeMap<String, (TimestampMs, TimestampMs)>,
     /// Those that a host took down with it: how they ended is made up.
     lost: BTreeSet<String>,
     /// Under which start of the host they were created.
@@ -57,8 +59,8 @@ pub struct Ledger {
     owners: BTreeMap<String, Owner>,
     /// Containers whose health check has answered at some time.
     checked: BTreeSet<String>,
-    /// Whether the daemon's clock was set at some time.
-    clock_was_set: bool,
+    /// Whether the daemon's clock showed something else than the host's at some time, as if it were on another host.
+    clocks_differ: bool,
     /// Tasks of which an older record took the place of what was known: whatever happened to them since is anybody's guess.
     uncertain: BTreeSet<TaskId>,
     /// Whether records were just replaced by older ones.
@@ -123,7 +125,8 @@ fn is_confirmed(old: &TaskUse, new: &TaskUse) -> bool {
     )
 }
 
-/// Of a task that is over: its interval ends when the daemon says that its last container has, to the millisecond.
+/// Of a task that is over: its interval ends when its last container has, to the millisecond, whatever was done to the host's
+/// clock in between. `finished` is by the clock of the task.
 fn to_its_end(
     task: &Task,
     usage: &TaskUse,
@@ -169,6 +172,9 @@ impl Ledger {
     pub async fn check(&mut self, world: &World) -> Result<(), String> {
         world.settle().await;
         let before = world.daemon.containers();
+        let seen = world.daemon.snapshot();
+        let ahead_ms = seen.daemon_time.as_millis() - seen.now.as_millis();
+        self.clocks_differ |= ahead_ms != world.ahead_ms();
         self.calls(world)?;
         self.containers(&before)?;
         groups(&world.daemon.snapshot())?;
@@ -193,7 +199,6 @@ impl Ledger {
         };
         let answered = seen.containers.iter().filter(is_answered);
         self.checked.extend(answered.map(|one| one.id.clone()));
-        self.clock_was_set |= seen.now != seen.daemon_time;
         rules::labels(&seen.containers)?;
         let usages = self.tasks.values().filter_map(|known| known.usage.as_ref());
         rules::reservations(world, usages)?;
@@ -205,19 +210,19 @@ impl Ledger {
         }
         let signalled = std::mem::take(&mut *world.signals.lock().unwrap());
         for one in &signalled {
-            rules::signal(one, |id| self.runs_as(id), !self.clock_was_set)?;
+            rules::signal(one, |id| self.runs_as(id), !self.clocks_differ)?;
         }
         Ok(())
     }
 
-    /// The task and the name of a container, by the daemon's ID.
-    fn runs_as(&self, id: &str) -> Option<(&Task, ContainerName)> {
+    /// The task and the name of a container, by the daemon's ID, and how far the task's clock is ahead.
+    fn runs_as(&self, id: &str) -> Option<(&Task, ContainerName, i64)> {
         let (task, name) = self.owners.get(id)?;
         let known = self.tasks.get(&task.parse::<TaskId>().ok()?)?;
         if self.uncertain.contains(&known.task.id) {
             return None;
         }
-        Some((&known.task, name.parse().ok()?))
+        Some((&known.task, name.parse().ok()?, known.ahead_ms?))
     }
 
     fn calls(&mut self, world: &World) -> Result<(), String> {
@@ -290,8 +295,9 @@ impl Ledger {
                 }
             } else if one.starts > 0 {
                 self.exits.insert(one.id.clone(), one.exit_code);
+                let finished = one.finished_at.zip(one.ended);
                 self.finished
-                    .extend(one.finished_at.map(|at| (one.id.clone(), at)));
+                    .extend(finished.map(|at| (one.id.clone(), at)));
             }
             if one.lost {
                 self.lost.insert(one.id.clone());
@@ -358,6 +364,7 @@ impl Ledger {
                     let known = Known {
                         task,
                         usage: None,
+                        ahead_ms: None,
                         history: Vec::new(),
                     };
                     self.tasks.insert(id.clone(), known);
@@ -431,14 +438,24 @@ impl Ledger {
                     "a task whose usage interval is not open has nothing on the engine: {id}"
                 ));
             }
+            if let (Some(_), None) = (&usage, known.ahead_ms) {
+                known.ahead_ms = Some(rules::opening(world, id).await?);
+            }
+            let (is_set, differ) = (world.clock_was_set(), self.clocks_differ);
             if is_certain
                 && task.is_finished()
-                && let Some(usage) = &usage
+                && let (Some(usage), Some(ahead_ms)) = (&usage, known.ahead_ms)
+                && !(is_set && differ)
             {
                 let is_known = |id: &String| !self.lost.contains(id) && !self.removed.contains(id);
                 to_its_end(&task, usage, |id| {
-                    self.finished.get(id).copied().filter(|_| is_known(id))
+                    let (finished_at, ended) = self.finished.get(id).filter(|_| is_known(id))?;
+                    let by_task = TimestampMs::from_millis(ended.as_millis() + ahead_ms);
+                    Some(if differ { *finished_at } else { by_task })
                 })?;
+                if !differ {
+                    rules::memory(&task, usage)?;
+                }
             }
             known.task = task;
             known.usage = usage;
@@ -565,6 +582,10 @@ impl Ledger {
             }
             if self.uncertain.contains(id) {
                 continue;
+            }
+            let has_run = task.containers.values().any(|one| one.started_at.is_some());
+            if task.stop_code == Some(StopCode::EssentialContainerExited) && !has_run {
+                return Err(format!("only what has run can have ended: {task:#?}"));
             }
             self.restarts(task)?;
             for (name, record) in &task.containers {

@@ -77,7 +77,7 @@ impl Mortal {
             at: seen.now,
             id: id.to_owned(),
             signal: signal.to_owned(),
-            running: running.map(|one| (one.id, one.started_at)).collect(),
+            running: running.map(|one| (one.id, one.began)).collect(),
         });
         self.call(self.inner.signal_container(id, signal)).await
     }

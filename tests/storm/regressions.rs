@@ -20,6 +20,9 @@ use super::mortal::Fuse;
 use super::world::World;
 use super::{WORKLOAD, in_virtual_time, story};
 
+mod clock;
+mod writes;
+
 /// A world with so many warm sandboxes, in which Neargate has run for a second.
 async fn world(warm_sandboxes: u32) -> World {
     slow_world(warm_sandboxes, 0).await
@@ -561,4 +564,32 @@ fn sandboxes_that_wait_cost_the_operator_and_no_task() {
         assert_eq!((of_one.total, of_one.warm_sandbox_ms), (bill.total, 0));
         world.shut_down().await;
     });
+}
+
+#[test]
+fn a_container_that_has_never_run_is_not_taken_for_one_that_has_ended() {
+    // It was created, the next life removes it unstarted, and the daemon fails halfway or takes its time.
+    let troubles = [
+        Fault::RemovalsFail { count: 1 },
+        Fault::RemovalsTake { ms: 5_000 },
+    ];
+    for trouble in troubles {
+        for calls in 0..10 {
+            in_virtual_time(async {
+                let mut world = world(0).await;
+                world.daemon.inject(trouble.clone());
+                let after = true;
+                *world.life.as_ref().unwrap().fuse.lock().unwrap() = Some(Fuse { calls, after });
+                let command = ["exit", "--code", "5", "--after-ms", "500"];
+                let id = run(&world, &[container("main", &command)]).await;
+                secs(&world, 2).await;
+                world.kill();
+                world.start();
+                secs(&world, 60).await;
+                let ended = task(&world, &id).await;
+                let record = ended.containers.values().next().unwrap();
+                assert_eq!(record.exit_code, Some(5), "{calls} {trouble:?}: {ended:#?}");
+            });
+        }
+    }
 }

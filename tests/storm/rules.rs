@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use neargate::domain::{
-    Condition, ContainerName, HealthStatus, LastStatus, SecretName, SecretValue, Task, TaskId,
-    TaskUse,
+    Condition, ContainerName, EndEvidence, HealthStatus, LastStatus, SecretName, SecretValue, Task,
+    TaskId, TaskUse, TimestampMs,
 };
 use neargate::engine::sim::{ContainerSnapshot, Snapshot};
 use neargate::engine::{EngineError, Secrets};
@@ -74,6 +74,42 @@ pub fn reservations<'a>(
     if cpu > host.cpu_units || memory > host.memory_mib {
         return Err(format!(
             "reservations never exceed the host: {cpu} CPU units and {memory} MiB of {host:?}"
+        ));
+    }
+    Ok(())
+}
+
+/// An interval is opened by the clock that showed then: how far that was ahead of the one that only runs.
+pub async fn opening(world: &World, task: &TaskId) -> Result<i64, String> {
+    let opening = world.store.opening(task).await.unwrap();
+    let stretches = world.store.clock_stretches().await.unwrap();
+    let (opened_at, seq) = opening.ok_or_else(|| format!("the clock of {task} is on record"))?;
+    let stretch = stretches.iter().find(|one| one.seq == seq);
+    let ahead_ms = stretch.ok_or("the clock of a task is one of those on record")?;
+    let ahead_ms = ahead_ms.offset_ms;
+    let at = TimestampMs::from_millis(opened_at.as_millis() - ahead_ms);
+    if !world.was_ahead_by(ahead_ms, at) || at > world.time() {
+        return Err(format!(
+            "an interval is opened by the clock that shows: {task} at {opened_at}, {ahead_ms} ms ahead"
+        ));
+    }
+    Ok(ahead_ms)
+}
+
+/// What tells of an end may be so late that what was measured until then was for longer than the task has run.
+const TOLD_LATE_MS: u64 = 1_000;
+
+/// A task that was seen to its end has not used more memory than its containers can have had, all of the time.
+pub fn memory(task: &Task, usage: &TaskUse) -> Result<(), String> {
+    let (Some(used), Some((_, EndEvidence::Engine))) = (usage.used, usage.interval.closed) else {
+        return Ok(());
+    };
+    let length = usage.interval.length(usage.interval.opened_at);
+    let length_ms = u64::try_from(length.as_millis()).unwrap();
+    let most_kib = used.memory_peak_bytes.div_ceil(1_024) * task.spec.containers.len() as u64;
+    if used.memory_kib_ms > most_kib * (length_ms + TOLD_LATE_MS) {
+        return Err(format!(
+            "what a task used was used while it ran: {length_ms} ms at {most_kib} KiB: {usage:#?}"
         ));
     }
     Ok(())
@@ -152,19 +188,21 @@ pub fn start_order(seen: &Snapshot, task: &Task, checked: &BTreeSet<String>) -> 
     Ok(())
 }
 
-/// Stop order respects dependsOn and stopTimeout.
+/// Stop order respects dependsOn and stopTimeout. The clock of each task is ahead of the one that only runs by as much as
+/// `owner` says.
 pub fn signal<'a>(
     one: &Signalled,
-    owner: impl Fn(&str) -> Option<(&'a Task, ContainerName)>,
+    owner: impl Fn(&str) -> Option<(&'a Task, ContainerName, i64)>,
     is_clock_true: bool,
 ) -> Result<(), String> {
-    let Some((task, name)) = owner(&one.id) else {
+    let Some((task, name, ahead_ms)) = owner(&one.id) else {
         return Ok(());
     };
     let (Some(stopping_at), Some(container)) = (task.stopping_at, task.spec.container(&name))
     else {
         return Ok(());
     };
+    let stopping_at = TimestampMs::from_millis(stopping_at.as_millis() - ahead_ms);
     if is_clock_true && one.signal == "SIGKILL" && one.at < stopping_at.plus(container.stop_timeout)
     {
         return Err(format!(
@@ -173,7 +211,7 @@ pub fn signal<'a>(
         ));
     }
     for (id, since) in &one.running {
-        let Some((other_task, other)) = owner(id).filter(|(other, _)| other.id == task.id) else {
+        let Some((other_task, other, _)) = owner(id).filter(|other| other.0.id == task.id) else {
             continue;
         };
         let other = other_task.spec.container(&other);

@@ -22,7 +22,7 @@ pub async fn step(world: &mut World, ledger: &mut Ledger, rng: &mut Rng, log: &m
         0..=5 => run(world, rng, log).await,
         6..=7 => stop(world, ledger, rng, log).await,
         8..=10 => {
-            let fault = fault(world, rng);
+            let fault = fault(world, ledger, rng);
             if let Some(fault) = fault {
                 if let Fault::ContainerRemoved { container } = &fault {
                     ledger.removed.insert(container.clone());
@@ -135,10 +135,8 @@ async fn stop(world: &mut World, ledger: &Ledger, rng: &mut Rng, log: &mut Vec<S
 pub fn spoil(world: &World, rng: &mut Rng, log: &mut Vec<String>) {
     if rng.one_in(8) {
         let by_ms = i64::from(rng.ms(7_200_000)) - 3_600_000;
-        if super::with("clock") {
-            log.push(format!("the clock is set by {by_ms} ms"));
-            world.set_clock(by_ms);
-        }
+        log.push(format!("the clock is set by {by_ms} ms"));
+        world.set_clock(by_ms);
         return;
     }
     spoil_writes(world, rng, log);
@@ -319,7 +317,7 @@ fn call_fault(rng: &mut Rng) -> (CallKind, CallFault) {
     (kind, fault)
 }
 
-fn fault(world: &World, rng: &mut Rng) -> Option<Fault> {
+fn fault(world: &World, ledger: &Ledger, rng: &mut Rng) -> Option<Fault> {
     let containers = world.daemon.containers();
     let ours: Vec<String> = containers
         .iter()
@@ -382,7 +380,7 @@ fn fault(world: &World, rng: &mut Rng) -> Option<Fault> {
         },
         31 => Fault::SandboxKilled { of: container? },
         32 => Fault::NameTaken {
-            name: name_to_take(world, rng)?,
+            name: name_to_take(ledger, rng)?,
         },
         33 if rng.one_in(3) => Fault::ClockStep {
             by_ms: i64::from(rng.ms(7_200_000)) - 3_600_000,
@@ -397,16 +395,17 @@ fn fault(world: &World, rng: &mut Rng) -> Option<Fault> {
     })
 }
 
-/// The name that something of a task has, or is going to have.
-fn name_to_take(world: &World, rng: &mut Rng) -> Option<String> {
-    let containers = world.daemon.containers();
-    let tasks: Vec<&String> = containers
-        .iter()
-        .filter_map(|one| one.labels.get("neargate.task"))
-        .collect();
-    let task = rng.pick(&tasks)?;
-    Some(match rng.below(3) {
-        0 => format!("neargate-{task}"),
-        n => format!("neargate-{task}-c{n}"),
-    })
+/// The name that something of a task is going to have, or its sandbox has.
+fn name_to_take(ledger: &Ledger, rng: &mut Rng) -> Option<String> {
+    let mut names = Vec::new();
+    for task in ledger.tasks().filter(|task| !task.is_finished()) {
+        names.push(format!("neargate-{}", task.id));
+        for container in &task.spec.containers {
+            let record = task.containers.get(&container.name);
+            if record.is_none_or(|record| record.runtime_id.is_none()) {
+                names.push(format!("neargate-{}-{}", task.id, container.name));
+            }
+        }
+    }
+    rng.pick(&names).cloned()
 }

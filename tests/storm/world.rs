@@ -85,6 +85,8 @@ impl IdSource for Ids {
 pub struct StormClock {
     start: Instant,
     ahead_ms: Arc<AtomicI64>,
+    /// When it was set, by the clock that only runs, and how far it was ahead before that.
+    before: Arc<Mutex<Vec<(i64, i64)>>>,
 }
 
 impl StormClock {
@@ -178,6 +180,7 @@ impl World {
         let clock = StormClock {
             start: Instant::now(),
             ahead_ms: Arc::default(),
+            before: Arc::default(),
         };
         let host = Capacity {
             cpu_units: u64::from(config.info.cpus) * 1_024,
@@ -234,13 +237,35 @@ impl World {
 
     /// Somebody sets the host's clock, which the daemon goes by as well.
     pub fn set_clock(&self, by_ms: i64) {
-        self.clock.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
+        let ahead_ms = self.clock.ahead_ms.fetch_add(by_ms, Ordering::Relaxed);
+        let now_ms = self.clock.running_ms();
+        self.clock.before.lock().unwrap().push((now_ms, ahead_ms));
         self.daemon.inject(Fault::ClockStep { by_ms });
     }
 
     /// Whether the host's clock was set.
     pub fn clock_was_set(&self) -> bool {
-        self.now() != self.time()
+        !self.clock.before.lock().unwrap().is_empty()
+    }
+
+    /// How far the host's clock is ahead of one that only runs.
+    pub fn ahead_ms(&self) -> i64 {
+        self.clock.ahead_ms.load(Ordering::Relaxed)
+    }
+
+    /// Whether the host's clock was so far ahead at `at`, by the clock that only runs. When it was set, it was as before
+    /// and as after that.
+    pub fn was_ahead_by(&self, ahead_ms: i64, at: TimestampMs) -> bool {
+        let mut from = i64::MIN;
+        let mut stretches = Vec::new();
+        for (set_ms, ahead_ms) in self.clock.before.lock().unwrap().iter() {
+            stretches.push((from, *set_ms, *ahead_ms));
+            from = *set_ms;
+        }
+        stretches.push((from, i64::MAX, self.ahead_ms()));
+        stretches.iter().any(|(from, until, ahead)| {
+            *ahead == ahead_ms && (*from..=*until).contains(&at.as_millis())
+        })
     }
 
     /// Starts Neargate.

@@ -331,7 +331,7 @@ impl DockerEngine {
             container.state = ContainerState::Exited {
                 exit_code: Some(inspect.exit_code),
                 oom_killed: false,
-                finished_at: order.now,
+                finished_at: order.wall,
                 error: Some(cannot_start(&error.to_string())),
             };
         }

@@ -117,7 +117,7 @@ impl DockerEngine {
     ) -> Result<ContainerObservation, EngineError> {
         self.lives.saw(&order.task_id, inspect);
         self.watch_process(order, name, inspect).await?;
-        let mut seen = self.observe_container(inspect, order.now);
+        let mut seen = self.observe_container(inspect, order.wall);
         let ContainerState::Exited {
             exit_code,
             oom_killed,

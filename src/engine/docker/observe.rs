@@ -46,6 +46,8 @@ pub(super) fn observe_state(inspect: &ContainerInspect, now: TimestampMs) -> Con
             error: inspect.error.as_deref().map(cannot_start),
         },
         "running" | "paused" | "restarting" => ContainerState::Running,
+        // It was to be removed unstarted, and is not gone yet: it has never run, so there is no end of it to tell.
+        "removing" | "dead" if inspect.started_at.is_none() => ContainerState::Created,
         _ => ContainerState::Exited {
             exit_code: Some(inspect.exit_code),
             oom_killed: inspect.oom_killed,

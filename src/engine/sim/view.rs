@@ -67,6 +67,10 @@ pub struct ContainerSnapshot {
     pub started_at: Option<TimestampMs>,
     /// By the daemon's clock.
     pub finished_at: Option<TimestampMs>,
+    /// When its process began, if that lives, by the time by which the model goes.
+    pub began: Option<TimestampMs>,
+    /// When its last process ended, by the time by which the model goes.
+    pub ended: Option<TimestampMs>,
     /// Of its health check, if it has one.
     pub health: Option<HealthStatus>,
     /// As it was given at the creation.

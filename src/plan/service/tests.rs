@@ -403,6 +403,22 @@ fn a_clock_that_is_set_back_does_not_make_a_grace_period_longer() {
 }
 
 #[test]
+fn a_clock_that_is_set_back_does_not_make_a_pause_after_failures_longer() {
+    let mut lab = Lab::new(1, ServiceConfiguration::default());
+    lab.pass(3_600);
+    for _ in 0..60 {
+        lab.round();
+        lab.fail(1);
+        lab.pass(1);
+    }
+    lab.round();
+    assert_eq!(lab.tasks.len(), 0, "the next one has to wait");
+    lab.now = at(0);
+    lab.round();
+    assert_eq!(lab.tasks.len(), 1, "{:#?}", lab.service);
+}
+
+#[test]
 fn a_deployment_that_was_given_up_does_not_keep_the_service_from_being_scaled_in() {
     let no_rollback = ServiceConfiguration {
         circuit_breaker: CircuitBreaker {

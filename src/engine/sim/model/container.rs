@@ -62,6 +62,8 @@ pub(crate) struct Container {
     pub(super) started_at: Option<TimestampMs>,
     /// By the daemon's clock; of the last run that has ended.
     pub(super) finished_at: Option<TimestampMs>,
+    /// The same by the model's time.
+    pub(super) ended: Option<TimestampMs>,
     pub(super) health: Option<Health>,
     pub(super) log: Log,
     /// Those that were put into it, by path.
@@ -192,6 +194,8 @@ impl Container {
             lost: self.lost,
             started_at: self.started_at,
             finished_at: self.finished_at,
+            began: process.map(|process| process.began),
+            ended: self.ended,
             health: self.health.as_ref().map(Health::status),
             network_mode: self.spec.network_mode.clone(),
             joined: process.and_then(|process| process.joined.clone()),

@@ -44,6 +44,7 @@ impl Model {
             error: None,
             started_at: None,
             finished_at: None,
+            ended: None,
             health: spec
                 .health_check
                 .clone()

@@ -179,7 +179,7 @@ impl Model {
 
     /// The process of a container has ended.
     pub(super) fn end(&mut self, number: u64, exit_code: i64, oom_killed: bool) {
-        let at = self.daemon_time();
+        let (at, now) = (self.daemon_time(), self.now);
         self.leave_group(number);
         let Some(container) = self.containers.get_mut(&number) else {
             return;
@@ -195,6 +195,7 @@ impl Model {
         container.exit_code = exit_code;
         container.oom_killed = oom_killed;
         container.finished_at = Some(at);
+        container.ended = Some(now);
         container.log.finish(at);
         self.networks
             .release(process.attachment.as_ref(), &process.bindings);
