@@ -31,13 +31,13 @@ impl Report {
 
     /// Begins a section, in which tables follow.
     pub fn section(&mut self, title: &str, words: &str) {
-        self.say(&format!("\n## {title}\n\n{words}\n"));
+        self.say(&format!("\n## {title}\n\n{words}"));
     }
 
     /// Begins a table.
     pub fn table(&mut self, heads: &[&str]) {
         let rule = vec!["---"; heads.len()].join(" | ");
-        self.say(&format!("| {} |\n| {rule} |", heads.join(" | ")));
+        self.say(&format!("\n| {} |\n| {rule} |", heads.join(" | ")));
     }
 
     /// A figure, and what is asked of it; an empty bound where nothing is.

@@ -9,7 +9,7 @@ use std::process::Command;
 use serde_json::json;
 
 use crate::cli::run;
-use crate::harness::{Server, eventually, workload};
+use crate::harness::{Server, eventually, python_with, workload};
 
 const TOKEN: &str = "correct-horse-battery-staple";
 
@@ -19,14 +19,7 @@ fn root() -> &'static Path {
 
 /// The Python that drives browsers.
 fn python() -> PathBuf {
-    let folder = root().join("target/browser");
-    let wanted = std::fs::read(root().join("tests/console/requirements.txt")).unwrap();
-    let found = std::fs::read(folder.join("requirements.txt")).unwrap_or_default();
-    assert!(
-        wanted == found,
-        "what tests/console/requirements.txt asks for is not installed: scripts/clients"
-    );
-    folder.join("bin/python")
+    python_with("browser", "tests/console/requirements.txt").join("python")
 }
 
 /// The machine's browser; `None`, and said, where there is none and could be none.

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use serde_json::Value;
 
-use crate::harness::{Server, require_engine};
+use crate::harness::{Server, python_with, require_engine};
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -16,14 +16,7 @@ fn root() -> &'static Path {
 
 /// Where the clients are.
 pub fn clients() -> PathBuf {
-    let folder = root().join("target/clients/bin");
-    let wanted = std::fs::read(root().join("tests/ecs/requirements.txt")).unwrap();
-    let found = std::fs::read(root().join("target/clients/requirements.txt")).unwrap_or_default();
-    assert!(
-        wanted == found,
-        "boto3 and the AWS CLI are not what tests/ecs/requirements.txt asks for: scripts/clients"
-    );
-    folder
+    python_with("clients", "tests/ecs/requirements.txt")
 }
 
 /// Calls an operation of ECS, as a client without a library does.

@@ -37,6 +37,7 @@ mod manners;
 mod metadata;
 mod metrics;
 mod network;
+mod openapi;
 mod phases;
 mod port_forward;
 mod readme;

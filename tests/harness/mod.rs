@@ -21,7 +21,21 @@ pub use stream::Stream;
 pub use typed::Typed;
 pub use witness::{Seen, Witness};
 
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
+
+/// The folder of programs of the Python that `scripts/clients` makes in `target/NAME`, with what the list `wanted` asks for.
+pub fn python_with(name: &str, wanted: &str) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = root.join("target").join(name);
+    let asked = std::fs::read(root.join(wanted)).unwrap();
+    let found = std::fs::read(folder.join("requirements.txt")).unwrap_or_default();
+    assert!(
+        asked == found,
+        "what {wanted} asks for is not installed: scripts/clients"
+    );
+    folder.join("bin")
+}
 
 /// How long a test waits for something that must happen. Generous: a slow machine is no failure.
 pub const PATIENCE: Duration = Duration::from_mins(1);
