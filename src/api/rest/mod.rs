@@ -40,7 +40,7 @@ mod usage_metrics;
 #[cfg(test)]
 pub(crate) mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Router;
 use axum::extract::{FromRef, Request, State};
@@ -70,7 +70,8 @@ pub(crate) use tasks::order;
 struct Rest {
     state: ApiState,
     metrics: Metrics,
-    published: Published,
+    /// Made for whoever asks first: hardly anybody does, and it is what takes the most memory of all that a start makes.
+    published: OnceLock<Published>,
     routes: Routes,
     /// One permit for each request in work.
     requests: Arc<Semaphore>,
@@ -91,7 +92,7 @@ impl Rest {
     ) -> Arc<Self> {
         Arc::new(Self {
             metrics: Metrics::new(),
-            published: Published::new(document),
+            published: OnceLock::new(),
             routes: Routes::of(document),
             requests: Arc::new(Semaphore::new(state.limits.requests)),
             streams: Arc::new(Semaphore::new(state.limits.streams)),
@@ -99,6 +100,14 @@ impl Rest {
             state,
             pages,
         })
+    }
+}
+
+impl Rest {
+    /// What is published of the routes.
+    fn published(&self) -> &Published {
+        let document = || documented().split_for_parts().1;
+        self.published.get_or_init(|| Published::new(&document()))
     }
 }
 

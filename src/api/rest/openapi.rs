@@ -158,7 +158,7 @@ impl Published {
 async fn get_openapi(State(rest): State<Arc<Rest>>) -> Response {
     (
         [(header::CONTENT_TYPE, "application/json")],
-        rest.published.json.clone(),
+        rest.published().json.clone(),
     )
         .into_response()
 }
@@ -173,9 +173,9 @@ async fn get_docs(State(rest): State<Arc<Rest>>) -> Response {
         (header::CONTENT_TYPE, "text/html; charset=utf-8".to_owned()),
         (
             header::CONTENT_SECURITY_POLICY,
-            rest.published.policy.clone(),
+            rest.published().policy.clone(),
         ),
         (header::REFERRER_POLICY, "no-referrer".to_owned()),
     ];
-    (headers, rest.published.page.clone()).into_response()
+    (headers, rest.published().page.clone()).into_response()
 }
