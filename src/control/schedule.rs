@@ -119,14 +119,13 @@ impl Control {
             let target = &schedule.definition.target;
             self.cluster(&target.cluster).await?;
             let registered = self.runnable(&target.task_definition).await?;
-            self.check_draining(&target.cluster).await?;
             let now = self.clock.now();
             let tasks = schedule
                 .tasks(&registered, self.ids.as_ref(), now)
                 .map_err(ControlError::Invalid)?;
             for task in tasks.iter().take(1) {
                 self.check_spec(&task.spec, &target.overrides)?;
-                self.check_budgets(&task.cluster, &task.tags).await?;
+                self.check_admission(&task.cluster, &task.tags).await?;
             }
             let run = ScheduleRun::started(now, RunCause::User, &tasks, None, now);
             let record = ScheduleRecord {

@@ -96,10 +96,10 @@ impl Control {
             .apply(spec)
             .map_err(ControlError::Invalid)?;
         self.check_spec(&spec, &request.overrides)?;
-        self.check_draining(&request.cluster).await?;
+        self.check_admission(&request.cluster, &request.tags)
+            .await?;
         let subnet = request.subnet.as_deref();
         let launches = (request.launch).launches(request.count, &BTreeMap::new(), subnet);
-        self.check_budgets(&request.cluster, &request.tags).await?;
         let tasks: Vec<Task> = launches
             .into_iter()
             .map(|launch| {
@@ -130,14 +130,22 @@ impl Control {
         }
     }
 
-    /// Refuses tasks where none is started for now.
-    pub(super) async fn check_draining(&self, cluster: &ClusterName) -> Result<(), ControlError> {
-        if self.store.is_draining(cluster).await? {
+    /// Refuses tasks with `tags` in `cluster`, which belong to no service, where none may begin now.
+    pub(super) async fn check_admission(
+        &self,
+        cluster: &ClusterName,
+        tags: &BTreeMap<String, String>,
+    ) -> Result<(), ControlError> {
+        let admission = self.store.admission(cluster, self.clock.now()).await?;
+        if admission.is_draining {
             return Err(ControlError::blocked(
                 Obstacle::Draining,
                 format!("the container instance of cluster \"{cluster}\" is DRAINING"),
                 "make it ACTIVE again: aws ecs update-container-instances-state --status ACTIVE",
             ));
+        }
+        if admission.is_any_held {
+            self.check_budgets(cluster, tags).await?;
         }
         Ok(())
     }

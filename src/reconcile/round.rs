@@ -171,20 +171,23 @@ impl Reconciler {
         if let Some(why) = self.parts.policy.refuses(&task.spec) {
             return Ok(Some(Shortage::Never(why)));
         }
-        let service = task.service().map(|service| service.name);
-        let hold = self
-            .hold(&task.cluster, service.as_ref(), &task.tags)
-            .await?;
-        if let Some(hold) = hold {
-            return Ok(Some(Shortage::Now(hold.reason)));
+        let now = self.parts.clock.now();
+        let admission = self.parts.store.admission(&task.cluster, now).await?;
+        if admission.is_any_held {
+            let service = task.service().map(|service| service.name);
+            let hold = self
+                .hold(&task.cluster, service.as_ref(), &task.tags)
+                .await?;
+            if let Some(hold) = hold {
+                return Ok(Some(Shortage::Now(hold.reason)));
+            }
         }
         let host = match self.parts.engine_status.capacity() {
             Ok(host) => host,
             Err(why) => return Ok(Some(Shortage::Now(why))),
         };
-        let reserved = self.parts.store.reserved().await?;
         let wanted = Capacity::reserved_by(&task.spec);
-        Ok(Shortage::of(host, reserved, wanted))
+        Ok(Shortage::of(host, admission.reserved, wanted))
     }
 
     /// Asks for a look at tasks that may wait for what was just given back, the oldest first.

@@ -114,7 +114,7 @@ impl Reconciler {
         if store.cluster(&target.cluster).await?.is_none() {
             return Ok(Err(format!("cluster {} does not exist", target.cluster)));
         }
-        if store.is_draining(&target.cluster).await? {
+        if store.admission(&target.cluster, now).await?.is_draining {
             return Ok(Err(format!(
                 "the container instance of cluster {} is DRAINING: no task is started",
                 target.cluster

@@ -25,15 +25,19 @@ impl Reconciler {
             return Ok(());
         }
         let tasks = store.service_tasks(key).await?;
-        let is_draining = store.is_draining(&key.cluster).await?;
         let now = self.parts.clock.now();
-        let held = self.hold_of(&service).await?;
+        let admission = store.admission(&key.cluster, now).await?;
+        let held = if admission.is_any_held {
+            self.hold_of(&service).await?
+        } else {
+            None
+        };
         let mut plan = plan::plan(ServiceWorld {
             service: &service,
             tasks: &tasks,
             held: held.as_ref(),
             next_deployment: &DeploymentId::generate(self.parts.ids.as_ref()),
-            is_draining,
+            is_draining: admission.is_draining,
             now,
         });
         let start = self.tasks_to_start(&mut plan, now).await?;

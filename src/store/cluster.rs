@@ -108,19 +108,6 @@ impl Store {
             .await
     }
 
-    /// Whether the container instance of a cluster is DRAINING: no task is to be started on it. Costs one row.
-    pub async fn is_draining(&self, name: &ClusterName) -> Result<bool, StoreError> {
-        let name = name.as_str();
-        let status = sqlx::query_scalar!(
-            r#"SELECT json_extract(kept, '$.containerInstance.status') AS "status: String"
-                 FROM clusters WHERE name = ?1 AND deleted_at IS NULL"#,
-            name
-        )
-        .fetch_optional(self.readers())
-        .await?;
-        Ok(status.flatten().as_deref() == Some("DRAINING"))
-    }
-
     /// Deletes a cluster in which nothing goes on any more, and returns it as it was last. `default` stays.
     pub async fn delete_cluster(
         &self,

@@ -8,9 +8,10 @@ mod past;
 
 pub use past::{EVENTS_LOOKED_THROUGH, PastEvents};
 
+use serde::Serialize;
 use sqlx::SqliteConnection;
 
-use super::column::{from_word, to_unsigned};
+use super::column::{from_word, to_json, to_unsigned};
 use super::{PageRequest, Store, StoreError};
 use crate::domain::{ClusterName, Event, EventKind, NewEvent, ServiceKey, TimestampMs};
 
@@ -128,6 +129,33 @@ pub(super) async fn insert(db: &mut SqliteConnection, event: &NewEvent) -> Resul
     .execute(db)
     .await?;
     Ok(())
+}
+
+/// `events` as the statements take them that record something together with its events.
+pub(super) fn to_column(events: &[NewEvent]) -> Result<String, StoreError> {
+    let columns: Vec<EventColumns> = events
+        .iter()
+        .map(|event| EventColumns {
+            at: event.at.as_millis(),
+            kind: event.kind.as_str(),
+            cluster: event.cluster.as_deref(),
+            subject: &event.subject,
+            status: event.status.as_deref(),
+            message: &event.message,
+        })
+        .collect();
+    to_json(&columns)
+}
+
+/// A row of `events` that is to be.
+#[derive(Serialize)]
+struct EventColumns<'e> {
+    at: i64,
+    kind: &'static str,
+    cluster: Option<&'e str>,
+    subject: &'e str,
+    status: Option<&'e str>,
+    message: &'e str,
 }
 
 /// The number of the last event; 0 if there was none.

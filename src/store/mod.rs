@@ -11,6 +11,7 @@
 //! either, run `scripts/sqlx prepare`.
 
 mod access_key;
+mod admission;
 mod autoscale;
 mod backup;
 mod bill;
@@ -57,6 +58,7 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 pub use access_key::SigningKey;
+pub use admission::Admission;
 pub use autoscale::{ACTIVITIES_KEPT, ScalingRecord};
 pub use backup::{Backup, Restored};
 pub use bill::IssuedBill;

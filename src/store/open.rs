@@ -403,7 +403,7 @@ mod tests {
             error,
             StoreError::NewerDatabase {
                 found: 99,
-                known: 1
+                known: 2
             }
         );
     }

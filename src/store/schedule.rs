@@ -99,7 +99,7 @@ impl Store {
                     }
                     forget_old_runs(db, seq).await?;
                     for row in &rows {
-                        accept(db, row).await?;
+                        accept(db, row, &[]).await?;
                     }
                     for (task, request) in &record.stop {
                         stop(db, task, request).await?;

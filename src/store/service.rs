@@ -174,7 +174,7 @@ impl Store {
                             .await?;
                     }
                     for row in &rows {
-                        accept(db, row).await?;
+                        accept(db, row, &[]).await?;
                     }
                     for (task, request) in &record.stop {
                         stop(db, task, request).await?;

@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use sqlx::SqliteConnection;
 
 use super::client_token::{self, ClientToken};
-use super::task_row::{self, NewTaskRow};
-use super::{Store, StoreError, cluster, event, log_group, service, usage};
+use super::task_row::{self, Beside, NewTaskRow};
+use super::writer::Undo;
+use super::{Store, StoreError, event, log_group, service, usage};
 use crate::domain::{
     Capacity, ClusterName, EventKind, NewEvent, ServiceKey, StopRequest, Task, TaskId, TimestampMs,
     UsageChange,
@@ -59,8 +60,10 @@ impl Store {
             .iter()
             .map(NewTaskRow::new)
             .collect::<Result<_, _>>()?;
+        let is_one_statement = token.is_none()
+            && matches!(rows.as_slice(), [row] if row.is_new() && row.task.log_streams().next().is_none());
         self.writer()
-            .write(move |db| {
+            .write_as(Undo::of_one_statement(is_one_statement), move |db| {
                 Box::pin(async move {
                     if let Some(token) = &token
                         && let Some(ids) =
@@ -68,11 +71,9 @@ impl Store {
                     {
                         return Ok(Created::Replayed(ids));
                     }
-                    for row in &rows {
-                        accept(db, row).await?;
-                    }
-                    for event in &told {
-                        event::insert(db, event).await?;
+                    for (place, row) in rows.iter().enumerate() {
+                        let is_last = place + 1 == rows.len();
+                        accept(db, row, if is_last { &told } else { &[] }).await?;
                     }
                     if let Some(token) = &token {
                         let ids: Vec<&TaskId> = rows.iter().map(|row| &row.task.id).collect();
@@ -200,25 +201,35 @@ impl Store {
         usage: &[UsageChange],
         host: Option<Capacity>,
     ) -> Result<(), StoreError> {
+        let opened = usage.iter().find_map(|change| match change {
+            UsageChange::Open(interval) => Some(interval.clone()),
+            _ => None,
+        });
+        if let Some(interval) = &opened
+            && interval.task_id != task.id
+        {
+            return Err(StoreError::Refused(format!(
+                "a usage interval of task `{}` cannot be recorded with task `{}`",
+                interval.task_id, task.id
+            )));
+        }
+        let undo = Undo::of_one_statement(usage::only_opening(usage));
         let (task, events, usage) = (task.clone(), events.to_vec(), usage.to_vec());
         self.writer()
-            .write(move |db| {
+            .write_as(undo, move |db| {
                 Box::pin(async move {
+                    let beside = Beside {
+                        events: &events,
+                        opened: opened.as_ref(),
+                        host,
+                    };
                     let next_version = task.version.saturating_add(1);
-                    if !task_row::update(db, &task, next_version).await? {
-                        return Err(stale_or_absent(db, &task.id).await?);
+                    match task_row::record(db, &task, next_version, &beside).await {
+                        Err(StoreError::Stale) => return Err(stale_or_absent(db, &task.id).await?),
+                        recorded => recorded?,
                     }
-                    task_row::put_containers(db, &task).await?;
                     for change in &usage {
                         usage::apply(db, &task, change).await?;
-                    }
-                    if let Some(host) = host
-                        && !usage::reserved(&mut *db).await?.fits(host)
-                    {
-                        return Err(StoreError::NoRoom);
-                    }
-                    for event in &events {
-                        event::insert(db, event).await?;
                     }
                     Ok(())
                 })
@@ -251,15 +262,16 @@ pub(super) async fn stop(
     }
 }
 
-pub(super) async fn accept(db: &mut SqliteConnection, row: &NewTaskRow) -> Result<(), StoreError> {
-    if !row.insert(db).await? {
-        cluster::require(db, &row.task.cluster).await?;
-        return Err(StoreError::AlreadyExists {
-            what: format!("task `{}`", row.task.id),
-        });
-    }
-    log_group::begin_streams(db, &row.task).await?;
-    event::insert(db, &accepted(&row.task)).await
+/// Accepts a task as part of the job that `db` carries out, with what is told of it after that.
+pub(super) async fn accept(
+    db: &mut SqliteConnection,
+    row: &NewTaskRow,
+    told: &[NewEvent],
+) -> Result<(), StoreError> {
+    let mut events = vec![accepted(&row.task)];
+    events.extend_from_slice(told);
+    row.insert(db, &events).await?;
+    log_group::begin_streams(db, &row.task).await
 }
 
 /// Why a row was not there to be updated.

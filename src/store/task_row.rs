@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sqlx::{SqliteConnection, SqliteExecutor};
 
-use super::StoreError;
 use super::column::{from_json, from_time, from_word, to_json, to_time, to_unsigned};
+use super::{StoreError, event};
 use crate::domain::{
-    ContainerName, ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus, LastStatus,
-    LimitsEnforcedBy, NetworkBinding, PullProgress, StopCode, StopRequest, Task, TaskId, TaskSpec,
-    TimestampMs,
+    Capacity, ContainerName, ContainerRecord, ContainerStatus, DesiredStatus, HealthStatus,
+    LastStatus, LimitsEnforcedBy, NetworkBinding, NewEvent, PullProgress, StopCode, StopRequest,
+    Task, TaskId, TaskSpec, TimestampMs, UsageInterval,
 };
 
 /// A row of `tasks`. `seq` is its place in every list.
@@ -179,9 +179,13 @@ impl NewTaskRow {
         })
     }
 
-    /// Writes the task's row, and those of its containers if there is anything to say of them yet. `false` if there is a
-    /// task of that ID already, or if its cluster does not exist.
-    pub(super) async fn insert(&self, db: &mut SqliteConnection) -> Result<bool, StoreError> {
+    /// Writes the task's row with `told`, what is told of it, by one statement; by more of them if there is anything to say of
+    /// the task yet. Refuses one that is there already, and one of a cluster that does not exist.
+    pub(super) async fn insert(
+        &self,
+        db: &mut SqliteConnection,
+        told: &[NewEvent],
+    ) -> Result<(), StoreError> {
         let task = &self.task;
         let (id, cluster) = (task.id.as_str(), task.cluster.as_str());
         let family = task.spec.family().as_str();
@@ -192,15 +196,13 @@ impl NewTaskRow {
         let created_at = task.created_at.as_millis();
         let version = to_signed(task.version);
         let health = task.checked_health().map(HealthStatus::as_str);
-        // What the planner and the engine have to say is written by `update`, as it always is.
+        let events = event::to_column(told)?;
+        // What the planner and the engine have to say is written by `record`, as it always is.
         let inserted = sqlx::query!(
-            "INSERT INTO tasks
+            "INSERT INTO accepted_tasks
                 (id, cluster, family, spec, task_group, started_by, tags, overrides,
-                 stop_requested_at, stop_request_reason, created_at,
-                 planned_status, last_status, version, stop_request_code, health)
-             SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, 'RUNNING', 'PROVISIONING', ?12, ?13, ?14
-              WHERE EXISTS (SELECT 1 FROM clusters WHERE name = ?2 AND deleted_at IS NULL)
-             ON CONFLICT (id) DO NOTHING",
+                 stop_requested_at, stop_request_reason, created_at, version, stop_request_code, health, events)
+             VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15)",
             id,
             cluster,
             family,
@@ -214,27 +216,38 @@ impl NewTaskRow {
             created_at,
             version,
             stop_request_code,
-            health
+            health,
+            events
         )
         .execute(&mut *db)
-        .await?
-        .rows_affected();
-        if inserted == 0 {
-            return Ok(false);
+        .await;
+        match inserted.map_err(StoreError::from) {
+            Ok(_) => {}
+            Err(StoreError::Refused(why)) if why == "no such cluster" => {
+                return Err(StoreError::not_found(format!("cluster `{cluster}`")));
+            }
+            Err(StoreError::Refused(why)) if why == "no new task" => {
+                return Err(StoreError::AlreadyExists {
+                    what: format!("task `{id}`"),
+                });
+            }
+            Err(error) => return Err(error),
         }
-        if !is_new(task) {
-            update(db, task, task.version).await?;
+        if self.is_new() {
+            return Ok(());
         }
+        record(db, task, task.version, &Beside::default()).await
+    }
+
+    /// Whether nothing is to be said of the task yet, so that [`NewTaskRow::insert`] is one statement.
+    pub(super) fn is_new(&self) -> bool {
         let is_new = |record: &ContainerRecord| *record == ContainerRecord::default();
-        if !task.containers.values().all(is_new) {
-            put_containers(db, task).await?;
-        }
-        Ok(true)
+        is_new_task(&self.task) && self.task.containers.values().all(is_new)
     }
 }
 
 /// Whether `task` is as every task begins, so that what [`NewTaskRow::insert`] writes says it all.
-fn is_new(task: &Task) -> bool {
+fn is_new_task(task: &Task) -> bool {
     task.planned_status == DesiredStatus::Running
         && task.last_status == LastStatus::Provisioning
         && task.stop_code.is_none()
@@ -257,13 +270,39 @@ fn is_new(task: &Task) -> bool {
         .all(Option::is_none)
 }
 
-/// Writes what the planner decided and the engine reported, if the row still has the task's version, and
-/// gives it `next_version`. `false` if the row has another version or does not exist.
-pub(super) async fn update(
+/// What is recorded together with a task.
+#[derive(Default)]
+pub(super) struct Beside<'r> {
+    /// What happened.
+    pub(super) events: &'r [NewEvent],
+    /// The usage interval that begins.
+    pub(super) opened: Option<&'r UsageInterval>,
+    /// What the host has, which must be enough for all intervals that are open then.
+    pub(super) host: Option<Capacity>,
+}
+
+/// A row of `usage_intervals` that is to be, without the task's ID.
+#[derive(Serialize)]
+struct OpenedColumns<'r> {
+    cluster: &'r str,
+    family: &'r str,
+    revision: u32,
+    cpu_units: u32,
+    memory_mib: u32,
+    opened_at: i64,
+}
+
+/// Writes what the planner decided and the engine reported, with what is `beside` it, by one statement, and gives the row
+/// `next_version`. A container that is not named is left as it is, and so is an interval that was opened before.
+///
+/// Fails with [`StoreError::Stale`] if the row has another version than the task or does not exist, and with
+/// [`StoreError::NoRoom`] if the host has none.
+pub(super) async fn record(
     db: &mut SqliteConnection,
     task: &Task,
     next_version: u64,
-) -> Result<bool, StoreError> {
+    beside: &Beside<'_>,
+) -> Result<(), StoreError> {
     let id = task.id.as_str();
     let (version, next_version) = (to_signed(task.version), to_signed(next_version));
     let planned_status = task.planned_status.as_str();
@@ -281,14 +320,19 @@ pub(super) async fn update(
     let stopped_at = from_time(task.stopped_at);
     let cleaned_at = from_time(task.cleaned_at);
     let health = task.checked_health().map(HealthStatus::as_str);
-    let updated = sqlx::query!(
-        "UPDATE tasks
-            SET planned_status = ?3, stop_code = ?4, stopped_reason = ?5, waiting = ?6,
-                last_status = ?7, address = ?8, pull_started_at = ?9, pull_stopped_at = ?10,
-                started_at = ?11, stopping_at = ?12, execution_stopped_at = ?13, stopped_at = ?14,
-                cleaned_at = ?15, version = ?16, pull_current_bytes = ?17, pull_total_bytes = ?18,
-                health = ?19, limits_enforced_by = ?20, healthy_at = ?21
-          WHERE id = ?1 AND version = ?2",
+    let containers = to_json(&container_rows(task))?;
+    let opened = beside.opened.map(opened_columns).transpose()?;
+    let host_cpu_units = beside.host.map(|host| to_signed(host.cpu_units));
+    let host_memory_mib = beside.host.map(|host| to_signed(host.memory_mib));
+    let events = event::to_column(beside.events)?;
+    let recorded = sqlx::query!(
+        "INSERT INTO recorded_tasks
+            (id, version, planned_status, stop_code, stopped_reason, waiting, last_status, address, pull_started_at,
+             pull_stopped_at, started_at, stopping_at, execution_stopped_at, stopped_at, cleaned_at, next_version,
+             pull_current_bytes, pull_total_bytes, health, limits_enforced_by, healthy_at,
+             containers, opened, host_cpu_units, host_memory_mib, events)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17, ?18, ?19, ?20, ?21,
+                 ?22, ?23, ?24, ?25, ?26)",
         id,
         version,
         planned_status,
@@ -309,46 +353,39 @@ pub(super) async fn update(
         pull_total_bytes,
         health,
         limits_enforced_by,
-        healthy_at
+        healthy_at,
+        containers,
+        opened,
+        host_cpu_units,
+        host_memory_mib,
+        events
     )
     .execute(db)
-    .await?;
-    Ok(updated.rows_affected() > 0)
+    .await;
+    match recorded.map_err(StoreError::from) {
+        Ok(_) => Ok(()),
+        Err(StoreError::Refused(why)) if why == "stale" => Err(StoreError::Stale),
+        Err(StoreError::Refused(why)) if why == "no room" => Err(StoreError::NoRoom),
+        Err(error) => Err(error),
+    }
 }
 
-/// Writes what is known of the task's containers. A container that is not named is left as it is.
-pub(super) async fn put_containers(
-    db: &mut SqliteConnection,
-    task: &Task,
-) -> Result<(), StoreError> {
-    let rows: Vec<ContainerRow> = task
-        .containers
+fn container_rows(task: &Task) -> Vec<ContainerRow> {
+    task.containers
         .iter()
         .map(|(name, record)| ContainerRow::new(name, record))
-        .collect();
-    let (id, rows) = (task.id.as_str(), to_json(&rows)?);
-    sqlx::query!(
-        "INSERT INTO containers
-            (task_id, name, last_status, runtime_id, image_digest, started_at, finished_at,
-             exit_code, reason, health, network_bindings, attempt, restart_count)
-         SELECT ?1, value ->> 'name', value ->> 'last_status', value ->> 'runtime_id',
-                value ->> 'image_digest', value ->> 'started_at', value ->> 'finished_at',
-                value ->> 'exit_code', value ->> 'reason', value ->> 'health', value -> 'network_bindings',
-                value ->> 'attempt', value ->> 'restart_count'
-           FROM json_each(?2) WHERE TRUE
-         ON CONFLICT (task_id, name) DO UPDATE
-            SET last_status = excluded.last_status, runtime_id = excluded.runtime_id,
-                image_digest = excluded.image_digest, started_at = excluded.started_at,
-                finished_at = excluded.finished_at, exit_code = excluded.exit_code,
-                reason = excluded.reason, health = excluded.health,
-                network_bindings = excluded.network_bindings,
-                attempt = excluded.attempt, restart_count = excluded.restart_count",
-        id,
-        rows
-    )
-    .execute(db)
-    .await?;
-    Ok(())
+        .collect()
+}
+
+fn opened_columns(interval: &UsageInterval) -> Result<String, StoreError> {
+    to_json(&OpenedColumns {
+        cluster: interval.cluster.as_str(),
+        family: interval.definition.family.as_str(),
+        revision: interval.definition.revision,
+        cpu_units: interval.cpu.0,
+        memory_mib: interval.memory.0,
+        opened_at: interval.opened_at.as_millis(),
+    })
 }
 
 /// The task of that ID.

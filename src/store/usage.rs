@@ -159,19 +159,29 @@ pub(super) async fn reserved(db: impl SqliteExecutor<'_>) -> Result<Capacity, St
     })
 }
 
-/// Opens or closes the interval of `task`, or notes what it used. Opening what is open and closing what is closed
-/// change nothing.
+/// Closes the interval of `task`, or notes what it used. Closing what is closed changes nothing. An interval is opened by the
+/// statement that records its task.
 pub(super) async fn apply(
     db: &mut SqliteConnection,
     task: &Task,
     change: &UsageChange,
 ) -> Result<(), StoreError> {
     match change {
-        UsageChange::Open(interval) => open(db, task, interval).await,
+        UsageChange::Open(interval) => match interval.closed {
+            Some((at, evidence)) => close(db, &task.id, at, evidence).await,
+            None => Ok(()),
+        },
         UsageChange::Close { at, evidence } => close(db, &task.id, *at, *evidence).await,
         UsageChange::Confirm { at } => confirm(db, &task.id, *at).await,
         UsageChange::Measure(used) => measure(db, &task.id, used).await,
     }
+}
+
+/// Whether [`apply`] has nothing to do for any of `changes`.
+pub(super) fn only_opening(changes: &[UsageChange]) -> bool {
+    let opens =
+        |change: &UsageChange| matches!(change, UsageChange::Open(one) if one.closed.is_none());
+    changes.iter().all(opens)
 }
 
 /// What is there already and larger stays: a measurement that comes late takes nothing back. One that comes after the
@@ -227,40 +237,6 @@ async fn measure(
 /// As a column has it; what it cannot hold becomes the most that it can.
 fn to_column(number: u64) -> i64 {
     i64::try_from(number).unwrap_or(i64::MAX)
-}
-
-async fn open(
-    db: &mut SqliteConnection,
-    task: &Task,
-    interval: &UsageInterval,
-) -> Result<(), StoreError> {
-    if interval.task_id != task.id {
-        return Err(StoreError::Refused(format!(
-            "a usage interval of task `{}` cannot be recorded with task `{}`",
-            interval.task_id, task.id
-        )));
-    }
-    let (id, cluster) = (task.id.as_str(), interval.cluster.as_str());
-    let family = interval.definition.family.as_str();
-    let opened_at = interval.opened_at.as_millis();
-    sqlx::query!(
-        "INSERT INTO usage_intervals
-             (task_id, cluster, family, revision, cpu_units, memory_mib, opened_at, clock_seq)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, (SELECT max(seq) FROM clock_stretches)) ON CONFLICT (task_id) DO NOTHING",
-        id,
-        cluster,
-        family,
-        interval.definition.revision,
-        interval.cpu.0,
-        interval.memory.0,
-        opened_at
-    )
-    .execute(&mut *db)
-    .await?;
-    match interval.closed {
-        Some((at, evidence)) => close(db, &task.id, at, evidence).await,
-        None => Ok(()),
-    }
 }
 
 async fn close(

@@ -152,15 +152,12 @@ async fn begin(
     if let Value::Object(overrides) = &mut request.overrides_document {
         overrides.extend(kept);
     }
-    // A repeated call gets the first one's answer, whatever has become of the definition since.
-    if request.client_token.is_none() || propagate {
+    if propagate {
         let definition = runnable(control, &request).await?;
-        if propagate {
-            let mut tags = tags::of_definition(control, &definition).await?;
-            tags.extend(std::mem::take(&mut request.tags));
-            request.tags = tags;
-            check_tags(&request.tags)?;
-        }
+        let mut tags = tags::of_definition(control, &definition).await?;
+        tags.extend(std::mem::take(&mut request.tags));
+        request.tags = tags;
+        check_tags(&request.tags)?;
     }
     if managed {
         request.tags.extend(managed_tags(&cluster, None));

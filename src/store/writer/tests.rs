@@ -1,7 +1,9 @@
 use std::collections::BTreeSet;
 
 use super::*;
-use crate::domain::{EventKind, NewEvent};
+use crate::domain::{
+    Capacity, CpuUnits, EventKind, LastStatus, MemoryMib, NewEvent, UsageChange, UsageInterval,
+};
 use crate::store::testing::{Fixture, at};
 use crate::store::{EventFilter, Store};
 
@@ -167,4 +169,62 @@ async fn what_comes_after_the_close_is_told_so() {
     let read = store.events(0, &EventFilter::default(), 1).await;
     assert_eq!(read, Err(StoreError::Closed));
     store.close().await;
+}
+
+#[tokio::test]
+async fn what_is_one_statement_is_taken_back_by_itself_and_disturbs_nobody() {
+    let fixture = Fixture::new().await;
+    let store = &fixture.store;
+    let known = fixture.created().await;
+    let (new, mut stale, mut large) = (fixture.task(), known.clone(), fixture.created().await);
+    let before = *store.event_seq().borrow();
+    let mut elsewhere = fixture.task();
+    elsewhere.cluster = "nowhere".parse().unwrap();
+    (stale.version, stale.waiting) = (7, Some("for nothing".to_owned()));
+    large.last_status = LastStatus::Pending;
+    let opened = UsageInterval {
+        task_id: large.id.clone(),
+        cluster: large.cluster.clone(),
+        definition: large.spec.definition.clone(),
+        cpu: CpuUnits(256),
+        memory: MemoryMib(512),
+        opened_at: at(1),
+        closed: None,
+    };
+    let opens = [UsageChange::Open(opened)];
+    let told = [notice("told of what is refused")];
+    let release = hold(store).await;
+    let counts = store.write_counts();
+    let (first, twice, nowhere, outdated, no_room, last, ()) = tokio::join!(
+        store.create_tasks(std::slice::from_ref(&new), None),
+        store.create_tasks(std::slice::from_ref(&known), None),
+        store.create_tasks(std::slice::from_ref(&elsewhere), None),
+        store.record_task(&stale, &told, &[]),
+        store.admit_task(&large, &told, &opens, Capacity::default()),
+        store.record_event(notice("last")),
+        async {
+            release.send(()).unwrap();
+        }
+    );
+    assert_eq!(store.write_counts().commits - counts.commits, 2);
+    assert!(first.is_ok() && last.is_ok(), "{first:?} {last:?}");
+    let exists = StoreError::AlreadyExists {
+        what: format!("task `{}`", known.id),
+    };
+    assert_eq!(twice, Err(exists));
+    assert_eq!(nowhere, Err(StoreError::not_found("cluster `nowhere`")));
+    assert_eq!(outdated, Err(StoreError::Stale));
+    assert_eq!(no_room, Err(StoreError::NoRoom));
+    assert_eq!(store.task(&known.id).await.unwrap(), Some(known));
+    let left = store.task(&large.id).await.unwrap().unwrap();
+    assert_eq!(left.last_status, LastStatus::Provisioning);
+    assert_eq!(store.usage(&large.id).await, Ok(None));
+    assert_eq!(store.reserved().await, Ok(Capacity::default()));
+    let numbers = subjects(store).await.into_iter().map(|(seq, _)| seq);
+    let numbers: Vec<u64> = numbers.filter(|seq| *seq > before).collect();
+    assert_eq!(
+        numbers,
+        [before + 1, before + 2],
+        "dense, and only of what took effect"
+    );
 }
