@@ -35,7 +35,11 @@ const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// The tasks that run, as far as they were seen to.
 #[derive(Default)]
-pub(super) struct Meters(Mutex<BTreeMap<TaskId, Meter>>);
+pub(super) struct Meters {
+    all: Mutex<BTreeMap<TaskId, Meter>>,
+    /// When all that are in sight were last seen to run: a heartbeat costs the same however many there are.
+    beat: Mutex<Option<ClockReading>>,
+}
 
 /// Adds up the memory of one task.
 #[derive(Clone, Debug)]
@@ -50,7 +54,7 @@ struct Meter {
     memory_kib: Option<u64>,
     /// When it was last put on record, by the clock that only runs.
     recorded_ms: Option<i64>,
-    /// When it was last seen to run.
+    /// When its own round last saw it to run.
     alive_at: ClockReading,
     /// Since then the engine was there: had it ended, that would have been told.
     is_in_sight: bool,
@@ -86,6 +90,13 @@ impl Meter {
             alive_at: now,
             is_in_sight: true,
         }
+    }
+
+    /// When it was last seen to run, where all that are in sight were at `beat`.
+    fn seen_by(&self, beat: Option<ClockReading>) -> ClockReading {
+        let later =
+            |beat: &ClockReading| self.is_in_sight && beat.running_ms > self.alive_at.running_ms;
+        beat.filter(later).unwrap_or(self.alive_at)
     }
 
     /// A sample stands for the time since the one before.
@@ -131,12 +142,18 @@ impl Meter {
 
 impl Meters {
     fn lock(&self) -> MutexGuard<'_, BTreeMap<TaskId, Meter>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.all.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn beat(&self) -> MutexGuard<'_, Option<ClockReading>> {
+        self.beat.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The engine is away: what runs is not seen to any more.
     pub(super) fn lose_sight(&self) {
-        for meter in self.lock().values_mut() {
+        let beat = self.beat().take();
+        for meter in self.lock().values_mut().filter(|one| one.is_in_sight) {
+            meter.alive_at = meter.seen_by(beat);
             meter.is_in_sight = false;
         }
     }
@@ -147,14 +164,13 @@ impl Meters {
 
     /// Whatever is in sight was seen to run.
     pub(super) fn seen_alive(&self, now: ClockReading) {
-        for meter in self.lock().values_mut().filter(|one| one.is_in_sight) {
-            meter.alive_at = now;
-        }
+        *self.beat() = Some(now);
     }
 
     /// When a task was last seen to run by this process.
     pub(super) fn last_alive(&self, task: &TaskId) -> Option<ClockReading> {
-        self.lock().get(task).map(|meter| meter.alive_at)
+        let beat = *self.beat();
+        self.lock().get(task).map(|meter| meter.seen_by(beat))
     }
 
     /// Nothing more is to be measured of a task.

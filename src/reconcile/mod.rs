@@ -141,8 +141,9 @@ pub struct Reconciler {
 impl Reconciler {
     /// A loop over `parts`, at rest.
     pub fn new(parts: Parts) -> Arc<Self> {
+        let store = parts.store.for_the_loop();
         Arc::new(Self {
-            parts,
+            parts: Parts { store, ..parts },
             failures: Mutex::new(HashMap::new()),
             meters: measure::Meters::default(),
             pulse: heartbeat::Pulse::default(),

@@ -93,11 +93,11 @@ use crate::domain::InstanceId;
 #[derive(Clone)]
 pub struct Store {
     shared: Arc<Shared>,
+    writer: Writer,
 }
 
 struct Shared {
     instance_id: InstanceId,
-    writer: Writer,
     readers: Readers,
     event_seq: watch::Receiver<u64>,
     logs: LogStore,
@@ -170,14 +170,24 @@ impl Store {
         key_file: KeyFile,
     ) -> Self {
         Self {
+            writer,
             shared: Arc::new(Shared {
                 instance_id,
-                writer,
                 readers,
                 event_seq,
                 logs,
                 key_file,
             }),
+        }
+    }
+
+    /// The same store, for the loop: where many write at the same time, its writes let those that somebody waits for go first,
+    /// but never all of them.
+    #[must_use]
+    pub fn for_the_loop(&self) -> Self {
+        Self {
+            shared: Arc::clone(&self.shared),
+            writer: self.writer.patient(),
         }
     }
 
@@ -198,7 +208,7 @@ impl Store {
 
     /// How much was written since the store was opened.
     pub fn write_counts(&self) -> WriteCounts {
-        self.shared.writer.counts()
+        self.writer.counts()
     }
 
     /// Reads and writes that are on their way, and logs that are being kept. Database and files are worked on
@@ -218,7 +228,7 @@ impl Store {
     /// Finishes what was handed over, moves it into the database file and gives the folder back. Every call
     /// that comes later is answered with [`StoreError::Closed`].
     pub async fn close(&self) {
-        self.shared.writer.close().await;
+        self.writer.close().await;
     }
 
     /// Where the key is that secrets are sealed with.
@@ -227,7 +237,7 @@ impl Store {
     }
 
     fn writer(&self) -> &Writer {
-        &self.shared.writer
+        &self.writer
     }
 
     fn readers(&self) -> &Readers {

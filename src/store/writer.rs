@@ -7,10 +7,14 @@
 //! rolled back by itself, every job of the group is answered with that error and nothing of it is in
 //! effect.
 //!
+//! While many wait for an answer, the loop, which nobody waits for, has a part of each group: who calls the API waits for few
+//! jobs beside those of other callers, and what they asked for is taken up all the same.
+//!
 //! The writer must never answer before the commit, and must never let a caller that has gone away stop a
 //! job half way: a job that was handed over is carried out whole or not at all. It holds the lock of the
 //! data directory, so the directory is free exactly when nothing is written any more.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,12 +30,16 @@ use super::{StoreError, Tuning, event};
 
 /// Jobs that may wait; who comes when there are that many waits until there is room.
 const QUEUE: usize = 1_024;
+/// Jobs of the loop in a group where others are waited for.
+const PATIENT_BESIDE: usize = 16;
 
 /// The way to the writer. It ends when the last of these is gone, or when it is closed.
 #[derive(Clone)]
 pub(super) struct Writer {
     queue: mpsc::Sender<Message>,
     counts: Arc<Counts>,
+    /// Whether what comes this way lets others go first.
+    is_patient: bool,
 }
 
 /// How much was written since the store was opened.
@@ -90,7 +98,19 @@ impl Writer {
             pruned_at,
         };
         tokio::spawn(desk.run());
-        Self { queue, counts }
+        Self {
+            queue,
+            counts,
+            is_patient: false,
+        }
+    }
+
+    /// The same for who can wait.
+    pub(super) fn patient(&self) -> Self {
+        Self {
+            is_patient: true,
+            ..self.clone()
+        }
     }
 
     /// Has `work` carried out, and returns when it is durable.
@@ -116,6 +136,7 @@ impl Writer {
         let job = Box::new(Pending {
             work: Some(work),
             undo,
+            is_patient: self.is_patient,
             outcome: Err(StoreError::Closed),
             answer,
             _ticket: self.counts.in_flight.begin(),
@@ -192,6 +213,9 @@ trait Job: Send {
     /// How it is taken back.
     fn undo(&self) -> Undo;
 
+    /// Whether it lets others go first.
+    fn is_patient(&self) -> bool;
+
     /// Carries it out and keeps what it came to; the error is also what became of its savepoint.
     fn run<'a>(&'a mut self, db: &'a mut SqliteConnection)
     -> BoxFuture<'a, Result<(), StoreError>>;
@@ -203,6 +227,7 @@ trait Job: Send {
 struct Pending<T, F> {
     work: Option<F>,
     undo: Undo,
+    is_patient: bool,
     outcome: Result<T, StoreError>,
     answer: oneshot::Sender<Result<T, StoreError>>,
     _ticket: Ticket,
@@ -215,6 +240,10 @@ where
 {
     fn undo(&self) -> Undo {
         self.undo
+    }
+
+    fn is_patient(&self) -> bool {
+        self.is_patient
     }
 
     fn run<'a>(
@@ -259,24 +288,34 @@ impl Desk {
     async fn run(mut self) {
         let mut messages = Vec::new();
         let mut closing = Vec::new();
+        let mut patient = VecDeque::new();
         let pace = self.tuning.pace();
         pace.of(self.begin()).await;
-        while closing.is_empty()
-            && self
-                .inbox
-                .recv_many(&mut messages, self.tuning.max_group)
-                .await
-                > 0
-        {
+        while closing.is_empty() || !patient.is_empty() {
+            if patient.is_empty() {
+                let most = self.tuning.max_group;
+                if self.inbox.recv_many(&mut messages, most).await == 0 {
+                    break;
+                }
+            } else {
+                self.take_what_came(&mut messages, patient.len());
+            }
             let mut group = Vec::with_capacity(messages.len());
             for message in messages.drain(..) {
                 match message {
                     // Dropping a job tells its caller that the store is closed.
-                    Message::Write(job) if closing.is_empty() => group.push(job),
-                    Message::Write(_) => {}
+                    Message::Write(_) if !closing.is_empty() => {}
+                    Message::Write(job) if job.is_patient() => patient.push_back(job),
+                    Message::Write(job) => group.push(job),
                     Message::Close(closed) => closing.push(closed),
                 }
             }
+            let room = if group.is_empty() {
+                self.tuning.max_group
+            } else {
+                PATIENT_BESIDE
+            };
+            group.extend(patient.drain(..room.min(patient.len())));
             pace.of(async {
                 self.write(group).await;
                 self.prune().await;
@@ -286,6 +325,16 @@ impl Desk {
         pace.of(self.finish()).await;
         for closed in closing {
             let _ = closed.send(());
+        }
+    }
+
+    /// Takes what has come by now, where so many jobs are kept waiting already.
+    fn take_what_came(&mut self, messages: &mut Vec<Message>, waiting: usize) {
+        let most = self.tuning.max_group.min(QUEUE.saturating_sub(waiting));
+        while messages.len() < most
+            && let Ok(message) = self.inbox.try_recv()
+        {
+            messages.push(message);
         }
     }
 

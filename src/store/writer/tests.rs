@@ -228,3 +228,55 @@ async fn what_is_one_statement_is_taken_back_by_itself_and_disturbs_nobody() {
         "dense, and only of what took effect"
     );
 }
+
+#[tokio::test]
+async fn the_loop_lets_others_go_first_and_has_a_part_of_each_group() {
+    let fixture = Fixture::new().await;
+    let (store, patient) = (&fixture.store, fixture.store.for_the_loop());
+    let release = hold(store).await;
+    let before = store.write_counts();
+    let mut waiting = tokio::task::JoinSet::new();
+    for n in 0..2 * PATIENT_BESIDE {
+        let patient = patient.clone();
+        waiting.spawn(async move { patient.record_event(notice(&format!("loop {n}"))).await });
+    }
+    let store = store.clone();
+    waiting.spawn(async move { store.record_event(notice("somebody")).await });
+    // All of them have handed their jobs over when each was asked once.
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    while let Some(written) = waiting.join_next().await {
+        written.unwrap().unwrap();
+    }
+    let names: Vec<String> = subjects(&fixture.store)
+        .await
+        .into_iter()
+        .map(|(_, name)| name)
+        .collect();
+    let place = |name: &str| names.iter().position(|one| one == name).unwrap();
+    assert!(place("somebody") < place("loop 0"), "{names:?}");
+    let commits = fixture.store.write_counts().commits - before.commits;
+    assert_eq!(
+        commits, 3,
+        "the holder's, one with all that others waited for, and one with the rest"
+    );
+}
+
+#[tokio::test]
+async fn what_the_loop_handed_over_before_the_end_is_carried_out() {
+    let fixture = Fixture::new().await;
+    let patient = fixture.store.for_the_loop();
+    let release = hold(&fixture.store).await;
+    let writes: Vec<_> = (0..3 * PATIENT_BESIDE)
+        .map(|n| {
+            let patient = patient.clone();
+            tokio::spawn(async move { patient.record_event(notice(&n.to_string())).await })
+        })
+        .collect();
+    tokio::task::yield_now().await;
+    release.send(()).unwrap();
+    fixture.store.close().await;
+    for write in writes {
+        assert_eq!(write.await.unwrap(), Ok(()));
+    }
+}
