@@ -34,6 +34,8 @@ const TRACES: [&str; 3] = ["secret.key", "metadata.key", "logs"];
 
 /// Somebody with a database shell may hold the database for a moment.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// Rows that the thread of a connection reads ahead.
+const ROWS_AT_ONCE: usize = 256;
 
 impl Store {
     /// Opens the store in `data_dir`, which is made if it does not exist yet. The first time, an identity
@@ -192,6 +194,8 @@ pub(super) fn common(database: &Path) -> SqliteConnectOptions {
         .filename(database)
         .foreign_keys(true)
         .busy_timeout(BUSY_TIMEOUT)
+        // Whoever reads a page of rows is woken once, not for each.
+        .row_buffer_size(ROWS_AT_ONCE)
 }
 
 pub(super) fn writing(database: &Path, tuning: &Tuning) -> SqliteConnectOptions {

@@ -48,6 +48,20 @@ pub(super) fn drop_nulls(value: &mut Value) {
     }
 }
 
+/// An object of those of these fields that are not null: what is shown a hundred times in an answer is not made to be dropped.
+macro_rules! known {
+    ({ $($name:literal: $value:expr),+ $(,)? }) => {{
+        let mut fields = Map::with_capacity([$($name),+].len());
+        $(
+            let value = json!($value);
+            if !value.is_null() {
+                fields.insert($name.to_owned(), value);
+            }
+        )+
+        Value::Object(fields)
+    }};
+}
+
 /// Adds the fields of `more` to those of `value`; what is there already is replaced.
 pub(super) fn add(value: &mut Value, more: Value) {
     if let (Value::Object(fields), Value::Object(more)) = (value, more) {
@@ -164,11 +178,11 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
         .iter()
         .map(|definition| container(task, definition, &arn, &attachment))
         .collect();
-    let mut shown = json!({
+    let mut shown = known!({
         "taskArn": arn,
         "clusterArn": cluster_arn(&task.cluster),
         "taskDefinitionArn": task_definition_arn(&task.spec.definition),
-        "attributes": [],
+        "attributes": json!([]),
         "availabilityZone": format!("{REGION}a"),
         "connectivity": task.pull_started_at.map(|_| "CONNECTED"),
         "connectivityAt": maybe_time(task.pull_started_at),
@@ -180,7 +194,7 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
         "executionStoppedAt": maybe_time(task.execution_stopped_at),
         "group": task.group,
         "healthStatus": task.health_status().as_str(),
-        "inferenceAccelerators": [],
+        "inferenceAccelerators": json!([]),
         "lastStatus": task.last_status.as_str(),
         "launchType": launch.launch_type.as_str(),
         "capacityProviderName": launch.capacity_provider,
@@ -284,12 +298,14 @@ fn container(task: &Task, definition: &ContainerDefinition, arn: &str, attachmen
             })
         })
         .collect();
-    let agent = json!([{
-        "name": "ExecuteCommandAgent",
-        "lastStatus": record.last_status.as_str(),
-        "lastStartedAt": maybe_time(record.started_at),
-    }]);
-    json!({
+    let agent = || {
+        json!([{
+            "name": "ExecuteCommandAgent",
+            "lastStatus": record.last_status.as_str(),
+            "lastStartedAt": maybe_time(record.started_at),
+        }])
+    };
+    known!({
         "containerArn": container_arn(&task.cluster, &task.id, &container_uuid(task, &definition.name)),
         "taskArn": arn,
         "name": definition.name,
@@ -302,7 +318,7 @@ fn container(task: &Task, definition: &ContainerDefinition, arn: &str, attachmen
         "networkBindings": bindings,
         "networkInterfaces": interfaces,
         "healthStatus": record.health.as_str(),
-        "managedAgents": task.spec.enable_execute_command.then_some(agent),
+        "managedAgents": task.spec.enable_execute_command.then(agent),
         "cpu": definition.cpu.to_string(),
         "memory": definition.memory.map(|memory| memory.to_string()),
         "memoryReservation": definition.memory_reservation.map(|memory| memory.to_string()),
