@@ -17,6 +17,11 @@ demo: engine workload ## Run the main job from end to end on a real Docker engin
 test: engine workload clients ## Set up what the tests need, and run every one.
 	$(CARGO) test --all-targets --quiet
 
+.PHONY: pictures
+pictures: engine workload clients ## Take the documentation's pictures of the console anew.
+	$(CARGO) test --quiet --test integration -- console::
+	cp target/console/docs/*.png docs/images/
+
 .PHONY: fuzz-ecs
 fuzz-ecs: ## Send 100,000 spoilt requests to ECS's API; `make test` sends a few.
 	NEARGATE_FUZZ_CASES=100000 $(CARGO) test --lib --quiet -- no_request_is_answered_with_a_failure_of_ours

@@ -10,6 +10,7 @@
     reason = "it is what a benchmark is for"
 )]
 
+mod console;
 mod ecs;
 mod growth;
 mod peers;
@@ -88,6 +89,9 @@ async fn bench() -> Result<()> {
     }
     if is_asked("load") {
         points = growth::points(&mut report).await?;
+    }
+    if is_asked("console") {
+        console::tell(&mut report).await?;
     }
     if parts.is_empty() {
         report.write(&engine, &points)?;

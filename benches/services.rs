@@ -110,8 +110,8 @@ pub struct Load {
     pub describe_p99: Duration,
 }
 
-/// So many services of two tasks each, on the simulated engine.
-pub async fn load(services: usize) -> Result<Load> {
+/// A server on the simulated engine with so many services of two tasks each, all of which run.
+pub async fn start(services: usize) -> Result<Server> {
     let server = Server::start(&["--engine", "sim"]).await?;
     // Without a network: one has room for a thousand tasks.
     let definition = json!({
@@ -128,6 +128,12 @@ pub async fn load(services: usize) -> Result<Load> {
     while running(&server).await? < services * TASKS_EACH {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    Ok(server)
+}
+
+/// What such a server takes.
+pub async fn load(services: usize) -> Result<Load> {
+    let server = start(services).await?;
     let idle = server.idle(IDLE)?;
     let mut described = Vec::new();
     for n in 0..services.min(1_000) {

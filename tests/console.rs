@@ -1,7 +1,8 @@
 //! The console in a real browser: Chromium, driven by Playwright, with the rules of axe-core.
 //!
 //! `make test` installs them (`scripts/clients`). What is looked at is in `tests/console/`, a file for each subject; here are
-//! the servers that it looks at. Pictures of all pages, dark and light, wide and narrow, are left in `target/console`.
+//! the servers that it looks at. Pictures of all pages, dark and light, wide and narrow, are left in `target/console`; those of
+//! the documentation are in `target/console/docs`, and `make pictures` copies them to `docs/images`.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -65,11 +66,46 @@ fn register_web(server: &Server, command: &str) {
     ));
 }
 
+/// Registers a family of two containers, one of which waits for the other and says soon that it is not well.
+fn register_shop(server: &Server) {
+    let image = workload();
+    server.register(&format!(
+        "family: shop\ncpu: 256\nmemory: 512\nnetworkMode: bridge\ncontainerDefinitions:\n  - name: web\n    image: {image}\n    \
+         command: [serve, --fail-health-after-ms, '1']\n    stopTimeout: 2\n    portMappings: [{{containerPort: 8080}}]\n    \
+         dependsOn: [{{containerName: db, condition: START}}]\n    \
+         environment: [{{name: GREETING, value: <b>hello</b>}}, {{name: DB_PASSWORD, value: not-to-be-seen}}]\n    \
+         healthCheck: {{command: [CMD, /workload, health], interval: 5, timeout: 2, retries: 1}}\n  - name: db\n    image: {image}\n    \
+         command: [sleep]\n    stopTimeout: 2\n    essential: false\n"
+    ));
+}
+
 /// Makes the service `web` of two tasks of web:1, and waits until they run.
 fn create_web(server: &Server) {
     let service = "serviceName: web\ntaskDefinition: web:1\ndesiredCount: 2\n";
     let file = crate::cli::file(server, "web.yaml", service);
     run(server, &["service", "create", &file, "--wait"]).ok();
+}
+
+#[test]
+fn the_pictures_of_the_documentation_are_shown_and_small() {
+    let read = |path: &str| std::fs::read_to_string(root().join(path)).unwrap();
+    let pages = read("README.md") + &read("docs/console.md") + &read("docs/proof.md");
+    let mut found = 0;
+    for entry in std::fs::read_dir(root().join("docs/images")).unwrap() {
+        let entry = entry.unwrap();
+        let name = entry.file_name().into_string().unwrap();
+        if !name.ends_with(".png") {
+            continue;
+        }
+        found += 1;
+        let bytes = entry.metadata().unwrap().len();
+        assert!(bytes < 200_000, "{name} has {bytes} bytes: make pictures");
+        assert!(
+            pages.contains(&format!("images/{name})")),
+            "{name} is shown nowhere"
+        );
+    }
+    assert!(found >= 3, "{found} pictures");
 }
 
 #[test]
@@ -86,6 +122,8 @@ fn the_console_works_in_a_browser_and_keeps_the_rules_for_everybody() {
     // Something that has failed, and something that waits.
     server.register_workload("job", &["exit", "--code", "3"]);
     run(&server, &["run", "job", "--wait"]);
+    register_shop(&server);
+    server.run("shop");
 
     let locked = Server::start_sim_with(&[], &[("NEARGATE_TOKEN", TOKEN)]);
     let more = [
@@ -115,6 +153,7 @@ fn a_log_is_followed_and_commands_are_run_in_a_browser() {
     let command = "log --lines 1000000 --every-ms 100 --stderr-every 5 --bytes 300";
     let command: Vec<&str> = command.split(' ').collect();
     server.register_workload("talk", &command);
+    server.register_workload("rude", &["env", "TEXT"]);
     look(&chromium, "task.py", &server, &[]);
 }
 

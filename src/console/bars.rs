@@ -18,7 +18,7 @@ pub(super) fn capacity(used: u64, reserved: u64, whole: u64) -> Svg {
     let (reserved, used) = (width(reserved), width(used));
     let thin = HEIGHT / 2;
     Svg(format!(
-        "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" aria-hidden=\"true\">\
+        "<svg class=\"bar\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" width=\"{WIDTH}\" height=\"{HEIGHT}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
 <rect class=\"free\" width=\"{WIDTH}\" height=\"{HEIGHT}\" rx=\"3\"/>\
 <rect class=\"reserved\" width=\"{reserved}\" height=\"{HEIGHT}\" rx=\"3\"/>\
 <rect class=\"used\" y=\"{}\" width=\"{used}\" height=\"{thin}\" rx=\"2\"/></svg>",
@@ -33,7 +33,7 @@ pub(super) fn tasks(parts: &[(&str, u64)], marks: &[u64]) -> Svg {
     let place = |count: u64| count * WIDTH * 2 / whole;
     let (width, height) = (WIDTH * 2, HEIGHT + 8);
     let mut svg = format!(
-        "<svg viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" aria-hidden=\"true\">\
+        "<svg class=\"bar marked\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" height=\"{height}\" preserveAspectRatio=\"none\" aria-hidden=\"true\">\
 <rect class=\"free\" y=\"4\" width=\"{width}\" height=\"{HEIGHT}\" rx=\"3\"/>"
     );
     let mut before = 0;
@@ -58,25 +58,33 @@ pub(super) fn tasks(parts: &[(&str, u64)], marks: &[u64]) -> Svg {
     Svg(svg)
 }
 
-/// A line through `values`, the oldest on the left; nothing for fewer than two.
+/// A line through `values`, the oldest on the left, with a dot at the newest; nothing where there are none.
 pub(super) fn sparkline(values: &[i128]) -> Svg {
     const TALL: i128 = 40;
-    let highest = values.iter().copied().max().unwrap_or(0).max(1);
-    if values.len() < 2 {
+    /// What the dot needs at each side.
+    const DOT: i128 = 4;
+    let Some(steps) = values.len().checked_sub(1) else {
         return Svg::default();
-    }
-    let step = i128::from(WIDTH) * 100 / i128::try_from(values.len() - 1).unwrap_or(1);
-    let mut points = String::new();
-    let mut x = 0;
+    };
+    let highest = values.iter().copied().max().unwrap_or(0).max(1);
+    let width = i128::from(WIDTH) - 2 * DOT;
+    let step = width * 100 / i128::try_from(steps.max(1)).unwrap_or(1);
+    let (mut points, mut end) = (String::new(), (0, 0));
+    let mut x = if steps == 0 { width * 100 } else { 0 };
     for value in values {
-        let y = TALL - 2 - (TALL - 4) * value.max(&0) / highest;
-        let _ = write!(points, "{},{y} ", x / 100);
+        end = (
+            DOT + x / 100,
+            TALL - DOT - (TALL - 2 * DOT) * value.max(&0) / highest,
+        );
+        let _ = write!(points, "{},{} ", end.0, end.1);
         x += step;
     }
     Svg(format!(
         "<svg viewBox=\"0 0 {WIDTH} {TALL}\" width=\"{WIDTH}\" height=\"{TALL}\" aria-hidden=\"true\">\
-<polyline class=\"line\" points=\"{}\"/></svg>",
-        points.trim_end()
+<polyline class=\"line\" points=\"{}\"/><circle class=\"end\" cx=\"{}\" cy=\"{}\" r=\"3\"/></svg>",
+        points.trim_end(),
+        end.0,
+        end.1
     ))
 }
 
@@ -105,12 +113,12 @@ mod tests {
     }
 
     #[test]
-    fn a_line_needs_two_points() {
-        assert_eq!(sparkline(&[1]).0, "");
-        assert!(
-            sparkline(&[0, 5, 10])
-                .0
-                .contains("points=\"0,38 120,20 240,2\"")
-        );
+    fn a_line_ends_in_a_dot_which_is_all_there_is_of_a_single_day() {
+        assert_eq!(sparkline(&[]).0, "");
+        let Svg(day) = sparkline(&[1]);
+        assert!(day.contains("cx=\"236\" cy=\"4\""), "{day}");
+        let Svg(days) = sparkline(&[0, 5, 10]);
+        assert!(days.contains("points=\"4,36 120,20 236,4\""), "{days}");
+        assert!(days.contains("cx=\"236\" cy=\"4\""), "{days}");
     }
 }

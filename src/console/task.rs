@@ -217,6 +217,8 @@ struct LogView {
     containers: Vec<(String, bool)>,
     find: String,
     wraps: bool,
+    /// What is said where there is no line.
+    nothing: &'static str,
     /// Where the script follows it.
     stream: String,
     file: String,
@@ -273,6 +275,11 @@ async fn show(
             .map(|one| (one.name.to_string(), Some(&one.name) == container.as_ref()))
             .collect(),
         wraps: asked.wrap.is_some_and(|wrap| !wrap.is_empty()),
+        nothing: match (find.is_empty(), task.last_status) {
+            (false, _) => "No line has that in it.",
+            (true, LastStatus::Stopped) => "It wrote nothing.",
+            (true, _) => "Nothing was written yet.",
+        },
         stream: log_path(&format!("/v1/tasks/{id}/logs"), container.as_ref()),
         file: log_path(&format!("/tasks/{id}/log.txt"), container.as_ref()),
         find,
@@ -346,7 +353,8 @@ fn facts(task: &Task, now: TimestampMs) -> Vec<(&'static str, String)> {
     );
     let network = match &task.address {
         Some(address) => address.clone(),
-        None => "has no address yet".to_owned(),
+        None if task.last_status == LastStatus::Stopped => "had none".to_owned(),
+        None => "has none yet".to_owned(),
     };
     let mut facts = vec![("Size", size), ("Address", network)];
     if let Some(by) = task.limits {

@@ -1,11 +1,13 @@
 //! What the tests of the store share: a store in a folder of its own, and things to put into it.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use sqlx::{ConnectOptions as _, SqliteConnection};
 use tempfile::TempDir;
 
+use super::readers::Readers;
 use super::{Store, StoreError, Tuning};
 use crate::domain::{
     ClusterName, ContainerDefinition, ContainerSecrets, CpuUnits, DEFAULT_STOP_TIMEOUT,
@@ -22,6 +24,33 @@ impl IdSource for Counting {
         let low = u128::from(self.0.fetch_add(1, Ordering::Relaxed)) + 1;
         // The instance's identity is made of the upper digits.
         (0xfeed_f00d << 96) | low
+    }
+}
+
+/// So many instructions of SQLite's virtual machine are counted at once.
+const INSTRUCTIONS_AT_ONCE: u16 = 100;
+
+impl Store {
+    /// What is read from now on costs: instructions of SQLite's virtual machine, in hundreds. Unlike time it depends on nothing
+    /// but the queries and what there is.
+    pub(crate) async fn count_reading(&self) -> Arc<AtomicU64> {
+        let Readers::Pool(pool) = self.readers() else {
+            panic!("only a pool's reading is counted");
+        };
+        let counted = Arc::new(AtomicU64::new(0));
+        let mut all = Vec::new();
+        for _ in 0..pool.options().get_max_connections() {
+            let mut reader = pool.acquire().await.unwrap();
+            let counter = Arc::clone(&counted);
+            let mut handle = reader.lock_handle().await.unwrap();
+            handle.set_progress_handler(INSTRUCTIONS_AT_ONCE.into(), move || {
+                counter.fetch_add(1, Ordering::Relaxed);
+                true
+            });
+            drop(handle);
+            all.push(reader);
+        }
+        counted
     }
 }
 

@@ -28,7 +28,7 @@ PICTURES = os.environ["PICTURES"]
 PATIENCE_MS = 60_000
 WIDE = {"width": 1280, "height": 900}
 NARROW = {"width": 390, "height": 844}
-# A page may be as large as that.
+# A page may be as large as that, and so may a picture for the documentation.
 MOST_BYTES = 200_000
 
 wrong: list[str] = []
@@ -169,6 +169,16 @@ def fits(page: Page, what: str) -> None:
 
 def picture(page: Page, name: str) -> None:
     page.screenshot(path=f"{PICTURES}/{name}.png", full_page=True)
+
+
+def picture_for_docs(page: Page, name: str) -> None:
+    """What a screen shows of the page, for docs/images/: `make pictures` copies them there."""
+    folder = f"{PICTURES}/docs"
+    os.makedirs(folder, exist_ok=True)
+    page.emulate_media(color_scheme="light", reduced_motion="reduce")
+    taken = page.screenshot(path=f"{folder}/{name}.png")
+    if len(taken) > MOST_BYTES:
+        wrong.append(f"the picture {name} has {len(taken)} bytes: too many for a page to carry")
 
 
 def look(subject: Callable[[Browser], str]) -> int:

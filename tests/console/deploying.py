@@ -9,7 +9,7 @@ import sys
 
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
-from browser import WIDE, ask, eventually, fits, follow_rules, go, has_stayed, listen, look, picture, stay, wrong
+from browser import WIDE, ask, eventually, fits, follow_rules, go, has_stayed, listen, look, picture, picture_for_docs, stay, wrong
 
 SERVICE = "/services/default/web"
 # What the tasks of web:2 write before they fail.
@@ -42,6 +42,7 @@ def fails_and_is_rolled_back(context: BrowserContext) -> None:
     expect(deployments.locator(".card", has_text="web:1 (old)")).to_contain_text(re.compile("[12] healthy"))
     picture(overview, "overview-failing")
     picture(page, "service-failing")
+    picture_for_docs(page, "service")
 
     breaker = {"deploymentCircuitBreaker": {"enable": True, "rollback": True}}
     ask("PATCH", "/v1/services/web", {"deploymentConfiguration": breaker})

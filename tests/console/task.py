@@ -85,6 +85,25 @@ def log_is_searched(page: Page, task: str) -> None:
     expect(page.locator("#log-state")).to_have_text("No line has that in it.")
 
 
+def log_stays_text(page: Page) -> None:
+    """Whatever a program writes is text, in what the server shows and in what is followed; escapes are written out."""
+    nasty = "<img src=x onerror=document.title='owned'><script>document.title='owned'</script>\u001b[2J\u202eend"
+    override = {"name": "main", "environment": [{"name": "TEXT", "value": nasty}]}
+    order = {"taskDefinition": "rude", "overrides": {"containerOverrides": [override]}}
+    task = ask("POST", "/v1/tasks", order)["tasks"][0]["taskId"]
+    eventually("a task that has stopped", f"/v1/tasks/{task}", lambda one: one["lastStatus"] == "STOPPED")
+    go(page, f"/tasks/{task}")
+    title = page.title()
+    shown = nasty.replace("\u001b", "\\x1b").replace("\u202e", "\\u{202e}")
+    expect(page.locator("#log .line")).to_contain_text(shown)
+    page.evaluate("document.getElementById('log').replaceChildren()")
+    page.get_by_role("button", name="Follow").click()
+    expect(page.locator("#log-state")).to_have_text("The log has ended")
+    expect(page.locator("#log .line")).to_contain_text(shown)
+    if page.locator("#log img, #log script").count() or page.title() != title:
+        wrong.append("what a program wrote became a part of the page")
+
+
 def log_is_downloaded(page: Page, task: str) -> None:
     go(page, f"/tasks/{task}")
     before = max(numbers(page))
@@ -158,6 +177,7 @@ def one_task(browser: Browser) -> str:
     log_is_followed(page, closed)
     log_is_wrapped(page)
     log_is_searched(page, closed)
+    log_stays_text(page)
     log_is_downloaded(page, closed)
     commands_are_refused(page, closed)
     commands_are_run(page, open_)

@@ -13,36 +13,55 @@ fn the_definition_of_the_commands_is_sound() {
     Cli::command().debug_assert();
 }
 
-#[test]
-fn the_help_of_every_command_ends_with_an_example_that_can_be_typed() {
-    for command in Cli::command().get_subcommands() {
-        let help = command
-            .get_after_help()
-            .map(ToString::to_string)
-            .unwrap_or_default();
-        let (_, example) = help
-            .rsplit_once("Example:\n")
-            .unwrap_or_else(|| panic!("{} has none", command.get_name()));
-        for line in example.lines() {
-            let words: Vec<&str> = line
-                .split_whitespace()
-                .take_while(|word| *word != ">")
-                .skip(1)
-                .collect();
-            let words: Vec<&str> = words
-                .into_iter()
-                .filter(|word| !word.starts_with('\'') && !word.ends_with('\''))
-                .collect();
-            assert_eq!(words.first(), Some(&command.get_name()), "{line}");
+/// The words of a line as a shell would have them, up to where it sends the output or takes the input from elsewhere.
+fn words(line: &str) -> Vec<String> {
+    let mut words = Vec::new();
+    for (place, part) in line.split('\'').enumerate() {
+        if place % 2 == 1 {
+            words.push(part.to_owned());
+        } else {
+            words.extend(part.split_whitespace().map(ToOwned::to_owned));
         }
     }
-    assert_eq!(
-        INTRODUCTION
-            .lines()
-            .filter(|line| line.starts_with("  neargate "))
-            .count(),
-        5
-    );
+    words
+        .into_iter()
+        .take_while(|word| !word.starts_with(['>', '<', '|', '&']))
+        .collect()
+}
+
+/// What is wrong with the examples of `command`, which is called `name`, and of all commands below it.
+fn wrong_examples(command: &clap::Command, name: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for below in command.get_subcommands() {
+        let name = format!("{name} {}", below.get_name());
+        let help = below.get_after_help().map(ToString::to_string);
+        let help = help.unwrap_or_default();
+        match help.rsplit_once("Example:\n") {
+            None => wrong.push(format!("{name} has none")),
+            Some((_, examples)) => {
+                for line in examples.lines() {
+                    let words = words(line);
+                    let is_of_it = words.join(" ").starts_with(&name);
+                    if !is_of_it {
+                        wrong.push(format!("{name}: {line} is of another command"));
+                    } else if let Err(error) = Cli::try_parse_from(&words) {
+                        wrong.push(format!("{name}: {line}: {error}"));
+                    }
+                }
+            }
+        }
+        wrong.extend(wrong_examples(below, &name));
+    }
+    wrong
+}
+
+#[test]
+fn the_help_of_every_command_ends_with_an_example_that_can_be_typed() {
+    let wrong = wrong_examples(&Cli::command(), "neargate");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    let examples = INTRODUCTION.lines();
+    let examples = examples.filter(|line| line.starts_with("  neargate "));
+    assert_eq!(examples.count(), 5);
 }
 
 #[test]

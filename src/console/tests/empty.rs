@@ -30,6 +30,21 @@ async fn every_empty_page_has_the_command_and_the_button_that_fill_it() {
 }
 
 #[tokio::test]
+async fn what_is_not_found_by_a_filter_is_said_with_the_way_back() {
+    let mut browser = Browser::new().await;
+    browser.api.run_hello(1).await;
+    for (path, back) in [
+        ("/events?text=nothing-like-it", "/events"),
+        ("/tasks?family=other", "/tasks"),
+        ("/task-definitions?familyPrefix=x", "/task-definitions"),
+    ] {
+        let html = browser.page(path).await;
+        let link = format!("<a href=\"{back}\">Show all");
+        assert!(html.contains(&link), "{path}: no `{link}` in {html}");
+    }
+}
+
+#[tokio::test]
 async fn from_nothing_to_a_service_by_pages_alone() {
     let mut browser = Browser::new().await;
     let html = browser.page("/register").await;

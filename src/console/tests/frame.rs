@@ -48,8 +48,8 @@ async fn an_engine_that_is_away_is_a_banner_with_the_reason_on_every_page() {
     browser.api.set_engine(EngineState::Away {
         reason: "no <socket> at /run/x".to_owned(),
     });
-    for path in ["/", "/nothing-here"] {
-        let answer = browser.go(path).await;
+    for path in every_page(&mut browser).await {
+        let answer = browser.go(&path).await;
         let html = answer.text();
         assert!(
             html.contains("The container engine is away"),
@@ -60,6 +60,9 @@ async fn an_engine_that_is_away_is_a_banner_with_the_reason_on_every_page() {
             "{path}: {html}"
         );
     }
+    // So does a page that is not there.
+    let html = browser.go("/nothing-here").await.text().to_owned();
+    assert!(html.contains("The container engine is away"), "{html}");
 }
 
 #[tokio::test]

@@ -5,8 +5,11 @@ use std::time::{Duration, Instant};
 use futures_util::future::join_all;
 
 use super::*;
+use std::sync::atomic::Ordering;
+
 use crate::domain::{
-    ContainerStatus, LastStatus, Task, TaskId, TimestampMs, UsageChange, UsageInterval,
+    ContainerStatus, DesiredStatus, LastStatus, Task, TaskId, TimestampMs, UsageChange,
+    UsageInterval,
 };
 
 const FEW: u32 = 20;
@@ -103,4 +106,95 @@ async fn pages_of_a_hundred_times_as_many_tasks_take_not_nearly_as_much_longer()
         }
     }
     assert_eq!(slow, Vec::<String>::new());
+}
+
+/// Records so many tasks that have stopped, each with a long reason.
+async fn stop_tasks(browser: &Browser, count: u32) {
+    let store = browser.api.store.clone();
+    let all = crate::store::TaskFilter::default();
+    let first = crate::store::PageRequest::first(1);
+    let one = store.tasks(&all, &first).await.unwrap().items.remove(0);
+    let tasks: Vec<Task> = (0..count)
+        .map(|number| {
+            let id = format!("{:032x}", 0xdef0_0000_u128 + u128::from(number));
+            let (cluster, spec) = (one.cluster.clone(), one.spec.clone());
+            Task::new(id.parse().unwrap(), cluster, spec, one.created_at)
+        })
+        .collect();
+    store.create_tasks(&tasks, None).await.unwrap();
+    let stop = |mut task: Task| {
+        let store = store.clone();
+        async move {
+            task.planned_status = DesiredStatus::Stopped;
+            task.last_status = LastStatus::Stopped;
+            task.stopped_at = Some(task.created_at);
+            task.cleaned_at = Some(task.created_at);
+            task.stopped_reason = Some("because ".repeat(100));
+            for container in task.containers.values_mut() {
+                container.last_status = ContainerStatus::Stopped;
+            }
+            store.record_task(&task, &[], &[]).await.unwrap();
+        }
+    };
+    for some in tasks.chunks(500) {
+        join_all(some.iter().cloned().map(stop)).await;
+    }
+}
+
+/// What reading may cost for a page among `MANY` tasks that run and as many that have stopped, in hundreds of instructions of
+/// SQLite's virtual machine. What counts the tasks that go on, of the service or of all, may be more.
+const MOST_READING: u64 = 150;
+const MOST_ADDING_UP: u64 = 3_000;
+
+#[tokio::test]
+async fn a_page_reads_no_more_than_it_shows_and_stays_small_however_much_there_is() {
+    let mut browser = with_tasks(MANY).await;
+    let before = browser.page("/tasks?lastStatus=RUNNING").await;
+    let (_, task) = before.split_once("href=\"/tasks/").unwrap();
+    let task = task.split('"').next().unwrap().to_owned();
+    let service = "/services/default/web";
+    let pages = [
+        ("/".to_owned(), MOST_ADDING_UP),
+        (service.to_owned(), MOST_ADDING_UP),
+        (format!("{service}/use"), MOST_ADDING_UP),
+        (format!("{service}/scale"), MOST_ADDING_UP),
+        ("/tasks".to_owned(), MOST_READING),
+        ("/tasks?lastStatus=RUNNING".to_owned(), MOST_READING),
+        ("/tasks?lastStatus=STOPPED".to_owned(), MOST_READING),
+        ("/tasks?serviceName=web".to_owned(), MOST_READING),
+        ("/tasks?family=hello".to_owned(), MOST_READING),
+        (format!("/tasks/{task}"), MOST_READING),
+        (format!("/tasks/{task}/stop"), MOST_READING),
+        ("/task-definitions".to_owned(), MOST_READING),
+        ("/task-definitions/hello".to_owned(), MOST_READING),
+        ("/task-definitions/hello/1/run".to_owned(), MOST_READING),
+        ("/cost".to_owned(), MOST_READING),
+        ("/cost?by=family".to_owned(), MOST_READING),
+        ("/cost/rightsizing".to_owned(), MOST_READING),
+        ("/events".to_owned(), MOST_READING),
+        (format!("/events?subject={task}"), MOST_READING),
+        ("/create-service".to_owned(), MOST_READING),
+    ];
+    let counted = browser.api.store.count_reading().await;
+    let mut costs = Vec::new();
+    for stopped in [0, MANY] {
+        if stopped > 0 {
+            stop_tasks(&browser, stopped).await;
+        }
+        for (path, most) in &pages {
+            // What is kept is made by the first look. `page` checks that it has no more than 200,000 bytes.
+            browser.page(path).await;
+            let before = counted.load(Ordering::Relaxed);
+            browser.page(path).await;
+            let cost = counted.load(Ordering::Relaxed) - before;
+            eprintln!("{path}: {cost} of {most}, {stopped} have stopped");
+            costs.push((path, cost, *most));
+        }
+    }
+    assert!(
+        costs.iter().any(|(_, cost, _)| *cost > 0),
+        "nothing is counted"
+    );
+    let too_much: Vec<_> = costs.iter().filter(|(_, cost, most)| cost > most).collect();
+    assert!(too_much.is_empty(), "{too_much:#?}");
 }

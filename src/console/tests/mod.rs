@@ -6,6 +6,7 @@ mod definition;
 mod empty;
 mod frame;
 mod many;
+mod nasty;
 mod pages;
 mod service;
 mod sign_in;
@@ -115,6 +116,65 @@ impl Browser {
         }
         answer
     }
+}
+
+/// Every page that links lead to, of a server that has a service with tasks and a history, and a task of no service.
+async fn every_page(browser: &mut Browser) -> Vec<String> {
+    browser.api.run_hello(1).await;
+    for (path, body) in [
+        (
+            "/v1/services",
+            "serviceName: web\ntaskDefinition: hello\ndesiredCount: 2",
+        ),
+        (
+            "/v1/task-definitions",
+            "family: hello\ncontainerDefinitions: [{name: hello, image: other, memory: 64}]",
+        ),
+    ] {
+        let answer = browser.api.post(path, "application/yaml", body).await;
+        assert_eq!(answer.status, 201, "{}", answer.text());
+    }
+    let deploy = [("definition", "hello")];
+    let answer = browser.fill_in("/services/default/web/deploy", &deploy);
+    assert_eq!(answer.await.status, 303);
+    let mut found = vec!["/".to_owned()];
+    let mut next = 0;
+    while let Some(path) = found.get(next).cloned() {
+        next += 1;
+        let html = browser.page(&path).await;
+        for link in html.split(" href=\"").skip(1) {
+            let link = link.split('"').next().unwrap_or_default();
+            let link = link.replace("&#38;", "&").replace("&amp;", "&");
+            let link = link.split('#').next().unwrap_or_default().to_owned();
+            let is_file = ["/assets/", "/docs", "/v1/"].iter();
+            let is_file = is_file.clone().any(|one| link.starts_with(one))
+                || link.ends_with("/yaml")
+                || link.contains("/log.txt");
+            if link.starts_with('/') && !is_file && !found.contains(&link) {
+                found.push(link);
+            }
+        }
+        assert!(found.len() < 200, "there is no end: {found:?}");
+    }
+    for kind in [
+        "/tasks",
+        "/stop",
+        "/task-definitions",
+        "/run",
+        "/diff?",
+        "/cost",
+        "/cost/rightsizing",
+        "/events",
+        "/use",
+        "/revisions?",
+        "/scale",
+        "/delete",
+        "/create-service",
+    ] {
+        let is_there = found.iter().any(|path| path.contains(kind));
+        assert!(is_there, "no link leads to {kind}: {found:?}");
+    }
+    found
 }
 
 /// What is true of every page: its headers, and that nothing in it can run.
