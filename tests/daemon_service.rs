@@ -54,6 +54,9 @@ fn a_daemon_has_one_task_on_the_host_that_is_replaced_and_rolled() {
         let words = ["desiredCount: is there, but a DAEMON has one task on each host"];
         fails(&refused, 1, &words);
     }
+    let two = ["service", "update", "web", "--maximum-percent", "200"];
+    let words = ["maximumPercent: is 200, but a DAEMON never has two tasks on a host"];
+    fails(&run(&server, &two), 1, &words);
     assert_eq!(steady(&server, 1, "web:1")[0]["taskId"], second["taskId"]);
 
     // The old one makes room for the new one, as there is one place.

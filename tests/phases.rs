@@ -182,7 +182,7 @@ fn a_deployment_goes_on_from_whatever_phase_it_was_killed_in() {
 
     // They start: the second container waits for the health of the first.
     let check =
-        "healthCheck: {command: [CMD, /workload, health], interval: 5, timeout: 5, retries: 3}";
+        "healthCheck: {command: [CMD, /workload, health], interval: 5, timeout: 30, retries: 3}";
     let two = format!(
         "- name: first\n  image: {0}\n  command: [serve]\n  essential: false\n  stopTimeout: 2\n  {check}\n",
         workload()

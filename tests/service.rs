@@ -282,6 +282,41 @@ pub fn sim() -> Server {
 }
 
 #[test]
+fn what_starts_and_then_exits_is_neither_called_complete_nor_takes_a_place() {
+    let server = sim();
+    create(&server, &document(2, BREAKER));
+    let before = ids(&steady(&server, 2, "web:1"));
+    server.register_workload("web", &["exit", "--after-ms", "300", "--code", "3"]);
+    let args = [
+        "service",
+        "update",
+        "web",
+        "--task-definition",
+        "web",
+        "--wait",
+    ];
+    fails(
+        &run(&server, &args),
+        1,
+        &["service web was rolled back to web:1"],
+    );
+    assert_eq!(ids(&steady(&server, 2, "web:1")), before, "they served on");
+
+    // The same where there is nothing to go back to, and again for whoever asks later.
+    let folder = server.folder().join("bad");
+    fs::create_dir(&folder).unwrap();
+    let other = document(1, BREAKER).replace("serviceName: web", "serviceName: other");
+    fs::write(folder.join("other.yaml"), other).unwrap();
+    let args = ["apply", "--wait", "-f", folder.to_str().unwrap()];
+    for action in ["is created", "unchanged"] {
+        let cli = run(&server, &args);
+        assert_eq!(cli.stdout.trim_end(), format!("service other: {action}"));
+        assert_eq!(cli.code, 1, "{cli:#?}");
+        assert!(cli.stderr.contains("of web:2 has failed"), "{cli:#?}");
+    }
+}
+
+#[test]
 fn all_that_is_wrong_with_a_service_is_said_at_once() {
     let server = sim();
     let bad = "serviceName: we b\ntaskDefinition: web\ndesiredCount: -1\nminimumHealthyPercent: 50\n\
@@ -339,7 +374,7 @@ fn what_cannot_be_done_is_refused_with_the_way_out() {
         &["delete", "web"],
         1,
         &[
-            "service \"web\" still has 1 running tasks",
+            "service \"web\" still has 1 running task and",
             "hint: neargate service scale web 0, or delete with --force",
         ],
     );
@@ -481,11 +516,18 @@ fn bounds_that_leave_no_room_are_accepted_with_a_warning() {
         "{cli:#?}"
     );
     steady(&server, 2, "web:1");
+    let told = || {
+        let cli = run(&server, &["events", "--subject", "web"]);
+        let why = "(service web) minimumHealthyPercent 100 and maximumPercent 100 leave no room";
+        cli.ok().matches(why).count()
+    };
+    assert_eq!(told(), 1, "when it was made");
     run(
         &server,
         &["service", "update", "web", "--force-new-deployment"],
     )
     .ok();
+    assert_eq!(told(), 2, "and when a deployment begins that cannot go on");
     eventually("the sentence about what it waits for", || {
         let cli = run(&server, &["service", "explain", "web"]);
         if cli.ok().contains("leave no room to replace a task") {
@@ -640,11 +682,26 @@ fn apply_shows_what_changes_and_changes_nothing_twice() {
     steady(&server, 1, "web:1");
     let same = "task definition web: unchanged\nservice web: unchanged";
     assert_eq!(apply(&[]), same);
+    // What is like its document already may be on its way, and is waited for all the same.
+    run(&server, &["service", "scale", "web", "0", "--wait"]).ok();
+    run(&server, &["service", "scale", "web", "1"]).ok();
+    assert_eq!(apply(&["--wait"]), same);
+    assert_eq!(service(&server)["steady"], true);
 
     definition("--term-code=2");
-    fs::write(folder.join("a-service.yaml"), document(2, "")).unwrap();
+    fs::write(
+        folder.join("a-service.yaml"),
+        document(
+            2,
+            "propagateTags: SERVICE\nenableECSManagedTags: true\nenableExecuteCommand: true\n",
+        ),
+    )
+    .unwrap();
     let changed = apply(&["--dry-run"]);
     for line in [
+        "  ~ propagateTags: NONE -> SERVICE",
+        "  ~ enableECSManagedTags: false -> true",
+        "  ~ enableExecuteCommand: false -> true",
         "  ~ containerDefinitions[0].command[1]: --term-code=1 -> --term-code=2",
         "  ~ desiredCount: 1 -> 2",
         "  ~ taskDefinition: web:1 -> the new revision of web",

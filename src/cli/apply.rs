@@ -70,6 +70,14 @@ struct Step {
     changes: Vec<Change>,
 }
 
+/// What is to be done about a service.
+enum Doing {
+    Create,
+    Update(Box<UpdateServiceRequest>),
+    /// It is like its document. What it is may still be on its way.
+    Nothing(Box<Service>),
+}
+
 pub(super) async fn execute(session: &mut Session, args: ApplyArgs) -> Result<u8, Failure> {
     let mut wanted = Vec::new();
     for file in files(&args.files)? {
@@ -92,18 +100,19 @@ pub(super) async fn execute(session: &mut Session, args: ApplyArgs) -> Result<u8
     }
     let mut code = 0;
     for one in of(Kind::Service) {
-        let (step, change) = service_step(session, one, &new_revisions, args.dry_run).await?;
+        let (step, doing) = service_step(session, one, &new_revisions, args.dry_run).await?;
         say(session, &step)?;
-        if !args.dry_run && step.action != "unchanged" {
-            match carry_out(session, one, &step, &change).await {
-                Ok(answer) if args.wait => {
-                    if let Err(failure) = service::steady(session, &answer).await {
-                        session.console.complain(&failure);
-                        code = failure.code();
-                    }
-                }
-                Ok(answer) => service::warn(session, &answer.value),
-                Err(failure) => return Err(failure),
+        if !args.dry_run {
+            let service = match doing {
+                Doing::Nothing(current) => *current,
+                Doing::Create => carry_out(session, one, None).await?.value,
+                Doing::Update(change) => carry_out(session, one, Some(&*change)).await?.value,
+            };
+            if !args.wait {
+                service::warn(session, &service);
+            } else if let Err(failure) = service::steady(session, &service).await {
+                session.console.complain(&failure);
+                code = failure.code();
             }
         }
         steps.push(step);
@@ -279,7 +288,7 @@ async fn service_step(
     wanted: &Wanted,
     new_revisions: &[String],
     dry_run: bool,
-) -> Result<(Step, UpdateServiceRequest), Failure> {
+) -> Result<(Step, Doing), Failure> {
     let name = wanted.value["serviceName"].as_str().unwrap_or_default();
     let cluster = cluster(session, wanted);
     let current = if_there(session.client.service(&cluster, name).await)?;
@@ -289,7 +298,7 @@ async fn service_step(
             action: "is created",
             changes: Vec::new(),
         };
-        return Ok((step, UpdateServiceRequest::default()));
+        return Ok((step, Doing::Create));
     };
     let definition = wanted.value["taskDefinition"].as_str().unwrap_or_default();
     let is_new = dry_run && new_revisions.iter().any(|family| family == definition);
@@ -305,8 +314,6 @@ async fn service_step(
     };
     let (now, then) = compared(&current, &wanted.value, &revision);
     let changes = diff(&now, &then);
-    // What is like it is sent as well: it changes nothing.
-    let change = serde_json::from_value(then).unwrap_or_default();
     let fixed = diff(
         &fixed(&json!(current)),
         &fixed(&with_defaults(&wanted.value)),
@@ -318,16 +325,19 @@ async fn service_step(
             one.line()
         ));
     }
+    let (action, doing) = if changes.is_empty() {
+        ("unchanged", Doing::Nothing(Box::new(current)))
+    } else {
+        // What is like it is sent as well: it changes nothing.
+        let change = serde_json::from_value(then).unwrap_or_default();
+        ("is updated", Doing::Update(Box::new(change)))
+    };
     let step = Step {
         name: format!("service {name}"),
-        action: if changes.is_empty() {
-            "unchanged"
-        } else {
-            "is updated"
-        },
+        action,
         changes,
     };
-    Ok((step, change))
+    Ok((step, doing))
 }
 
 fn cluster(session: &Session, wanted: &Wanted) -> String {
@@ -335,13 +345,22 @@ fn cluster(session: &Session, wanted: &Wanted) -> String {
     named.unwrap_or_else(|| session.cluster())
 }
 
+/// What of a service is its own, can be changed, and is shown by the server.
+const CHANGEABLE: [&str; 5] = [
+    "desiredCount",
+    "healthCheckGracePeriodSeconds",
+    "enableExecuteCommand",
+    "propagateTags",
+    "enableECSManagedTags",
+];
+
 const CONFIGURATION: &str = "deploymentConfiguration";
 
 /// What of a service can be changed and is named by `wanted`: as it is, and as it is to be.
 fn compared(current: &Service, wanted: &Value, revision: &str) -> (Value, Value) {
     let is = json!(current);
     let (mut now, mut then) = (json!({}), json!({}));
-    for name in ["desiredCount", "healthCheckGracePeriodSeconds"] {
+    for name in CHANGEABLE {
         if !wanted[name].is_null() {
             now[name] = is[name].clone();
             then[name] = wanted[name].clone();
@@ -381,19 +400,18 @@ fn with_defaults(wanted: &Value) -> Value {
 async fn carry_out(
     session: &mut Session,
     wanted: &Wanted,
-    step: &Step,
-    change: &UpdateServiceRequest,
+    change: Option<&UpdateServiceRequest>,
 ) -> Result<Answer<Service>, Failure> {
-    let answer = if step.action == "is created" {
+    let answer = if let Some(change) = change {
+        let name = wanted.value["serviceName"].as_str().unwrap_or_default();
+        let cluster = cluster(session, wanted);
+        session.client.update_service(&cluster, name, change).await
+    } else {
         let cluster = session.named_cluster.as_deref();
         let client = &session.client;
         client
             .create_service(cluster, wanted.syntax, wanted.bytes.clone())
             .await
-    } else {
-        let name = wanted.value["serviceName"].as_str().unwrap_or_default();
-        let cluster = cluster(session, wanted);
-        session.client.update_service(&cluster, name, change).await
     };
     answer.map_err(|error| Failure::of_document(&wanted.file, error))
 }

@@ -300,10 +300,10 @@ pub(super) fn warn(session: &mut Session, service: &Service) {
 /// Waits for the steady state of what a command has begun; gives the service as it is then.
 pub(super) async fn steady(
     session: &mut Session,
-    begun: &Answer<Service>,
+    begun: &Service,
 ) -> Result<serde_json::Value, Failure> {
-    warn(session, &begun.value);
-    wait::until_steady(session, &begun.value).await
+    warn(session, begun);
+    wait::until_steady(session, begun).await
 }
 
 /// Says what came of it, and waits for the steady state if that is wanted.
@@ -313,7 +313,7 @@ pub(super) async fn conclude(
     wait: bool,
 ) -> Result<u8, Failure> {
     let document = if wait {
-        steady(session, &answer).await?
+        steady(session, &answer.value).await?
     } else {
         warn(session, &answer.value);
         answer.document

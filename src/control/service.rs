@@ -334,7 +334,6 @@ impl Control {
             return Err(nothing_to_go_back_to(&service.key));
         };
         let definition = &back_to.task_definition;
-        let said = format!("rolling back to task definition {definition}.");
         let occasion = Occasion {
             cause: DeploymentCause::Rollback,
             client,
@@ -343,6 +342,8 @@ impl Control {
         };
         let id = DeploymentId::generate(self.ids.as_ref());
         service.return_to(id, back_to, occasion);
+        let back = service.primary().map_or("", |back| back.id.as_str());
+        let said = format!("rolling back to deployment {back}.");
         Ok(Change::of(self.event(service, &said)))
     }
 
@@ -380,8 +381,9 @@ impl Control {
             let strategy = service.configuration.scheduling_strategy;
             let can_be_scaled = strategy == SchedulingStrategy::Replica;
             if !force && can_be_scaled && service.wanted() > 0 {
+                let tasks = if live == 1 { "task" } else { "tasks" };
                 return Err(ControlError::conflict(
-                    format!("service \"{name}\" still has {live} running tasks and a desired count of {}", service.wanted()),
+                    format!("service \"{name}\" still has {live} running {tasks} and a desired count of {}", service.wanted()),
                     format!("neargate service scale {name} 0, or delete with --force"),
                 ));
             }

@@ -286,6 +286,9 @@ pub struct Deployment {
     /// How many times in a row tasks were started and failed: those that are started together are one attempt.
     #[serde(default)]
     pub failed_attempts: u32,
+    /// When the first failure of the newest of these attempts was seen. Tasks that were accepted before are of that attempt.
+    #[serde(default)]
+    pub attempt_failed_at: Option<TimestampMs>,
     /// The newest of its tasks that have failed, newest last; [`Deployment::FAILURES_KEPT`] at most.
     pub failures: Vec<TaskFailure>,
     /// Who or what made it the PRIMARY one: a user, a user's rollback, or the circuit breaker.
@@ -321,6 +324,7 @@ impl Deployment {
             rollout_state_reason: occasion.reason,
             failed_tasks: 0,
             failed_attempts: 0,
+            attempt_failed_at: None,
             failures: Vec::new(),
             cause: occasion.cause,
             client: occasion.client,

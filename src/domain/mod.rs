@@ -98,8 +98,8 @@ pub use secret::{
     environment_lines,
 };
 pub use service::{
-    AlikeTasks, CircuitBreaker, MAX_DESIRED_COUNT, SERVICE_GROUP, SchedulingStrategy, Service,
-    ServiceConfiguration, ServiceKey, ServiceStatus, ServiceTask,
+    AlikeTasks, CircuitBreaker, MAX_DESIRED_COUNT, SERVICE_GROUP, SETTLES, SchedulingStrategy,
+    Service, ServiceConfiguration, ServiceKey, ServiceStatus, ServiceTask,
 };
 pub use size::{CpuUnits, InvalidSize, MemoryMib, TaskSize};
 pub use subnet::{InvalidSubnet, Subnet};

@@ -50,6 +50,13 @@ impl ServiceName {
 /// The most tasks that a service may have.
 pub const MAX_DESIRED_COUNT: u32 = 5_000;
 
+/// So long a task without a health check must have run before it counts as healthy, even with no grace period: one that
+/// ends right after its start shall take nobody's place.
+///
+/// Source: in ECS it is 40 seconds (API reference, `DeploymentConfiguration`: "the service scheduler will wait for 40
+/// seconds after a task reaches a RUNNING state before the task is counted towards the minimum healthy percent total").
+pub const SETTLES: DurationMs = DurationMs::from_secs(5);
+
 /// Whether a service is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceStatus {
@@ -93,7 +100,7 @@ pub struct ServiceConfiguration {
     /// What gives a deployment up by itself.
     pub circuit_breaker: CircuitBreaker,
     /// For how long after its start a task's health is not held against it, and a task without a health check does
-    /// not count as healthy yet.
+    /// not count as healthy yet; that, for [`SETTLES`] at least.
     pub health_check_grace_period: DurationMs,
     /// What its tasks are started with, and what a revision of it records.
     #[serde(default)]
@@ -115,6 +122,11 @@ impl Default for ServiceConfiguration {
 }
 
 impl ServiceConfiguration {
+    /// For how long after its start a task without a health check does not count as healthy.
+    pub fn settling(&self) -> DurationMs {
+        self.health_check_grace_period.max(SETTLES)
+    }
+
     /// So many healthy tasks at least.
     pub fn lower_bound(&self, desired: u32) -> u32 {
         share(desired, self.minimum_healthy_percent, 99)
@@ -143,7 +155,14 @@ impl ServiceConfiguration {
                 "100 keeps all tasks healthy during a deployment",
             );
         }
-        if !(100..=1_000).contains(&most) {
+        // Source: ECS, "The daemon scheduling strategy does not support values above 100 for maximumPercent".
+        if self.scheduling_strategy == SchedulingStrategy::Daemon && most > 100 {
+            faults.add_with_hint(
+                "deploymentConfiguration.maximumPercent",
+                format!("is {most}, but a DAEMON never has two tasks on a host"),
+                "take it out, or say 100",
+            );
+        } else if !(100..=1_000).contains(&most) {
             faults.add_with_hint(
                 "deploymentConfiguration.maximumPercent",
                 format!("is {most}, and must be from 100 to 1000"),
@@ -256,7 +275,7 @@ impl Service {
     /// Goes back to `target`, settings among it. A deployment of the same that still has tasks becomes the PRIMARY one again, so that
     /// they serve on; otherwise one is begun. The one that is left says so, if it was never completed.
     ///
-    /// Source: ECS does the same, and says `rolling back to deploymentId …`.
+    /// Source: ECS does the same, and says `rolling back to deployment …`.
     pub fn return_to(&mut self, id: DeploymentId, target: DeploymentTarget, occasion: Occasion) {
         let is_there = |one: &Deployment| {
             one.target().runs_the_same(&target)
@@ -380,14 +399,14 @@ impl ServiceTask {
     }
 
     /// Whether it counts as healthy: it is RUNNING, is to go on, and its health checks say so. Without any, it must have
-    /// run for the grace period.
-    pub fn is_healthy(&self, grace: DurationMs, now: TimestampMs) -> bool {
+    /// run for the time that [`ServiceConfiguration::settling`] says.
+    pub fn is_healthy(&self, settling: DurationMs, now: TimestampMs) -> bool {
         if !self.is_wanted() || self.last_status != LastStatus::Running {
             return false;
         }
         match self.health {
             Some(health) => health == HealthStatus::Healthy,
-            None => self.started_at.is_some() && self.in_grace_until(grace, now).is_none(),
+            None => self.started_at.is_some() && self.in_grace_until(settling, now).is_none(),
         }
     }
 

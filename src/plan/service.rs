@@ -9,6 +9,7 @@
 //! Source of the rules: Amazon ECS developer guide, "Amazon ECS service deployment controllers: rolling update" and
 //! "How the Amazon ECS deployment circuit breaker detects failures".
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 
 use crate::domain::{
@@ -120,7 +121,7 @@ fn listed<'a>(tasks: impl IntoIterator<Item = &'a TaskId, IntoIter: ExactSizeIte
 /// The most tasks that one round starts: the next round goes on, and others get their turn in between.
 const STARTS_AT_ONCE: u32 = 100;
 
-/// A task that ran for so long before it ended did not fail to start: the next one is not held back.
+/// A task that was of use for so long before it ended did not fail to start: the next one is not held back.
 const RAN_WELL: DurationMs = DurationMs::from_secs(60);
 
 /// Failed attempts in a row without a pause. After that comes one of a second, and each is twice the one before.
@@ -181,8 +182,12 @@ impl Round {
         self.plan.service.configuration.health_check_grace_period
     }
 
+    fn settling(&self) -> DurationMs {
+        self.plan.service.configuration.settling()
+    }
+
     fn healthy(&self, task: &ServiceTask) -> bool {
-        self.goes_on(task) && task.is_healthy(self.grace(), self.now)
+        self.goes_on(task) && task.is_healthy(self.settling(), self.now)
     }
 
     /// Whether a task is to go on, also after what this round has decided so far.
@@ -193,6 +198,13 @@ impl Round {
     fn is_of_primary(&self, task: &ServiceTask) -> bool {
         let primary = self.plan.service.primary();
         primary.is_some_and(|primary| primary.id.as_str() == task.deployment)
+    }
+
+    /// How many of the service's deployments are newer than that of a task.
+    fn age(&self, task: &ServiceTask) -> usize {
+        let mut deployments = self.plan.service.deployments.iter();
+        let position = deployments.position(|one| one.id.as_str() == task.deployment);
+        position.unwrap_or(usize::MAX)
     }
 
     fn primary_mut(&mut self) -> Option<&mut Deployment> {
@@ -215,6 +227,7 @@ impl Round {
     /// Takes the tasks that have failed into the deployments' counts, each once: as soon as its end is decided, since from
     /// then on another one may take its place.
     fn take_note(&mut self, tasks: &[ServiceTask]) {
+        let settling = self.settling();
         for task in tasks {
             if task.last_status == LastStatus::Stopped {
                 self.plan.noted.push(task.id.clone());
@@ -238,20 +251,26 @@ impl Round {
                 self.tell(&message);
                 continue;
             }
-            // Tasks that were started together fail together: that is one attempt.
+            // Tasks that were started together fail together: that is one attempt. Where each has been replaced at once,
+            // the next attempt is on its way before the last task of this one has failed.
             let is_new_attempt = deployment
-                .last_failure()
-                .is_none_or(|last| task.created_at >= last.at);
-            let ran_well = ran_for(task, self.now).is_some_and(|length| length >= RAN_WELL);
+                .attempt_failed_at
+                .is_none_or(|first| task.created_at >= first || first > self.now);
+            let ran_well = ran_well(task, deployment, settling, self.now);
             if ran_well {
                 (deployment.failed_tasks, deployment.failed_attempts) = (0, 0);
             }
             deployment.failed_tasks = deployment.failed_tasks.saturating_add(1);
-            deployment.failed_attempts = deployment
-                .failed_attempts
-                .saturating_add(u32::from(ran_well || is_new_attempt));
+            if ran_well || is_new_attempt {
+                deployment.failed_attempts = deployment.failed_attempts.saturating_add(1);
+                deployment.attempt_failed_at = Some(self.now);
+            }
+            let begins_to_pause = is_new_attempt && deployment.failed_attempts == FREE_FAILURES + 1;
             deployment.remember(failure);
             self.tell(&message);
+            if begins_to_pause {
+                self.tell("is unable to consistently start tasks successfully.");
+            }
         }
     }
 
@@ -290,8 +309,6 @@ impl Round {
     }
 
     fn roll_back(&mut self, from: &DeploymentId, next: &DeploymentId, back_to: DeploymentTarget) {
-        let definition = &back_to.task_definition;
-        self.tell(&format!("rolling back to task definition {definition}."));
         let occasion = Occasion {
             cause: DeploymentCause::CircuitBreaker,
             client: None,
@@ -299,6 +316,9 @@ impl Round {
             at: self.now,
         };
         self.plan.service.return_to(next.clone(), back_to, occasion);
+        if let Some(back) = self.plan.service.primary() {
+            self.tell(&format!("rolling back to deployment {}.", back.id));
+        }
     }
 
     /// Deployments that the service goes back from: it has, or it will not.
@@ -318,13 +338,16 @@ impl Round {
                 self.wake(until);
                 continue;
             }
-            self.tell(&format!("(task {}) is unhealthy and is replaced.", task.id));
+            self.tell(&format!(
+                "(task {}) failed container health checks.",
+                task.id
+            ));
             self.stop(task, FAILED_HEALTH_CHECKS.to_owned());
         }
     }
 
-    /// Stops what is more than wanted: first what is not healthy, the newest first, then tasks of older deployments,
-    /// then the newest; never a protected one while the service is kept.
+    /// Stops what is more than wanted: first what is not healthy, the newest first, then of the oldest revision, then the
+    /// newest; never a protected one while the service is kept.
     fn scale_in(&mut self, live: &[&ServiceTask]) {
         let wanted = self.plan.service.wanted() as usize;
         let mut going_on: Vec<&ServiceTask> = live
@@ -353,11 +376,9 @@ impl Round {
             going_on.retain(|task| self.is_of_primary(task));
         }
         going_on.sort_by_key(|task| {
-            (
-                self.healthy(task),
-                self.is_of_primary(task),
-                std::cmp::Reverse(task.created_at),
-            )
+            let is_healthy = self.healthy(task);
+            let age = if is_healthy { self.age(task) } else { 0 };
+            (is_healthy, Reverse(age), Reverse(task.created_at))
         });
         self.stop_some(live, &going_on, surplus);
     }
@@ -517,7 +538,7 @@ impl Round {
         if healthy_of_primary > 0 && nothing_ended {
             self.forgive();
         }
-        self.wake_for_grace(live);
+        self.wake_for_settling(live);
         if self.plan.service.status == ServiceStatus::Draining && live.is_empty() {
             self.plan.service.status = ServiceStatus::Inactive;
             self.end_rollbacks(RolloutState::Failed);
@@ -579,12 +600,12 @@ impl Round {
         }
     }
 
-    /// Tasks without a health check become healthy by themselves, when their grace period has passed.
-    fn wake_for_grace(&mut self, live: &[&ServiceTask]) {
+    /// Tasks without a health check become healthy by themselves, when they have run for long enough.
+    fn wake_for_settling(&mut self, live: &[&ServiceTask]) {
         let due = live
             .iter()
             .filter(|task| self.goes_on(task) && task.health.is_none())
-            .filter_map(|task| task.in_grace_until(self.grace(), self.now))
+            .filter_map(|task| task.in_grace_until(self.settling(), self.now))
             .min();
         if let Some(at) = due {
             self.wake(at);
@@ -641,7 +662,10 @@ impl Round {
                     status => format!("to be RUNNING; it is {status}"),
                 });
             let wait = tasks(starting.len(), "waits", "wait");
-            return Some(format!("{wait}: {why}"));
+            return Some(match why.strip_prefix("it waits ") {
+                Some(for_what) => format!("{wait} {for_what}"),
+                None => format!("{wait}: {why}"),
+            });
         }
         if missing > 0 && self.plan.start == 0 && !self.has_room(live) {
             let stuck = service.configuration.stuck(service.wanted());
@@ -696,8 +720,24 @@ fn failure_of(task: &ServiceTask, now: TimestampMs) -> Option<TaskFailure> {
     })
 }
 
-fn ran_for(task: &ServiceTask, now: TimestampMs) -> Option<DurationMs> {
-    Some(task.stopped_at.unwrap_or(now).since(task.started_at?))
+/// Whether a task of `deployment` that has failed had long been of use: then its end says nothing about those that follow.
+/// Of one with health checks nobody knows whether it had passed them as long as its deployment is on its way.
+fn ran_well(
+    task: &ServiceTask,
+    deployment: &Deployment,
+    settling: DurationMs,
+    now: TimestampMs,
+) -> bool {
+    let was_of_use = match task.health {
+        None => true,
+        Some(_) => {
+            deployment.rollout_state == RolloutState::Completed
+                && task.health != Some(HealthStatus::Unhealthy)
+        }
+    };
+    let ended_at = task.stopped_at.unwrap_or(now);
+    let ran_for = task.started_at.map(|at| ended_at.since(at));
+    was_of_use && ran_for.is_some_and(|length| length >= settling.max(RAN_WELL))
 }
 
 /// When the next task of a deployment may be started after the last one has failed; `None` if it may be started now. A failure

@@ -190,7 +190,7 @@ impl Requester {
 impl ServiceDeployment {
     /// `deployment` of a service that is as it is at `now`.
     pub fn of(deployment: &domain::Deployment, view: &ServiceView, now: TimestampMs) -> Self {
-        let grace = view.service.configuration.health_check_grace_period;
+        let settling = view.service.configuration.settling();
         let own = || {
             let tasks = view.tasks.iter();
             tasks.filter(|alike| alike.sample.deployment == deployment.id.as_str())
@@ -216,7 +216,7 @@ impl ServiceDeployment {
             },
             pending_count: pending(own()),
             running_count: running(own()),
-            healthy_count: count(own().filter(|alike| alike.sample.is_healthy(grace, now))),
+            healthy_count: count(own().filter(|alike| alike.sample.is_healthy(settling, now))),
             task_counts: by_status(own()),
             failed_tasks: deployment.failed_tasks,
             rollout_state: deployment.rollout_state.to_string(),

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{
-    DeploymentCircuitBreaker, DeploymentConfiguration, ServiceDeployment, ServiceScaling, Tag,
+    DeploymentCircuitBreaker, DeploymentConfiguration, PropagateTags, ServiceDeployment,
+    ServiceScaling, Tag,
 };
 use crate::control::ServiceView;
 use crate::domain::{self, AlikeTasks, LastStatus, TimestampMs};
@@ -44,6 +45,12 @@ pub struct Service {
     /// Whether people may run commands in the tasks that it starts.
     #[serde(default)]
     pub enable_execute_command: bool,
+    /// Whose tags the tasks get that it starts.
+    #[serde(default)]
+    pub propagate_tags: PropagateTags,
+    /// Whether they get the tags `aws:ecs:clusterName` and `aws:ecs:serviceName`.
+    #[serde(default, rename = "enableECSManagedTags")]
+    pub enable_ecs_managed_tags: bool,
     /// The newest deployment, `PRIMARY`, and after it those that still have tasks, newest first.
     pub deployments: Vec<ServiceDeployment>,
     /// The revision that a rollback goes back to, if it is not the one that is deployed.
@@ -89,7 +96,8 @@ impl Service {
         let ServiceView { service, tasks } = view;
         let configuration = &service.configuration;
         let grace = configuration.health_check_grace_period;
-        let healthy = |alike: &&AlikeTasks| alike.sample.is_healthy(grace, now);
+        let settling = configuration.settling();
+        let healthy = |alike: &&AlikeTasks| alike.sample.is_healthy(settling, now);
         let wanted = service.wanted();
         let primary = service.primary();
         let current = primary.map(|primary| &primary.task_definition);
@@ -115,6 +123,8 @@ impl Service {
             health_check_grace_period_seconds: u32::try_from(grace.as_millis() / 1_000)
                 .unwrap_or_default(),
             enable_execute_command: configuration.settings.enable_execute_command,
+            propagate_tags: configuration.settings.propagate_tags.into(),
+            enable_ecs_managed_tags: configuration.settings.enable_ecs_managed_tags,
             deployments: service
                 .deployments
                 .iter()

@@ -5,6 +5,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::Tag;
+use crate::domain;
 
 /// Asks for a service: the input of ECS's `CreateService`. `docs/service-fields.md` says what becomes of each field.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -200,6 +201,16 @@ pub enum PropagateTags {
     /// Nobody's.
     #[default]
     None,
+}
+
+impl From<domain::PropagateTags> for PropagateTags {
+    fn from(kept: domain::PropagateTags) -> Self {
+        match kept {
+            domain::PropagateTags::TaskDefinition => Self::TaskDefinition,
+            domain::PropagateTags::Service => Self::Service,
+            domain::PropagateTags::None => Self::None,
+        }
+    }
 }
 
 /// Which kind of host tasks run on.

@@ -44,7 +44,7 @@ pub struct Witness {
 }
 
 impl Witness {
-    /// Listens from now on to what carries the label of `instance`.
+    /// Listens to what carries the label of `instance`.
     pub fn of(instance: &str) -> Self {
         let mut child = Command::new("docker")
             .args([
@@ -54,6 +54,8 @@ impl Witness {
                 "--filter",
                 "type=container",
             ])
+            // It takes a while to listen, and what happens meanwhile is told afterwards. Only this instance has the label.
+            .args(["--since", "1"])
             .args(["--filter", &format!("label=neargate.instance={instance}")])
             .stdout(Stdio::piped())
             .stderr(Stdio::null())

@@ -234,15 +234,21 @@ impl Lab {
         self.now = self.now.plus(DurationMs::from_secs(secs));
     }
 
-    /// Rounds and engine in turns until nothing changes.
+    /// Rounds and engine in turns until nothing changes, with the time that tasks need to show that they go on.
     pub(super) fn settle(&mut self) {
         for _ in 0..1_000 {
             let is_empty = self.round();
             self.engine();
             self.bounds();
-            if is_empty {
+            if !is_empty {
+                continue;
+            }
+            let settling = self.service.configuration.settling();
+            let in_grace = |task: &ServiceTask| task.in_grace_until(settling, self.now).is_some();
+            if !self.tasks.iter().any(in_grace) {
                 return;
             }
+            self.pass(1);
         }
         panic!("it does not settle: {:#?}", self.service);
     }

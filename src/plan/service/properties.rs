@@ -74,12 +74,20 @@ struct World {
 
 impl World {
     fn healthy(&self) -> usize {
-        let (grace, now) = (
-            self.lab.service.configuration.health_check_grace_period,
-            self.lab.now,
-        );
-        let is_healthy = |task: &&ServiceTask| task.is_healthy(grace, now);
+        let (settling, now) = (self.lab.service.configuration.settling(), self.lab.now);
+        let is_healthy = |task: &&ServiceTask| task.is_healthy(settling, now);
         self.lab.tasks.iter().filter(is_healthy).count()
+    }
+
+    /// The protected tasks that nothing but protection keeps from being stopped.
+    fn protected(&self) -> Vec<TaskId> {
+        let is_protected = |task: &&ServiceTask| {
+            let until = task.protected_until;
+            let is_sound = task.health != Some(HealthStatus::Unhealthy);
+            task.is_wanted() && is_sound && until.is_some_and(|until| until > self.lab.now)
+        };
+        let protected = self.lab.tasks.iter().filter(is_protected);
+        protected.map(|task| task.id.clone()).collect()
     }
 
     fn occupied(&self) -> usize {
@@ -171,7 +179,13 @@ impl World {
         let (healthy, occupied) = (self.healthy(), self.occupied());
         let was_status = self.lab.service.status;
         let before: Vec<TaskId> = self.lab.tasks.iter().map(|task| task.id.clone()).collect();
+        let spared = self.protected();
         let is_empty = self.lab.round();
+        assert!(
+            was_status != ServiceStatus::Active || self.protected() == spared,
+            "a protected task goes on while the service is kept: {:#?}",
+            self.lab.tasks
+        );
         let service = &self.lab.service;
         let (wanted, configuration) = (service.wanted(), &service.configuration);
         let started = self

@@ -1,8 +1,8 @@
 use super::lab::{Lab, at, target};
 use super::*;
 use crate::domain::{
-    DesiredStatus, PropagateTags, SchedulingStrategy, ServiceConfiguration,
-    ServiceDeploymentStatus, ServiceRevisionId, StopCode,
+    Capacity, DesiredStatus, PropagateTags, SchedulingStrategy, ServiceConfiguration,
+    ServiceDeploymentStatus, ServiceRevisionId, Shortage, StopCode,
 };
 
 fn breaker() -> ServiceConfiguration {
@@ -27,6 +27,21 @@ fn a_service_comes_to_its_count_and_says_so_once() {
     assert_eq!(lab.says("(service web) has reached a steady state."), 1);
     assert!(lab.round(), "nothing is left to do");
     assert_eq!(lab.service.waiting, None);
+}
+
+#[test]
+fn the_largest_service_comes_to_its_count_moves_to_another_revision_and_goes_to_none() {
+    let most = crate::domain::MAX_DESIRED_COUNT;
+    let mut lab = Lab::new(most, ServiceConfiguration::default());
+    lab.settle();
+    assert_eq!(lab.running(1), most as usize);
+    assert!(lab.service.is_steady);
+    lab.deploy(2);
+    lab.settle();
+    assert_eq!((lab.running(1), lab.running(2)), (0, most as usize));
+    lab.service.desired_count = 0;
+    lab.settle();
+    assert_eq!(lab.tasks, []);
 }
 
 #[test]
@@ -125,6 +140,25 @@ fn within_the_grace_period_it_says_what_it_waits_for() {
 }
 
 #[test]
+fn tasks_that_wait_for_the_host_say_how_much_they_need_and_how_much_there_is() {
+    let mut lab = Lab::new(2, ServiceConfiguration::default());
+    lab.round();
+    let of = |memory_mib| Capacity {
+        cpu_units: 0,
+        memory_mib,
+    };
+    let shortage = Shortage::of(of(4_096), of(3_786), of(1_024)).unwrap();
+    for task in &mut lab.tasks {
+        task.waiting = Some(shortage.to_string());
+    }
+    lab.round();
+    assert_eq!(
+        lab.service.waiting.as_deref(),
+        Some("2 tasks wait for memory: 1024 MiB needed, 310 MiB free")
+    );
+}
+
+#[test]
 fn one_task_is_not_said_to_be_several() {
     let mut lab = Lab::new(1, ServiceConfiguration::default());
     lab.round();
@@ -161,6 +195,107 @@ fn a_deployment_that_was_given_up_counts_no_further_failures() {
     assert_eq!(after.failed_tasks, before.failed_tasks);
     assert_eq!(after.failures, before.failures);
     assert_eq!(lab.says("failed: "), told + 1, "it is told all the same");
+}
+
+#[test]
+fn a_task_that_ends_right_after_its_start_takes_nobodys_place() {
+    let mut lab = Lab::new(2, breaker());
+    lab.settle();
+    let before = lab.live();
+    lab.deploy(2);
+    // Each of the new ones is RUNNING for a moment, and the planner sees it.
+    for _ in 0..10 {
+        lab.round();
+        if lab.says("rolling back") > 0 {
+            break;
+        }
+        lab.engine();
+        lab.pass(4);
+        lab.round();
+        assert_eq!(lab.says("deployment completed"), 1, "only the first");
+        for task in &mut lab.tasks {
+            if task.started_at == Some(at(lab.now.as_millis() - 4_000)) {
+                task.last_status = LastStatus::Stopped;
+                task.desired_status = DesiredStatus::Stopped;
+                task.stopped_at = Some(lab.now);
+                task.stop_code = Some(StopCode::EssentialContainerExited);
+            }
+        }
+    }
+    assert_eq!(lab.says("rolling back to deployment ecs-svc/"), 1);
+    lab.settle();
+    assert_eq!(lab.live(), before, "what was healthy serves on");
+}
+
+#[test]
+fn a_revision_that_slowly_fails_its_health_checks_is_given_up() {
+    let mut lab = Lab::new(1, breaker());
+    lab.settle();
+    lab.deploy(2);
+    // ECS's defaults: three checks with half a minute between them. The second one ends by itself.
+    for number in 0..10 {
+        lab.round();
+        if lab.says("rolling back") > 0 {
+            break;
+        }
+        let newest = lab.service.deployments[0].id.to_string();
+        lab.engine();
+        let is_new = |task: &&mut ServiceTask| task.deployment == newest;
+        lab.tasks.iter_mut().filter(is_new).for_each(|task| {
+            task.health = Some(HealthStatus::Unknown);
+        });
+        lab.pass(90);
+        lab.tasks.iter_mut().filter(is_new).for_each(|task| {
+            if number == 1 {
+                task.last_status = LastStatus::Stopped;
+                task.stop_code = Some(StopCode::EssentialContainerExited);
+            } else {
+                task.health = Some(HealthStatus::Unhealthy);
+            }
+        });
+    }
+    assert_eq!(lab.says("rolling back"), 1, "{:#?}", lab.said);
+    assert_eq!(lab.says(") failed container health checks."), 3);
+    assert_eq!(
+        lab.says("(service web) is unable to consistently start tasks successfully."),
+        1
+    );
+}
+
+#[test]
+fn scaling_in_takes_the_unhealthy_then_the_oldest_revision_then_the_newest() {
+    let mut lab = Lab::new(7, ServiceConfiguration::default());
+    lab.settle();
+    lab.deploy(2);
+    lab.deploy(3);
+    let [third, second, first] =
+        [0, 1, 2].map(|index| lab.service.deployments[index].id.to_string());
+    lab.service.deployments[0].rollout_state = RolloutState::Failed;
+    let unhealthy = Some(HealthStatus::Unknown);
+    let stories = [
+        (&third, None, 5),
+        (&third, unhealthy, 6),
+        (&second, unhealthy, 4),
+        (&second, None, 7),
+        (&second, None, 3),
+        (&first, None, 1),
+        (&first, unhealthy, 2),
+    ];
+    for (task, (deployment, health, created_at)) in lab.tasks.iter_mut().zip(stories) {
+        (task.deployment, task.health) = (deployment.clone(), health);
+        task.created_at = at(created_at);
+    }
+    let mut stopped = Vec::new();
+    for left in (0..7).rev() {
+        lab.service.desired_count = left;
+        lab.round();
+        let ends = |task: &&ServiceTask| task.desired_status == DesiredStatus::Stopped;
+        let ended = lab.tasks.iter().filter(ends).map(|task| task.created_at);
+        stopped.extend(ended.map(TimestampMs::as_millis));
+        lab.tasks
+            .retain(|task| task.desired_status == DesiredStatus::Running);
+    }
+    assert_eq!(stopped, [6, 4, 2, 1, 7, 3, 5]);
 }
 
 #[test]
@@ -204,12 +339,15 @@ fn a_deployment_never_leaves_its_bounds() {
         let lower = lab.service.configuration.lower_bound(4) as usize;
         for _ in 0..100 {
             let is_empty = lab.round();
-            let healthy = |task: &&ServiceTask| task.is_healthy(DurationMs::from_secs(0), lab.now);
+            let settling = lab.service.configuration.settling();
+            let healthy = |task: &&ServiceTask| task.is_healthy(settling, lab.now);
             assert!(lab.tasks.iter().filter(healthy).count() >= lower);
             lab.engine();
             lab.bounds();
-            if is_empty {
-                break;
+            match lab.wake_at {
+                Some(at) if is_empty => lab.now = at,
+                None if is_empty => break,
+                _ => {}
             }
         }
         assert_eq!((lab.running(1), lab.running(2)), (0, 4), "{least}/{most}");
@@ -304,6 +442,7 @@ fn what_becomes_of_a_deployment_that_another_one_takes_over_from() {
         .map(ServiceRevisionId::as_str)
         .collect();
     assert_eq!(sources, ["0000000000000000001", "0000000000000000002"]);
+    let at = Some(lab.now);
     lab.deploy(4);
     lab.settle();
     let mut ends: Vec<_> = lab
@@ -312,7 +451,6 @@ fn what_becomes_of_a_deployment_that_another_one_takes_over_from() {
         .map(|one| (one.task_definition.revision, one.outcome(), one.finished_at))
         .collect();
     ends.sort();
-    let at = Some(lab.now);
     assert_eq!(
         ends,
         [
@@ -337,6 +475,31 @@ fn without_a_breaker_failures_are_followed_by_growing_pauses() {
     }
     assert!((5..20).contains(&starts), "{starts} starts in ten minutes");
     assert!(lab.service.waiting.unwrap().contains("tasks have failed"));
+}
+
+#[test]
+fn tasks_that_fail_in_turns_are_held_back_as_well() {
+    let mut lab = Lab::new(5, ServiceConfiguration::default());
+    let mut starts = 0;
+    for second in 0_usize..600 {
+        let before = lab.live();
+        lab.round();
+        lab.engine();
+        starts += lab.live().iter().filter(|id| !before.contains(id)).count();
+        lab.pass(1);
+        // Each lives for some seconds, and one of them is always on its way.
+        let oldest = lab.live().into_iter().next();
+        let of_now = oldest.filter(|_| second >= 4);
+        for task in &mut lab.tasks {
+            if Some(&task.id) == of_now.as_ref() {
+                task.last_status = LastStatus::Stopped;
+                task.desired_status = DesiredStatus::Stopped;
+                task.stopped_at = Some(lab.now);
+                task.stop_code = Some(StopCode::EssentialContainerExited);
+            }
+        }
+    }
+    assert!((10..60).contains(&starts), "{starts} starts in ten minutes");
 }
 
 #[test]
@@ -380,10 +543,16 @@ fn tasks_that_fail_together_cost_one_pause_and_then_one_is_tried_at_a_time() {
             "the others wait until it has shown that it works"
         );
     }
-    for _ in 0..20 {
+    lab.engine();
+    lab.pass(4);
+    lab.round();
+    assert_eq!(lab.tasks.len(), 1, "it may still end");
+    for _ in 0..9 {
         lab.engine();
+        lab.pass(5);
         lab.round();
     }
+    lab.engine();
     assert_eq!(lab.running(1), 10);
 }
 

@@ -91,9 +91,9 @@ async fn count(
 ) -> Result<Vec<AlikeTasks>, StoreError> {
     let ServiceKey { cluster, name } = &service.key;
     let (cluster, group) = (cluster.as_str(), name.group());
-    let grace = service.configuration.health_check_grace_period.as_millis();
+    let settling = service.configuration.settling().as_millis();
     let now = now.as_millis();
-    let graced_since = now.saturating_sub(grace);
+    let settled_since = now.saturating_sub(settling);
     let rows = sqlx::query!(
         r#"SELECT count(*) AS "count!: i64", id AS "id!: String", started_by, created_at AS "created_at!: i64",
                   last_status AS "last_status!: String", planned_status AS "planned_status!: String",
@@ -106,7 +106,7 @@ async fn count(
         cluster,
         group,
         now,
-        graced_since
+        settled_since
     )
     .fetch_all(db)
     .await?;
@@ -243,13 +243,13 @@ mod tests {
             assert_eq!(found.tasks, all[..7]);
             let listed = store.counted_tasks(std::slice::from_ref(&service), now);
             assert_eq!(listed.await.unwrap(), std::slice::from_ref(&found.counted));
-            let grace = DurationMs::from_millis(GRACE_MS);
+            let settling = service.configuration.settling();
             let kind = |task: &ServiceTask| {
                 (
                     task.deployment.clone(),
                     task.last_status,
                     task.is_wanted(),
-                    task.is_healthy(grace, now),
+                    task.is_healthy(settling, now),
                 )
             };
             let mut one_by_one: Vec<_> = all.iter().map(kind).collect();
