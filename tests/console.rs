@@ -94,7 +94,7 @@ fn the_pictures_of_the_documentation_are_shown_and_small() {
     for entry in std::fs::read_dir(root().join("docs/images")).unwrap() {
         let entry = entry.unwrap();
         let name = entry.file_name().into_string().unwrap();
-        if !name.ends_with(".png") {
+        if entry.path().extension() != Some("png".as_ref()) {
             continue;
         }
         found += 1;

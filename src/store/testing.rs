@@ -41,10 +41,10 @@ impl Store {
         let mut all = Vec::new();
         for _ in 0..pool.options().get_max_connections() {
             let mut reader = pool.acquire().await.unwrap();
-            let counter = Arc::clone(&counted);
+            let added = Arc::clone(&counted);
             let mut handle = reader.lock_handle().await.unwrap();
             handle.set_progress_handler(INSTRUCTIONS_AT_ONCE.into(), move || {
-                counter.fetch_add(1, Ordering::Relaxed);
+                added.fetch_add(1, Ordering::Relaxed);
                 true
             });
             drop(handle);

@@ -227,6 +227,9 @@ async fn a_tasks_page_tells_its_life_its_containers_its_usage_and_what_to_type()
         assert!(html.contains(part), "{part} is not in {html}");
     }
     assert!(!html.contains("Stop this task…"), "it has stopped: {html}");
+    browser.change(&id, &[], |task| task.address = None).await;
+    let html = browser.page(&format!("/tasks/{id}")).await;
+    assert!(html.contains("<dt>Address</dt><dd>had none</dd>"), "{html}");
 }
 
 #[tokio::test]
