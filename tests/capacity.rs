@@ -31,7 +31,8 @@ fn a_task_waits_until_the_host_has_room_and_waiting_is_free() {
     eventually("the second one to say what it waits for", || {
         let task = server.task(&second);
         let waiting = task["waitingFor"].as_str().unwrap_or_default().to_owned();
-        if waiting.contains(&format!("memory: {most} MiB needed")) {
+        let digits = waiting.replace(',', "");
+        if digits.contains(&format!("memory: {most} MiB needed")) {
             Ok(())
         } else {
             Err(format!("{task:#}"))

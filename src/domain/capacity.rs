@@ -58,6 +58,7 @@ impl Shortage {
         .into_iter();
         let never = all.clone().find(|(.., (host, _, wanted))| wanted > host);
         if let Some((word, name, unit, (host, _, wanted))) = never {
+            let (host, wanted) = (grouped(host), grouped(wanted));
             return Some(Self::Never(format!(
                 "RESOURCE:{word}: the task needs {wanted} {unit} of {name}, and the host has {host} in all"
             )));
@@ -65,10 +66,24 @@ impl Shortage {
         let (_, name, unit, (host, reserved, wanted)) =
             all.find(|(.., (host, reserved, wanted))| reserved.saturating_add(*wanted) > *host)?;
         Some(Self::Now(format!(
-            "it waits for {name}: {wanted} {unit} needed, {} {unit} free",
-            host.saturating_sub(reserved)
+            "it waits for {name}: {} {unit} needed, {} {unit} free",
+            grouped(wanted),
+            grouped(host.saturating_sub(reserved))
         )))
     }
+}
+
+/// A number for people, with a comma before each three digits.
+fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (place, digit) in digits.char_indices() {
+        if place > 0 && (digits.len() - place).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }
 
 impl fmt::Display for Shortage {
@@ -99,19 +114,19 @@ mod tests {
             Shortage::of(host, half, amount(256, 3_072))
                 .unwrap()
                 .to_string(),
-            "it waits for memory: 3072 MiB needed, 2048 MiB free"
+            "it waits for memory: 3,072 MiB needed, 2,048 MiB free"
         );
         assert_eq!(
             Shortage::of(host, half, amount(2_048, 512))
                 .unwrap()
                 .to_string(),
-            "it waits for CPU: 2048 units needed, 1024 units free"
+            "it waits for CPU: 2,048 units needed, 1,024 units free"
         );
         let never = |wanted| match Shortage::of(host, Capacity::default(), wanted) {
             Some(Shortage::Never(why)) => why,
             other => panic!("{other:?}"),
         };
-        assert!(never(amount(256, 8_192)).starts_with("RESOURCE:MEMORY: the task needs 8192 MiB"));
-        assert!(never(amount(4_096, 512)).starts_with("RESOURCE:CPU: the task needs 4096 units"));
+        assert!(never(amount(256, 8_192)).starts_with("RESOURCE:MEMORY: the task needs 8,192 MiB"));
+        assert!(never(amount(4_096, 512)).starts_with("RESOURCE:CPU: the task needs 4,096 units"));
     }
 }

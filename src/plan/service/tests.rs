@@ -154,7 +154,7 @@ fn tasks_that_wait_for_the_host_say_how_much_they_need_and_how_much_there_is() {
     lab.round();
     assert_eq!(
         lab.service.waiting.as_deref(),
-        Some("2 tasks wait for memory: 1024 MiB needed, 310 MiB free")
+        Some("2 tasks wait for memory: 1,024 MiB needed, 310 MiB free")
     );
 }
 
