@@ -157,6 +157,8 @@ impl List {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn request(limit: u32, token: Option<String>) -> PageRequest {
@@ -214,6 +216,29 @@ mod tests {
         ] {
             let after: Result<Option<i64>, _> = request(1, Some(token.clone())).after(List::Tasks);
             assert_eq!(after, Err(StoreError::BadToken), "{token}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_token_makes_the_reader_panic(
+            bytes in any::<Vec<u8>>(),
+            text in "\\PC{0,40}",
+            inner in "\\[[0-9]{0,2},\"(tasks|kept)\",(\"a\"|[0-9]{0,20})\\]?",
+        ) {
+            for token in [text, URL_SAFE_NO_PAD.encode(bytes), URL_SAFE_NO_PAD.encode(inner)] {
+                let request = request(1, Some(token));
+                let number: Result<Option<i64>, _> = request.after(List::Tasks);
+                let text: Result<Option<String>, _> = request.after(List::Tasks);
+                prop_assert!(number.is_err() || text.is_err(), "a key has one type: {number:?}, {text:?}");
+            }
+        }
+
+        #[test]
+        fn every_key_comes_back_from_its_token(keys in prop::collection::vec(any::<String>(), 2..4)) {
+            let page = request(1, None).page(List::Kept, keys.clone(), Clone::clone).unwrap();
+            let after: Option<String> = request(1, page.next).after(List::Kept).unwrap();
+            prop_assert_eq!(after.as_ref(), keys.first());
         }
     }
 }

@@ -216,7 +216,10 @@ pub(super) fn tagged(arn: &str) -> Result<Tagged, EcsError> {
 
 #[cfg(test)]
 mod unit_tests {
+    use proptest::prelude::*;
+
     use super::*;
+    use crate::domain::{cluster_arn, service_arn, task_arn};
 
     fn message<T>(result: Result<T, EcsError>) -> String {
         match result {
@@ -285,5 +288,31 @@ mod unit_tests {
             message(task("0123", &blue)),
             "taskId length should be one of [32,36]"
         );
+    }
+
+    proptest! {
+        /// Whoever reads it as what.
+        #[test]
+        fn no_text_makes_a_reader_of_names_panic(
+            text in "(arn:(aws)?:(ecs|logs)?:(us-east-1)?:(000000000000)?:)?[a-z-]{0,20}[/:]?[a-z0-9/:-]{0,60}|\\PC{0,40}",
+        ) {
+            let key = ServiceKey { cluster: "blue".parse().unwrap(), name: "web".parse().unwrap() };
+            let _ = (cluster(&text), task(&text, &key.cluster), service(&text, &key.cluster));
+            let _ = (task_definition(&text), service_deployment(&text), service_revision(&text));
+            let _ = task_set(&text, &key);
+        }
+
+        /// As they are given out, so they are understood.
+        #[test]
+        fn every_arn_leads_back_to_what_it_is_of(
+            (in_cluster, name) in ("[a-zA-Z0-9_-]{1,255}", "[a-zA-Z0-9_-]{1,255}"),
+            id in "[0-9a-f]{32}",
+        ) {
+            let key = ServiceKey { cluster: in_cluster.parse().unwrap(), name: name.parse().unwrap() };
+            let id: TaskId = id.parse().unwrap();
+            prop_assert_eq!(cluster(&cluster_arn(&key.cluster)).ok(), Some(key.cluster.clone()));
+            prop_assert_eq!(task(&task_arn(&key.cluster, &id), &key.cluster).ok(), Some(id));
+            prop_assert_eq!(service(&service_arn(&key), &key.cluster).ok(), Some(key.clone()));
+        }
     }
 }

@@ -176,6 +176,8 @@ fn shown_with_stream((stream, event): &(LogStream, LogEvent)) -> Value {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[test]
@@ -204,6 +206,24 @@ mod tests {
         }
         for text in ["", "a", "1/2", "1/2/3", "1/2/3/4/5"] {
             assert_eq!(group_cursor(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_a_reader_of_tokens_panic_and_each_position_comes_back(
+            text in "[fb]?/?[-+0-9/]{0,60}|\\PC{0,20}",
+            at in any::<i64>(),
+            nth in any::<u32>(),
+            seqs in any::<(i64, i64)>(),
+        ) {
+            let _ = (cursor(&text), group_cursor(&text));
+            let position = LogPosition { at: TimestampMs::from_millis(at), nth };
+            prop_assert_eq!(cursor(&token('f', position)), Some(LogCursor::Forward(position)));
+            prop_assert_eq!(cursor(&token('b', position)), Some(LogCursor::Backward(position)));
+            let (after_stream, stream) = seqs;
+            let group = GroupCursor { after_stream, last: Some((position, stream)) };
+            prop_assert_eq!(group_cursor(&group_token(group)), Some(group));
         }
     }
 }

@@ -116,6 +116,8 @@ fn split_time(entry: &[u8]) -> Option<(TimestampMs, &[u8])> {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const T1: &str = "2026-01-31T08:15:00.123456789Z";
@@ -207,5 +209,39 @@ mod tests {
         });
         assert_eq!(texts(&odd), [b"no time"]);
         assert_eq!(odd[0].at, at(T2));
+    }
+
+    proptest! {
+        /// Whatever comes, and however it is cut: bytes are neither made up nor put in another order.
+        #[test]
+        fn no_bytes_make_the_reader_panic_and_none_are_made_up(
+            pieces in prop::collection::vec(
+                prop_oneof![
+                    Just(format!("{T1} ").into_bytes()),
+                    Just(format!("{T2} ").into_bytes()),
+                    Just(vec![b'x'; PIECE_BYTES]),
+                    any::<Vec<u8>>(),
+                ],
+                0..8,
+            ),
+            kind in 0..4_u8,
+        ) {
+            let message = frame(pieces.concat());
+            let sent = message.clone();
+            let frame = match kind {
+                0 => LogOutput::StdOut { message },
+                1 => LogOutput::StdErr { message },
+                2 => LogOutput::StdIn { message },
+                _ => LogOutput::Console { message },
+            };
+            let lines = Lines::new(None).read(frame);
+            prop_assert!(!lines.is_empty(), "what was written is told");
+            let mut rest = sent.as_ref();
+            for line in texts(&lines) {
+                let at = (0..=rest.len()).find(|at| rest[*at..].starts_with(line));
+                prop_assert!(at.is_some(), "{line:?} is not in {sent:?}");
+                rest = &rest[at.unwrap_or_default() + line.len()..];
+            }
+        }
     }
 }
