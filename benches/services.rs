@@ -134,6 +134,8 @@ pub async fn start(services: usize) -> Result<Server> {
 /// What such a server takes.
 pub async fn load(services: usize) -> Result<Load> {
     let server = start(services).await?;
+    // What is new is measured and put on record once, soon after its start: that is not idling yet.
+    tokio::time::sleep(IDLE).await;
     let idle = server.idle(IDLE)?;
     let mut described = Vec::new();
     for n in 0..services.min(1_000) {

@@ -28,8 +28,9 @@ use crate::store::StoreError;
 const LOOKS_PER_RECORD: usize = 10;
 /// So many tasks are put on record at once: whoever else has something to record does not wait for all of them.
 const TASKS_PER_COMMIT: usize = 32;
-/// A pass is followed by a pause of so many times its own length, which bounds what it costs to 1 % of a processor.
-const PAUSE_PER_PASS: u32 = 100;
+/// A pass is followed by a pause of so many times its own length, which bounds what it costs to 1 % of a processor: what it
+/// reads, and what is written of it beside.
+const PAUSE_PER_PASS: u32 = 200;
 /// But no longer a pause than this.
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
@@ -179,9 +180,11 @@ impl Meters {
     }
 }
 
-/// The engine may not get to all of them, so nobody is to come last each time. Those of whom nothing is on record come first.
-fn longest_waiting_first(meters: &mut [Meter]) {
-    meters.sort_by_key(|meter| meter.recorded_ms);
+/// What is to be looked at, with when it was last put on record. The engine may not get to all of them, so nobody is to come
+/// last each time; those of whom nothing is on record come first.
+fn longest_waiting_first<T>(mut waiting: Vec<(Option<i64>, T)>) -> Vec<T> {
+    waiting.sort_by_key(|(recorded_ms, _)| *recorded_ms);
+    waiting.into_iter().map(|(_, target)| target).collect()
 }
 
 /// When the first of a task's containers began, as far as is known.
@@ -275,9 +278,14 @@ impl Reconciler {
         for (place, meter) in self.meters.lock().values().enumerate() {
             // What is new is looked at as a whole, so that there is something of it on record soon.
             let is_due = place % LOOKS_PER_RECORD == part || meter.recorded_ms.is_none();
-            if is_due { &mut whole } else { &mut memory }.push(meter.clone());
+            let target = Arc::clone(&meter.target);
+            if is_due {
+                whole.push((meter.recorded_ms, target));
+            } else {
+                memory.push(target);
+            }
         }
-        longest_waiting_first(&mut whole);
+        let whole = longest_waiting_first(whole);
         self.sample(&memory, Look::Memory).await;
         let measured = self.sample(&whole, Look::All).await;
         for some in measured.chunks(TASKS_PER_COMMIT) {
@@ -296,12 +304,15 @@ impl Reconciler {
     }
 
     /// Adds one sample to each, and returns what they come to where everything was looked at.
-    async fn sample(&self, of: &[Meter], look: Look) -> Vec<(TaskId, MeasuredUse)> {
-        if of.is_empty() {
+    async fn sample(
+        &self,
+        targets: &[Arc<MeasureTarget>],
+        look: Look,
+    ) -> Vec<(TaskId, MeasuredUse)> {
+        if targets.is_empty() {
             return Vec::new();
         }
-        let targets: Vec<_> = of.iter().map(|one| Arc::clone(&one.target)).collect();
-        let readings = self.parts.engine.measure(&targets, look).await;
+        let readings = self.parts.engine.measure(targets, look).await;
         let now = self.parts.clock.reading();
         let mut meters = self.meters.lock();
         let mut measured = Vec::new();
@@ -374,14 +385,12 @@ mod tests {
 
     #[test]
     fn whoever_has_waited_longest_comes_first() {
-        let at = |recorded_ms| Meter {
-            recorded_ms,
-            ..meter()
-        };
-        let mut meters = [at(Some(7_000)), at(None), at(Some(6_000))];
-        longest_waiting_first(&mut meters);
-        let order: Vec<_> = meters.iter().map(|meter| meter.recorded_ms).collect();
-        assert_eq!(order, [None, Some(6_000), Some(7_000)]);
+        let waiting = vec![
+            (Some(7_000), "last"),
+            (None, "first"),
+            (Some(6_000), "then"),
+        ];
+        assert_eq!(longest_waiting_first(waiting), ["first", "then", "last"]);
     }
 
     #[test]
