@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use clap::ValueEnum;
 use serde::Deserialize;
 
-use crate::domain::{ClusterName, RuntimeName, Subnet};
+use crate::domain::{AccountId, ClusterName, Region, RuntimeName, Subnet};
 
 /// A configuration file. Every key may be left out.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -29,6 +29,10 @@ pub struct ConfigFile {
     /// Names, beside loopback's, that clients may use for this host.
     #[serde(default)]
     pub allowed_hosts: Vec<String>,
+    /// The region in all ARNs.
+    pub region: Option<Region>,
+    /// The account in all ARNs.
+    pub account: Option<AccountId>,
     /// How many sandboxes are kept ready; 0 turns that off.
     pub warm_sandboxes: Option<u32>,
     /// How many containers are started at once.

@@ -26,8 +26,8 @@ use crate::config::{ConfigFile, EngineKind, ImagePullBehavior};
 use crate::console;
 use crate::control::Control;
 use crate::domain::{
-    DurationMs, IdSource, Policy, SecretName, SecretReference, SecretValue, TimestampMs,
-    is_capability,
+    self, AccountId, DurationMs, IdSource, Policy, Region, SecretName, SecretReference,
+    SecretValue, TimestampMs, is_capability,
 };
 use crate::engine::docker::client::DockerClient;
 use crate::engine::docker::daemon::Daemon;
@@ -58,6 +58,8 @@ struct Choices {
     docker_host: Option<String>,
     token: Option<ApiToken>,
     allowed_hosts: Vec<String>,
+    region: Option<Region>,
+    account: Option<AccountId>,
     settings: Settings,
     limits: Limits,
     policy: Policy,
@@ -70,6 +72,16 @@ struct Choices {
 const METADATA_PORT: u16 = 6328;
 
 impl Choices {
+    /// What is to be so before anything is begun: nobody reaches the server who must not, and names are of the right region.
+    fn take_effect(&self) -> Result<()> {
+        api::check_listen(self.listen, self.token.as_ref())
+            .map_err(|refused| anyhow!("{refused}\nhint: {}", refused.hint()))?;
+        if !domain::settle(self.region.clone(), self.account.clone()) {
+            tracing::warn!("a server of this process was there first: region and account stay");
+        }
+        Ok(())
+    }
+
     fn of(args: &ServeArgs) -> Result<Self> {
         let file = args
             .config
@@ -102,6 +114,8 @@ impl Choices {
             docker_host: args.docker_host.clone().or(file.docker_host),
             token,
             allowed_hosts: file.allowed_hosts,
+            region: args.region.clone().or(file.region),
+            account: args.account.clone().or(file.account),
             settings: Settings {
                 warm_sandboxes: args
                     .warm_sandboxes
@@ -252,9 +266,7 @@ fn registry_logins(written: BTreeMap<String, String>) -> Result<BTreeMap<String,
 async fn serve(args: ServeArgs) -> Result<()> {
     telemetry::init(args.log_format.unwrap_or_default());
     let choices = Choices::of(&args)?;
-    api::check_listen(choices.listen, choices.token.as_ref())
-        .map_err(|refused| anyhow!("{refused}\nhint: {}", refused.hint()))?;
-
+    choices.take_effect()?;
     let prices = Arc::new(prices(&choices)?);
 
     // Signals are listened for first, so that one that comes during the start is not lost.

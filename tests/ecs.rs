@@ -96,6 +96,32 @@ fn every_operation_through_boto3_is_what_the_model_says() {
 }
 
 #[test]
+fn every_name_is_of_the_region_and_the_account_that_the_operator_chose() {
+    let env = [
+        ("NEARGATE_REGION", "eu-central-2"),
+        ("NEARGATE_ACCOUNT", "123456789012"),
+    ];
+    let mut server = Server::start_sim_with(&[], &env);
+    let said = run(&server, "python", "elsewhere.py");
+    assert!(said.contains("names are of eu-central-2"), "{said}");
+    // None of them was stored.
+    server.shut_down();
+    server.env("NEARGATE_REGION", "us-west-2");
+    server.boot();
+    let listed = call(&server, "ListClusters", &serde_json::json!({}));
+    let all: Vec<&str> = listed["clusterArns"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(Value::as_str)
+        .collect();
+    assert!(
+        all.contains(&"arn:aws:ecs:us-west-2:123456789012:cluster/far"),
+        "{all:?}"
+    );
+}
+
+#[test]
 fn what_ecs_knows_is_what_its_model_says() {
     let server = Server::start_sim();
     let said = run(&server, "python", "members.py");

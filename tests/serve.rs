@@ -141,7 +141,8 @@ fn each_key_of_a_configuration_file_has_its_effect() {
         format!(
             "listen = '127.0.0.1:0'\ndata_dir = '{folder}/elsewhere'\nengine = 'sim'\n\
              token_file = '{folder}/token'\nallowed_hosts = ['near.example']\n\
-             warm_sandboxes = 0\nstarts_at_once = 1\nkept_log_bytes = 4096\n"
+             warm_sandboxes = 0\nstarts_at_once = 1\nkept_log_bytes = 4096\n\
+             region = 'eu-central-2'\naccount = '123456789012'\n"
         )
     });
     assert!(
@@ -174,6 +175,21 @@ fn each_key_of_a_configuration_file_has_its_effect() {
     assert_eq!(called("near.example"), "200");
     assert_ne!(called("far.example"), "200");
 
+    let identity = Command::new("curl")
+        .args([
+            "-s",
+            "-d",
+            "Action=GetCallerIdentity&Version=2011-06-15",
+            "-H",
+        ])
+        .args([&format!("Authorization: Bearer {SECRET}"), &server.endpoint])
+        .output()
+        .expect("curl is installed");
+    let identity = String::from_utf8(identity.stdout).unwrap();
+    assert!(
+        identity.contains("<Account>123456789012</Account>"),
+        "{identity}"
+    );
     let loud = definition(
         "loud",
         "neargate/workload",
@@ -261,6 +277,8 @@ fn a_configuration_that_nobody_understands_is_refused_by_name() {
         ),
         ("listen = 'here'\n", &["listen", "bad.toml"]),
         ("listen = \n", &["bad.toml"]),
+        ("region = 'Frankfurt'\n", &["region", "us-east-1"]),
+        ("account = '1'\n", &["account", "twelve digits"]),
     ] {
         let path = file(&server, "bad.toml", toml);
         let output = server.command().args(["--config", &path]).output().unwrap();

@@ -11,6 +11,7 @@ use clap::Args;
 
 use super::{InvalidToken, Token};
 use crate::config::{EngineKind, LogFormat};
+use crate::domain::{AccountId, Region};
 
 /// Where the server listens unless it is told otherwise.
 pub const DEFAULT_LISTEN: SocketAddr =
@@ -46,6 +47,12 @@ pub struct ServeArgs {
     /// The file that holds the token which clients must show
     #[arg(long, env = "NEARGATE_TOKEN_FILE", value_name = "FILE")]
     pub token_file: Option<PathBuf>,
+    /// The region in all ARNs [default: us-east-1]
+    #[arg(long, env = "NEARGATE_REGION", value_name = "REGION")]
+    pub region: Option<Region>,
+    /// The account in all ARNs [default: 000000000000]
+    #[arg(long, env = "NEARGATE_ACCOUNT", value_name = "TWELVE DIGITS")]
+    pub account: Option<AccountId>,
     /// How many network sandboxes are kept ready, so that tasks start faster
     #[arg(long, env = "NEARGATE_WARM_SANDBOXES", value_name = "N")]
     pub warm_sandboxes: Option<u32>,

@@ -156,6 +156,42 @@ text_newtype!(
     RuntimeName, "runtime", is_runtime_name, "use up to 100 letters, digits and the characters . _ -"
 );
 
+text_newtype!(
+    /// A region in the form of AWS's: `eu-central-1`.
+    Region, "region", is_region, "a region is written as in us-east-1"
+);
+text_newtype!(
+    /// An account's number: twelve digits.
+    AccountId, "account", |t| t.len() == 12 && t.bytes().all(|b| b.is_ascii_digit()), "an account has twelve digits"
+);
+
+/// What clients of AWS are most often set to.
+impl Default for Region {
+    fn default() -> Self {
+        Self("us-east-1".to_owned())
+    }
+}
+
+/// One that nobody has.
+impl Default for AccountId {
+    fn default() -> Self {
+        Self("000000000000".to_owned())
+    }
+}
+
+/// Words of lower-case letters and, last, a number.
+fn is_region(text: &str) -> bool {
+    let mut parts = text.split('-').rev();
+    let number = parts.next().unwrap_or_default();
+    let words: Vec<&str> = parts.collect();
+    let is_of =
+        |part: &str, kind: fn(&u8) -> bool| !part.is_empty() && part.as_bytes().iter().all(kind);
+    text.len() <= 32
+        && words.len() >= 2
+        && is_of(number, u8::is_ascii_digit)
+        && words.iter().all(|word| is_of(word, u8::is_ascii_lowercase))
+}
+
 fn is_log_group_name(text: &str) -> bool {
     (1..=512).contains(&text.len())
         && text

@@ -41,8 +41,9 @@ mod volume;
 
 pub use access_key::{AccessKey, Role};
 pub use arn::{
-    ACCOUNT, REGION, cluster_arn, container_arn, service_arn, service_deployment_arn,
-    service_revision_arn, task_arn, task_definition_arn, task_set_arn,
+    account, arn, availability_zone, cluster_arn, container_arn, region, service_arn,
+    service_deployment_arn, service_revision_arn, settle, task_arn, task_definition_arn,
+    task_set_arn,
 };
 pub use autoscale::{
     DEFAULT_COOLDOWN_S, PolicyKind, ScalableTarget, ScalingActivity, ScalingMetric, ScalingPolicy,
@@ -64,9 +65,10 @@ pub use deployment::{
 pub use event::{Event, EventKind, NewEvent};
 pub use fault::{Fault, Faults};
 pub use id::{
-    AccessKeyId, BudgetName, ClientName, ClusterName, ContainerName, Family, FamilyRevision,
-    IdSource, InstanceId, InvalidName, LogGroupName, RuntimeName, ScheduleName, SecretName,
-    ServiceName, ServiceRevisionId, TaskDefinitionReference, TaskId, UserName, VolumeName,
+    AccessKeyId, AccountId, BudgetName, ClientName, ClusterName, ContainerName, Family,
+    FamilyRevision, IdSource, InstanceId, InvalidName, LogGroupName, Region, RuntimeName,
+    ScheduleName, SecretName, ServiceName, ServiceRevisionId, TaskDefinitionReference, TaskId,
+    UserName, VolumeName,
 };
 pub use image::{EngineImage, ImageName, KeptImage, PulledImage};
 pub use launch::{

@@ -144,7 +144,7 @@ impl TaskMetadata {
             pull_started_at: text(task.pull_started_at),
             pull_stopped_at: text(task.pull_stopped_at),
             execution_stopped_at: text(task.execution_stopped_at),
-            availability_zone: format!("{}a", domain::REGION),
+            availability_zone: domain::availability_zone(),
             launch_type: "FARGATE".to_owned(),
             containers: containers.collect(),
             task_tags: with_tags.then(|| task.tags.clone()),

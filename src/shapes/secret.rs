@@ -27,10 +27,7 @@ impl From<&domain::Secret> for StoredSecret {
     fn from(secret: &domain::Secret) -> Self {
         Self {
             name: secret.name.to_string(),
-            arn: format!(
-                "arn:aws:secretsmanager:us-east-1:000000000000:secret:{}",
-                secret.name
-            ),
+            arn: domain::arn("secretsmanager", format_args!("secret:{}", secret.name)),
             version: secret.version,
             created_at: secret.created_at.to_string(),
             updated_at: secret.updated_at.to_string(),

@@ -13,7 +13,7 @@ use super::{X_AMZ_TARGET, error, sts, table, wire, written};
 use crate::api::ApiState;
 use crate::api::rest::{ApiError, token_needed};
 use crate::control::ControlError;
-use crate::domain::{ACCOUNT, AccessKey, Role};
+use crate::domain::{AccessKey, Role, account};
 use crate::store::SigningKey;
 
 /// The service of AWS's older protocol.
@@ -32,15 +32,15 @@ impl Caller {
     /// As STS names it.
     pub(super) fn arn(&self) -> String {
         match self {
-            Self::Root => format!("arn:aws:iam::{ACCOUNT}:root"),
-            Self::Key(key) => format!("arn:aws:iam::{ACCOUNT}:user/{}", key.user),
+            Self::Root => format!("arn:aws:iam::{}:root", account()),
+            Self::Key(key) => format!("arn:aws:iam::{}:user/{}", account(), key.user),
         }
     }
 
     /// The same in fewer characters.
     pub(super) fn user_id(&self) -> &str {
         match self {
-            Self::Root => ACCOUNT,
+            Self::Root => account(),
             Self::Key(key) => key.id.as_str(),
         }
     }

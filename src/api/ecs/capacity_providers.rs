@@ -7,14 +7,14 @@ use super::error::EcsError;
 use super::input::Input;
 use super::{forms, launch, names, show};
 use crate::control::{Control, ControlError};
-use crate::domain::{ACCOUNT, Cluster, FARGATE_PROVIDERS, LaunchPlan, REGION, ServiceStatus};
+use crate::domain::{self, Cluster, FARGATE_PROVIDERS, LaunchPlan, ServiceStatus};
 use crate::store::{KeptDocument, KeptKind, Page, PageRequest};
 
 const KIND: KeptKind = KeptKind::CapacityProvider;
 const GROUP: &str = "autoScalingGroupProvider";
 
 pub(super) fn arn(name: &str) -> String {
-    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:capacity-provider/{name}")
+    domain::arn("ecs", format_args!("capacity-provider/{name}"))
 }
 
 /// Refuses names of which there is no capacity provider.

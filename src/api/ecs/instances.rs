@@ -10,7 +10,7 @@ use super::input::Input;
 use super::{forms, names, show};
 use crate::control::kept::{CONTAINER_INSTANCE, change_instance};
 use crate::control::{Control, ControlError};
-use crate::domain::{Capacity, Cluster, REGION};
+use crate::domain::{Capacity, Cluster, availability_zone};
 use crate::engine::EngineState;
 use crate::store::Page;
 
@@ -186,7 +186,7 @@ fn attributes(control: &Control, cluster: &Cluster, target: Option<&str>) -> Vec
     all.insert("ecs.os-type".to_owned(), json!("linux"));
     all.insert(
         "ecs.availability-zone".to_owned(),
-        json!(format!("{REGION}a")),
+        json!(availability_zone()),
     );
     if let Some(architecture) = architecture {
         all.insert("ecs.cpu-architecture".to_owned(), json!(architecture));

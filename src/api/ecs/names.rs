@@ -4,8 +4,8 @@
 
 use super::error::EcsError;
 use crate::domain::{
-    ACCOUNT, ClusterName, DeploymentId, FamilyRevision, REGION, ServiceKey, ServiceName,
-    ServiceRevisionId, TaskDefinitionReference, TaskId,
+    self, ClusterName, DeploymentId, FamilyRevision, ServiceKey, ServiceName, ServiceRevisionId,
+    TaskDefinitionReference, TaskId,
 };
 
 /// What follows on the account in an ARN: `task`, and `blue/0123…`.
@@ -18,11 +18,13 @@ fn resource(arn: &str) -> Result<(&str, &str), EcsError> {
     if service != "ecs" {
         return Err(invalid(format!("Identifier is for {}", shown(service))));
     }
-    if account != ACCOUNT || region != REGION {
+    if account != domain::account() || region != domain::region() {
         return Err(invalid(format!(
-            "Identifier is for {} in {}. Your accountId is {ACCOUNT}, in {REGION}",
+            "Identifier is for {} in {}. Your accountId is {}, in {}",
             shown(account),
-            shown(region)
+            shown(region),
+            domain::account(),
+            domain::region()
         )));
     }
     resource

@@ -10,11 +10,11 @@ use serde_json::{Map, Value, json};
 use super::{forms, service_deployments};
 use crate::control::ServiceView;
 use crate::domain::{
-    ACCOUNT, Cluster, ClusterName, ContainerDefinition, Event, FamilyRevision, InstanceId,
-    LastStatus, LaunchPlan, LaunchType, NetworkMode, REGION, RegisteredTaskDefinition,
-    RevisionSettings, SchedulingStrategy, Service, ServiceConfiguration, ServiceDeploymentStatus,
-    Task, TaskSet, TaskSize, TimestampMs, cluster_arn, container_arn, service_arn,
-    service_deployment_arn, task_arn, task_definition_arn, task_set_arn,
+    self, Cluster, ClusterName, ContainerDefinition, Event, FamilyRevision, InstanceId, LastStatus,
+    LaunchPlan, LaunchType, NetworkMode, RegisteredTaskDefinition, RevisionSettings,
+    SchedulingStrategy, Service, ServiceConfiguration, ServiceDeploymentStatus, Task, TaskSet,
+    TaskSize, TimestampMs, cluster_arn, container_arn, service_arn, service_deployment_arn,
+    task_arn, task_definition_arn, task_set_arn,
 };
 use crate::domain::{TaskDefinitionStatus, TaskId};
 use crate::shapes::{ServiceDeployment, Tag, container_uuid, uuid};
@@ -80,7 +80,7 @@ pub(super) fn found(name: &str, items: Vec<Value>, failures: Vec<Value>) -> Valu
 
 /// Whoever did something: there is one user.
 pub(super) fn root_arn() -> String {
-    format!("arn:aws:iam::{ACCOUNT}:root")
+    format!("arn:aws:iam::{}:root", domain::account())
 }
 
 /// The engine's host, as ECS would call it: 32 digits.
@@ -95,7 +95,7 @@ pub(super) fn container_instance_arn(cluster: &ClusterName, instance: &InstanceI
 
 /// The ARN of a container instance.
 pub(super) fn container_instance_arn_of(cluster: &ClusterName, id: &str) -> String {
-    format!("arn:aws:ecs:{REGION}:{ACCOUNT}:container-instance/{cluster}/{id}")
+    domain::arn("ecs", format_args!("container-instance/{cluster}/{id}"))
 }
 
 /// What was asked for is not there.
@@ -109,7 +109,7 @@ pub(super) fn tags(tags: &BTreeMap<String, String>) -> Value {
 
 /// The tags that a document has.
 pub(super) fn tag_map(sent: Option<&Value>) -> BTreeMap<String, String> {
-    crate::domain::tags_of_document(sent)
+    domain::tags_of_document(sent)
 }
 
 pub(super) fn definition_tags(registered: &RegisteredTaskDefinition) -> Value {
@@ -183,7 +183,7 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
         "clusterArn": cluster_arn(&task.cluster),
         "taskDefinitionArn": task_definition_arn(&task.spec.definition),
         "attributes": json!([]),
-        "availabilityZone": format!("{REGION}a"),
+        "availabilityZone": domain::availability_zone(),
         "connectivity": task.pull_started_at.map(|_| "CONNECTED"),
         "connectivityAt": maybe_time(task.pull_started_at),
         "cpu": task.spec.reserved_cpu().to_string(),
@@ -206,7 +206,7 @@ pub(super) fn task(task: &Task, instance: &InstanceId, with_tags: bool) -> Value
         "pullStoppedAt": maybe_time(task.pull_stopped_at),
         "startedAt": maybe_time(task.started_at),
         "startedBy": task.started_by,
-        "stopCode": task.stop_code.map(crate::domain::StopCode::as_str),
+        "stopCode": task.stop_code.map(domain::StopCode::as_str),
         "stoppedReason": task.stopped_reason,
         "stoppingAt": maybe_time(task.stopping_at),
         "stoppedAt": maybe_time(task.stopped_at),

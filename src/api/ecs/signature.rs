@@ -20,7 +20,7 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::api::auth::is_signature;
-use crate::domain::{REGION, TimestampMs};
+use crate::domain::{self, TimestampMs};
 
 /// The one algorithm that is taken.
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -270,9 +270,10 @@ impl Claim {
                 shown(terminator)
             )));
         }
-        if region != REGION {
+        if region != domain::region() {
             return Err(invalid(format!(
-                "Credential should be scoped to a valid region, which is '{REGION}', not '{}'.",
+                "Credential should be scoped to a valid region, which is '{}', not '{}'.",
+                domain::region(),
                 shown(region)
             )));
         }

@@ -5,7 +5,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 
 use super::caller::Caller;
-use crate::domain::ACCOUNT;
+use crate::domain::account;
 
 const NAMESPACE: &str = "https://sts.amazonaws.com/doc/2011-06-15/";
 /// Neither account nor user mean anything here.
@@ -25,10 +25,10 @@ pub(super) fn answer(form: &[u8], caller: &Caller) -> Response {
         let message = "of STS, only GetCallerIdentity is answered here";
         return refusal(StatusCode::BAD_REQUEST, "InvalidAction", message);
     }
-    let (arn, user) = (harmless(&caller.arn()), caller.user_id());
+    let (arn, user, account) = (harmless(&caller.arn()), caller.user_id(), account());
     let text = format!(
         "<GetCallerIdentityResponse xmlns=\"{NAMESPACE}\"><GetCallerIdentityResult>\
-         <Arn>{arn}</Arn><UserId>{user}</UserId><Account>{ACCOUNT}</Account>\
+         <Arn>{arn}</Arn><UserId>{user}</UserId><Account>{account}</Account>\
          </GetCallerIdentityResult><ResponseMetadata><RequestId>{REQUEST}</RequestId></ResponseMetadata>\
          </GetCallerIdentityResponse>"
     );

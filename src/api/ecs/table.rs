@@ -293,8 +293,9 @@ pub(super) fn page() -> String {
     let mut text = format!(
         "# The operations of ECS\n\n\
         Neargate answers the clients of ECS on the port of REST: `aws ecs … --endpoint-url http://127.0.0.1:6327`, boto3\n\
-        and the other SDKs, with the region `us-east-1`; the account is `000000000000`. Of the {}\n\
-        operations, {done} are carried out; the others answer `UnsupportedFeatureException` with the reason.\n\n\
+        and the other SDKs, with the region `us-east-1` and the account `000000000000`, unless `region` and\n\
+        `account` of the configuration say otherwise: an ARN of another one is refused, as by AWS. None is stored, so both can be\n\
+        changed at any time. Of the {} operations, {done} are carried out; the others answer `UnsupportedFeatureException` with the reason.\n\n\
         Everywhere: names, short ARNs and long ARNs mean the same. A parameter that ECS does not know is ignored, as AWS\n\
         does, at every depth, and the server's log names it (REST refuses it); one that ECS knows and Neargate does not is\n\
         refused. `sts get-caller-identity` is answered, too. Once there are [access keys](access-keys.md), every call\n\

@@ -8,8 +8,8 @@ use super::super::show;
 use super::{DIMENSION, NAMESPACE, named_service, page, refused, resource, the_service};
 use crate::control::Control;
 use crate::domain::{
-    ACCOUNT, DEFAULT_COOLDOWN_S, PolicyKind, REGION, ScalingMetric, ScalingPolicy, ServiceKey,
-    TargetTracking, alarm_name,
+    self, DEFAULT_COOLDOWN_S, PolicyKind, ScalingMetric, ScalingPolicy, ServiceKey, TargetTracking,
+    alarm_name,
 };
 use crate::shapes::uuid;
 use crate::store::{PageRequest, StoreError};
@@ -213,11 +213,10 @@ pub(in crate::api::ecs) async fn put(control: Control, input: Input) -> Result<V
 }
 
 fn arn(key: &ServiceKey, policy: &ScalingPolicy) -> String {
-    format!(
-        "arn:aws:autoscaling:{REGION}:{ACCOUNT}:scalingPolicy:{}:resource/{NAMESPACE}/{}:policyName/{}",
-        uuid(&policy.id),
-        resource(key),
-        policy.name
+    let (id, resource, name) = (uuid(&policy.id), resource(key), &policy.name);
+    domain::arn(
+        "autoscaling",
+        format_args!("scalingPolicy:{id}:resource/{NAMESPACE}/{resource}:policyName/{name}"),
     )
 }
 
@@ -234,7 +233,7 @@ fn alarms(key: &ServiceKey, policy: &ScalingPolicy) -> Value {
     };
     let alarm = |which: &&str| {
         let name = alarm_name(key, policy, which);
-        json!({ "AlarmARN": format!("arn:aws:cloudwatch:{REGION}:{ACCOUNT}:alarm:{name}"), "AlarmName": name })
+        json!({ "AlarmARN": domain::arn("cloudwatch", format_args!("alarm:{name}")), "AlarmName": name })
     };
     which.iter().map(alarm).collect()
 }

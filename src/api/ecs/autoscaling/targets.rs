@@ -9,24 +9,25 @@ use super::super::input::Input;
 use super::super::show;
 use super::{DIMENSION, NAMESPACE, check_space, page, refused, resource, service, the_service};
 use crate::control::{Control, ControlError, RegisterTarget, SuspendedChange};
-use crate::domain::{ACCOUNT, REGION, ScalableTarget, ServiceKey};
+use crate::domain::{self, ScalableTarget, ServiceKey};
 use crate::store::{Page, PageRequest};
 
 /// The most tags of a target.
 const MOST_TAGS: usize = 50;
 
 fn arn(target: &ScalableTarget) -> String {
-    format!(
-        "arn:aws:application-autoscaling:{REGION}:{ACCOUNT}:scalable-target/0ec{}",
-        target.id
+    domain::arn(
+        "application-autoscaling",
+        format_args!("scalable-target/0ec{}", target.id),
     )
 }
 
 /// The role that AWS makes for it.
 fn service_role() -> String {
     format!(
-        "arn:aws:iam::{ACCOUNT}:role/aws-service-role/ecs.application-autoscaling.amazonaws.com/\
-         AWSServiceRoleForApplicationAutoScaling_ECSService"
+        "arn:aws:iam::{}:role/aws-service-role/ecs.application-autoscaling.amazonaws.com/\
+         AWSServiceRoleForApplicationAutoScaling_ECSService",
+        domain::account()
     )
 }
 

@@ -13,7 +13,7 @@ use super::error::EcsError;
 use super::input::{Input, flag, list, long, map, number, text, texts};
 use super::table::{Answer, Operation, does};
 use crate::control::{Control, ControlError};
-use crate::domain::{ACCOUNT, LogGroup, LogGroupName, LogStream, REGION, TimestampMs};
+use crate::domain::{self, LogGroup, LogGroupName, LogStream, TimestampMs};
 use crate::store::{PageRequest, StoreError, StreamOrder};
 
 /// What the docs say before the table.
@@ -99,7 +99,7 @@ fn refused(error: ControlError, what: &'static str) -> EcsError {
 }
 
 fn arn(group: &LogGroupName) -> String {
-    format!("arn:aws:logs:{REGION}:{ACCOUNT}:log-group:{group}")
+    domain::arn("logs", format_args!("log-group:{group}"))
 }
 
 /// A group by its name or its ARN, with or without `:*`.
@@ -109,7 +109,7 @@ fn group_name(text: &str) -> Result<LogGroupName, EcsError> {
         let &["arn", _, "logs", region, account, "log-group", name] = parts.as_slice() else {
             return Err(EcsError::parameter("The ARN is not one of a log group."));
         };
-        if (region, account) != (REGION, ACCOUNT) {
+        if (region, account) != (domain::region(), domain::account()) {
             return Err(EcsError::parameter(
                 "The ARN is of another account or region.",
             ));

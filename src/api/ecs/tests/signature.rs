@@ -5,6 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// The one that names have unless somebody says otherwise.
+const REGION: &str = "us-east-1";
 /// Of AWS's examples.
 const SECRET: &str = "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY";
 const NOW: &str = "20150830T123600Z";
