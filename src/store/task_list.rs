@@ -7,7 +7,7 @@
 use super::page::List;
 use super::task_row::{TaskRow, task_rows};
 use super::{Page, PageRequest, Store, StoreError};
-use crate::domain::{ClusterName, DesiredStatus, Family, LastStatus, Task, TaskId};
+use crate::domain::{ClusterName, DesiredStatus, Family, LastStatus, LaunchType, Task, TaskId};
 
 /// Which tasks are wanted. What is `None` does not matter.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub struct TaskFilter {
     pub desired_status: Option<DesiredStatus>,
     /// What is.
     pub last_status: Option<LastStatus>,
+    /// On which kind of host they say that they run.
+    pub launch_type: Option<LaunchType>,
 }
 
 /// What a list reads along.
@@ -96,6 +98,7 @@ impl Store {
         let group = filter.group.as_deref();
         let desired_status = filter.desired_status.map(DesiredStatus::as_str);
         let last_status = filter.last_status.map(LastStatus::as_str);
+        let launch_type = filter.launch_type.map(LaunchType::as_str);
 
         macro_rules! along {
             ($index:literal) => {
@@ -109,6 +112,7 @@ impl Store {
                             AND (?6 IS NULL OR last_status = ?6)
                             AND (?7 IS NULL OR ?7 = CASE WHEN stop_requested_at IS NULL
                                                          THEN planned_status ELSE 'STOPPED' END)
+                            AND (?9 IS NULL OR coalesce(spec ->> '$.launch.launchType', 'FARGATE') = ?9)
                           ORDER BY seq DESC LIMIT ?8",
                     before,
                     cluster,
@@ -117,7 +121,8 @@ impl Store {
                     group,
                     last_status,
                     desired_status,
-                    limit
+                    limit,
+                    launch_type
                 )
                 .fetch_all(self.readers())
                 .await?

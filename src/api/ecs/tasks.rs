@@ -326,12 +326,12 @@ pub(super) async fn list(control: Control, input: Input) -> Result<Value, EcsErr
         group,
         desired_status: Some(desired_status),
         last_status: None,
+        launch_type,
     };
     let page = control.tasks(filter, page).await?;
     let arns: Vec<String> = page
         .items
         .iter()
-        .filter(|task| launch_type.is_none_or(|wanted| task.spec.launch.launch_type == wanted))
         .map(|task| task_arn(&task.cluster, &task.id))
         .collect();
     Ok(json!({ "taskArns": arns, "nextToken": page.next }))

@@ -197,6 +197,7 @@ async fn list_tasks(
             LastStatus::parse,
             &last,
         ),
+        launch_type: None,
     };
     let page = check.page(query.limit.as_deref(), query.next_token, &rest.state.limits);
     check.done()?;

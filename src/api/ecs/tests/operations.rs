@@ -693,3 +693,26 @@ async fn what_a_definition_asks_for_in_vain_is_told_of_its_tasks_and_services() 
         }
     }
 }
+
+#[tokio::test]
+async fn tasks_are_filtered_before_they_are_cut_into_pages() {
+    let api = api().await;
+    let run = async |launch_type: &str| {
+        let order = json!({ "taskDefinition": "hello", "launchType": launch_type });
+        done(&api, "RunTask", order).await["tasks"][0]["taskArn"].take()
+    };
+    let (first, second) = (run("FARGATE").await, run("FARGATE").await);
+    let other = run("EC2").await;
+    let list = async |more: Value| {
+        let mut input = json!({ "launchType": "FARGATE", "maxResults": 1 });
+        super::super::show::add(&mut input, more);
+        done(&api, "ListTasks", input).await
+    };
+    let page = list(json!({})).await;
+    assert_eq!(page["taskArns"], json!([second]), "{page}");
+    let page = list(json!({ "nextToken": page["nextToken"] })).await;
+    assert_eq!(page["taskArns"], json!([first]), "{page}");
+    assert!(page.get("nextToken").is_none(), "{page}");
+    let page = list(json!({ "launchType": "EC2" })).await;
+    assert_eq!(page["taskArns"], json!([other]), "{page}");
+}
