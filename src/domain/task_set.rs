@@ -116,6 +116,15 @@ impl TaskSet {
         &self.deployment.id
     }
 
+    /// ECS's word for what it is: `PRIMARY`, `ACTIVE` or `DRAINING`.
+    pub fn status(&self) -> &'static str {
+        if self.is_draining {
+            "DRAINING"
+        } else {
+            self.deployment.status.as_str()
+        }
+    }
+
     /// Whether it is the one that serves.
     pub fn is_primary(&self) -> bool {
         self.deployment.status == DeploymentStatus::Primary

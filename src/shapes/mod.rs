@@ -39,6 +39,7 @@ mod stats;
 mod support;
 mod task;
 mod task_definition;
+mod task_set;
 mod usage;
 mod verification;
 mod volume;
@@ -104,6 +105,7 @@ pub use task_definition::{
     RegisterTaskDefinitionRequest, RuntimePlatform, TaskDefinition, TaskDefinitionConstraint,
     TaskDefinitionConstraintType, TrustedExecutionConfiguration,
 };
+pub use task_set::ServiceTaskSet;
 pub use usage::{TaskUsage, UsageLine, UsageReport, UsageTotal, Used};
 pub use verification::{UsageCheck, UsageVerification};
 pub use volume::{

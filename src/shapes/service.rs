@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use super::{
     DeploymentCircuitBreaker, DeploymentConfiguration, PropagateTags, ServiceDeployment,
-    ServiceScaling, Tag,
+    ServiceScaling, ServiceTaskSet, Tag,
 };
 use crate::control::ServiceView;
 use crate::domain::{self, AlikeTasks, LastStatus, TimestampMs};
@@ -53,6 +53,9 @@ pub struct Service {
     pub enable_ecs_managed_tags: bool,
     /// The newest deployment, `PRIMARY`, and after it those that still have tasks, newest first.
     pub deployments: Vec<ServiceDeployment>,
+    /// Its task sets, of a service with the EXTERNAL deployment controller, in the order in which they were made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub task_sets: Vec<ServiceTaskSet>,
     /// The revision that a rollback goes back to, if it is not the one that is deployed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_completed_task_definition: Option<String>,
@@ -129,6 +132,11 @@ impl Service {
                 .deployments
                 .iter()
                 .map(|one| ServiceDeployment::of(one, view, now))
+                .collect(),
+            task_sets: service
+                .task_sets
+                .iter()
+                .map(|set| ServiceTaskSet::of(set, view))
                 .collect(),
             last_completed_task_definition: back
                 .filter(|back| Some(*back) != current)

@@ -431,10 +431,6 @@ pub(super) fn task_set(view: &ServiceView, set: &TaskSet, with_tags: bool) -> Va
         });
         own.map(|alike| alike.count).sum::<u32>()
     };
-    let status = match (set.is_draining, deployment.status) {
-        (true, _) => "DRAINING",
-        (false, status) => status.as_str(),
-    };
     let stability = if set.is_steady {
         "STEADY_STATE"
     } else {
@@ -446,7 +442,7 @@ pub(super) fn task_set(view: &ServiceView, set: &TaskSet, with_tags: bool) -> Va
         "serviceArn": service_arn(key),
         "clusterArn": cluster_arn(&key.cluster),
         "externalId": set.external_id,
-        "status": status,
+        "status": set.status(),
         "taskDefinition": task_definition_arn(&deployment.task_definition),
         "computedDesiredCount": set.wanted(service),
         "pendingCount": count(|status| status < LastStatus::Running),

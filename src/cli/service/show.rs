@@ -5,7 +5,7 @@ use crate::cli::describe::Page;
 use crate::cli::table::{Field, Look, Table};
 use crate::cli::time;
 use crate::domain::TimestampMs;
-use crate::shapes::{Service, ServiceDeployment, ServiceScaling};
+use crate::shapes::{Service, ServiceDeployment, ServiceScaling, ServiceTaskSet};
 
 /// Events on a page; `neargate events --subject NAME` has them all.
 const EVENTS: usize = 10;
@@ -72,6 +72,10 @@ pub(super) fn render(
     }
     page.heading("Deployments");
     page.table(&deployments(past, now), look);
+    if !service.task_sets.is_empty() {
+        page.heading("Task sets");
+        page.table(&task_sets(&service.task_sets, now), look);
+    }
     history::failures(&mut page, "Last failures", past, 1);
     if let Some(scaling) = service
         .scaling
@@ -136,6 +140,34 @@ fn deployments(deployments: &[ServiceDeployment], now: TimestampMs) -> Table {
             one.created_by.who().unwrap_or("-").into(),
             time::ago(&one.created_at, now).into(),
             (&one.rollout_state_reason).into(),
+        ]);
+    }
+    table
+}
+
+fn task_sets(sets: &[ServiceTaskSet], now: TimestampMs) -> Table {
+    let mut table = Table::new(&[
+        "TASK SET",
+        "STATUS",
+        "DEFINITION",
+        "SHARE",
+        "DESIRED",
+        "RUNNING",
+        "PENDING",
+        "CREATED",
+        "EXTERNAL ID",
+    ]);
+    for set in sets {
+        table.row([
+            (&set.id).into(),
+            Field::status(&set.status),
+            (&set.task_definition).into(),
+            format!("{} %", set.scale_percent).into(),
+            set.desired_count.to_string().into(),
+            set.running_count.to_string().into(),
+            set.pending_count.to_string().into(),
+            time::ago(&set.created_at, now).into(),
+            set.external_id.as_deref().unwrap_or("-").into(),
         ]);
     }
     table
@@ -300,6 +332,35 @@ web      ACTIVE  web:2       2        3        2        IN_PROGRESS  2 min ago  
         ] {
             assert!(text.contains(words), "no `{words}` in\n{text}");
         }
+    }
+
+    #[test]
+    fn the_task_sets_of_a_service_are_shown_with_their_shares() {
+        let mut service = service();
+        let set = ServiceTaskSet {
+            id: "ecs-svc/0000000000000000003".to_owned(),
+            status: "PRIMARY".to_owned(),
+            task_definition: "web:2".to_owned(),
+            scale_percent: 62.5,
+            desired_count: 2,
+            running_count: 1,
+            pending_count: 1,
+            created_at: service.created_at.clone(),
+            external_id: Some("blue".to_owned()),
+            ..ServiceTaskSet::default()
+        };
+        let page = |service: &Service| render(service, &[], sample::now(), Look::default());
+        assert!(!page(&service).contains("Task sets"));
+        service.task_sets.push(set);
+        let text = page(&service);
+        let line = text
+            .lines()
+            .find(|line| line.contains("ecs-svc/0000000000000000003"));
+        let words: Vec<&str> = line.unwrap_or(&text).split_whitespace().collect();
+        let shown = [
+            "PRIMARY", "web:2", "62.5", "%", "2", "1", "1", "2", "min", "ago", "blue",
+        ];
+        assert_eq!(words[1..], shown, "{text}");
     }
 
     #[test]

@@ -716,3 +716,29 @@ async fn tasks_are_filtered_before_they_are_cut_into_pages() {
     let page = list(json!({ "launchType": "EC2" })).await;
     assert_eq!(page["taskArns"], json!([other]), "{page}");
 }
+
+#[tokio::test]
+async fn rest_shows_the_task_sets_that_ecs_made() {
+    let api = api().await;
+    let service = json!({ "serviceName": "canary", "desiredCount": 4, "deploymentController": { "type": "EXTERNAL" } });
+    done(&api, "CreateService", service).await;
+    let shown = async || {
+        let answer = api.get("/v1/services/canary").await;
+        answer.json()
+    };
+    assert!(shown().await.get("taskSets").is_none());
+    let set = json!({
+        "cluster": "default", "service": "canary", "taskDefinition": "hello", "externalId": "blue",
+        "scale": { "value": 62.5, "unit": "PERCENT" },
+    });
+    let made = done(&api, "CreateTaskSet", set).await;
+    let sets = shown().await["taskSets"].take();
+    assert_eq!(sets[0]["id"], made["taskSet"]["id"]);
+    assert_eq!(sets[0]["status"], "ACTIVE");
+    assert_eq!(sets[0]["taskDefinition"], "hello:1");
+    assert_eq!(
+        (&sets[0]["scalePercent"], &sets[0]["desiredCount"]),
+        (&json!(62.5), &json!(3))
+    );
+    assert_eq!(sets[0]["externalId"], "blue");
+}
