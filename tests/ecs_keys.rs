@@ -65,3 +65,16 @@ fn what_botocore_signs_is_verified() {
     let nobody = server.cli(&["keys", "revoke", &admin.0]);
     assert!(nobody.stderr.contains("does not exist"), "{nobody:#?}");
 }
+
+#[test]
+fn signatures_are_for_the_region_that_the_operator_chose() {
+    let env = [
+        ("NEARGATE_REGION", "eu-central-2"),
+        ("NEARGATE_ACCOUNT", "123456789012"),
+    ];
+    let server = Server::start_sim_with(&[], &env);
+    let (id, secret) = key(&server, "boss", "admin");
+    let env = [("AWS_ACCESS_KEY_ID", id), ("AWS_SECRET_ACCESS_KEY", secret)];
+    let said = run_with(&server, "python", "elsewhere.py", &env);
+    assert!(said.contains("names are of eu-central-2"), "{said}");
+}

@@ -13,6 +13,14 @@ use crate::domain::{
     Task, TaskId, TaskSpec, TimestampMs, UsageInterval,
 };
 
+/// The words with which the triggers of `migrations/0002_at_once.sql` refuse a statement.
+mod refusal {
+    pub(super) const NO_CLUSTER: &str = "no such cluster";
+    pub(super) const NOT_NEW: &str = "no new task";
+    pub(super) const STALE: &str = "stale";
+    pub(super) const NO_ROOM: &str = "no room";
+}
+
 /// A row of `tasks`. `seq` is its place in every list.
 pub(super) struct TaskRow {
     pub(super) seq: i64,
@@ -223,10 +231,10 @@ impl NewTaskRow {
         .await;
         match inserted.map_err(StoreError::from) {
             Ok(_) => {}
-            Err(StoreError::Refused(why)) if why == "no such cluster" => {
+            Err(StoreError::Refused(why)) if why == refusal::NO_CLUSTER => {
                 return Err(StoreError::not_found(format!("cluster `{cluster}`")));
             }
-            Err(StoreError::Refused(why)) if why == "no new task" => {
+            Err(StoreError::Refused(why)) if why == refusal::NOT_NEW => {
                 return Err(StoreError::AlreadyExists {
                     what: format!("task `{id}`"),
                 });
@@ -364,8 +372,8 @@ pub(super) async fn record(
     .await;
     match recorded.map_err(StoreError::from) {
         Ok(_) => Ok(()),
-        Err(StoreError::Refused(why)) if why == "stale" => Err(StoreError::Stale),
-        Err(StoreError::Refused(why)) if why == "no room" => Err(StoreError::NoRoom),
+        Err(StoreError::Refused(why)) if why == refusal::STALE => Err(StoreError::Stale),
+        Err(StoreError::Refused(why)) if why == refusal::NO_ROOM => Err(StoreError::NoRoom),
         Err(error) => Err(error),
     }
 }

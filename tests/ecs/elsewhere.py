@@ -1,5 +1,7 @@
 """A server whose names are of another region and account: every ARN says so, and ARNs of elsewhere are refused."""
 
+import os
+
 import boto3
 from botocore.exceptions import ClientError
 
@@ -56,4 +58,13 @@ for elsewhere in [cluster.replace(REGION, "us-east-1"), cluster.replace(ACCOUNT,
     else:
         raise AssertionError(f"{elsewhere} was taken")
 assert seen > 20, seen
+if os.environ["AWS_ACCESS_KEY_ID"] != "any":
+    # With a key, the signature itself is for a region.
+    try:
+        boto3.client("ecs", region_name="us-east-1").list_clusters()
+    except ClientError as error:
+        assert error.response["Error"]["Code"] == "InvalidSignatureException", error
+        assert f"a valid region, which is '{REGION}'" in str(error), error
+    else:
+        raise AssertionError("a signature for another region was taken")
 print(f"{seen} names are of {REGION}")
