@@ -35,8 +35,10 @@ impl Reconciler {
         self.parts.engine.remove(&task.id).await?;
         let mut cleaned = task.clone();
         cleaned.cleaned_at = Some(self.parts.clock.now());
-        self.record(&mut task, cleaned, &[], by).await?;
+        let recorded = self.record(&mut task, cleaned, &[], by).await;
+        // Also after an error: it may be on record all the same, and then nobody comes here again.
         self.cleaned.notify_one();
+        recorded?;
         Ok(())
     }
 

@@ -55,3 +55,23 @@ fn a_stretch_of_the_clock_whose_answer_was_lost_is_not_taken_for_the_next_one() 
         assert!(task(&world, &id).await.is_finished());
     });
 }
+
+#[test]
+fn a_task_whose_cleaning_up_was_answered_with_an_error_is_rolled_up_at_once() {
+    in_virtual_time(async {
+        let mut world = world(0).await;
+        secs(&world, 10).await;
+        let main = container("main", &["exit", "--code", "0", "--after-ms", "2000"]);
+        let id = run(&world, &[main]).await;
+        secs(&world, 1).await;
+        spoil(&world, WriteFault::AnswerLost, 30);
+        while !world.write_faults.lock().unwrap().is_empty() {
+            secs(&world, 1).await;
+        }
+        secs(&world, 30).await;
+        let ended = task(&world, &id).await;
+        assert!(ended.cleaned_at.is_some(), "{ended:#?}");
+        super::super::rolled_up_once(&world).await.unwrap();
+        world.shut_down().await;
+    });
+}
