@@ -4,7 +4,8 @@
 //! One seed decides what happens, in virtual time: what the world is like, and each step by itself, so that steps can be
 //! left out and the others stay what they are. A seed that fails is printed with the shortest story that still fails, and
 //! with what to type to have it told again (`NEARGATE_TEST_SEED`, `NEARGATE_TEST_STEPS`). `NEARGATE_TEST_SEEDS=N` runs
-//! more seeds than `make test` does, `NEARGATE_TEST_FIRST_SEED` says from which on, `NEARGATE_TEST_TRACE` names a file for
+//! so many seeds, however long they take: `make test` does so beside the other tests (`scripts/test`). Among these, as many
+//! run as there is time for. `NEARGATE_TEST_FIRST_SEED` says from which on, `NEARGATE_TEST_TRACE` names a file for
 //! everything that was asked of the daemon and recorded.
 //!
 //! The database works on threads of its own. Whoever waits for one of them has the whole world wait, and gets the answer after
@@ -41,7 +42,7 @@ use world::{Rng, World};
 
 /// An image whose containers do what they are told.
 const WORKLOAD: &str = "neargate/workload:latest";
-/// Seeds that `make test` runs, as long as there is time.
+/// Seeds that run among the other tests, as long as there is time.
 const SEEDS: u64 = 2_000;
 const TIME: Duration = Duration::from_secs(25);
 /// How many seeds that fail are told as short as they can be.
