@@ -28,11 +28,18 @@ use super::{WORKLOAD, in_virtual_time, story};
 const NAMES: [(&str, ConcurrencyPolicy); 3] =
     [("allow", Allow), ("forbid", Forbid), ("replace", Replace)];
 
-/// Every run that was ever seen, by its schedule, when that was made, its own time and who made it.
+/// Every run that was ever seen, by its schedule, when that was made, its own time, who made it, and the first task of one that a
+/// user asked for.
 #[derive(Default)]
 pub struct Runs(BTreeMap<Key, BTreeSet<TaskId>>);
 
-type Key = (&'static str, TimestampMs, TimestampMs, &'static str);
+type Key = (
+    &'static str,
+    TimestampMs,
+    TimestampMs,
+    &'static str,
+    Option<TaskId>,
+);
 
 fn name(text: &str) -> ScheduleName {
     text.parse().unwrap()
@@ -151,11 +158,17 @@ pub async fn check(world: &World, ledger: &Ledger, seen: &mut Runs) -> Result<()
         let mut of_a_run = BTreeSet::new();
         for run in runs(world, &name).await {
             let cause = run.cause.as_str();
-            let key = (text, schedule.created_at, run.scheduled_for, cause);
             let tasks: BTreeSet<TaskId> = run.tasks.iter().cloned().collect();
             // What a user asks for is a run of its own each time, also twice in a millisecond.
-            if run.cause != RunCause::User
-                && let Some(before) = seen.0.insert(key, tasks.clone())
+            let asked_for = tasks.first().filter(|_| run.cause == RunCause::User);
+            let key = (
+                text,
+                schedule.created_at,
+                run.scheduled_for,
+                cause,
+                asked_for.cloned(),
+            );
+            if let Some(before) = seen.0.insert(key, tasks.clone())
                 && before != tasks
             {
                 return Err(format!("an occurrence has one run: {before:?} and {run:?}"));
